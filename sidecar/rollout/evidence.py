@@ -206,7 +206,8 @@ class EvidenceStore:
             found = rule.violations.get((kind, line.mode))
             counts[kind] = 0.0 if found is None else read(found)
         if line.oracle is not None or rule.loads is not None:
-            counts |= {outcome: read(rule.outcomes[outcome]) for outcome in SEEN}
+            seen = rule.outcomes  # none of a rule that is off
+            counts |= {one: read(seen[one]) if one in seen else 0.0 for one in SEEN}
         if rule.loads is not None:
             counts["loads"] = read(rule.loads)
             counts |= {f"report {kind}": read(rule.reports[kind]) for kind in CAUSE_KINDS}

@@ -487,6 +487,18 @@ def test_evidence_is_of_the_responses_that_were_seen():
     assert [item.evaluated for item in world.book.evidence()] == [0]
 
 
+def test_a_rule_that_is_off_counts_nothing():
+    """One of which requests could say what it breaks too, from the start or after it was in
+    force.
+    """
+    world = World()
+    for mode, evaluated in (("off", 0), ("report-only", 3), ("off", 0)):
+        world.responses(world.activate(plan({"it": NOSNIFF}, mode=mode)), 3)
+        (found,) = world.book.evidence()
+        assert (found.mode, found.evaluated) == (mode, evaluated)
+        assert sum(found.outcomes.values()) == evaluated
+
+
 def test_an_unchanged_rule_keeps_its_evidence():
     """Another rule's change costs it nothing; a change of its own, or of its mode, starts it
     anew.
