@@ -119,15 +119,11 @@ class Middleware(Around[Application]):
         raw = scope.get("raw_path") or quote(scope["path"]).encode("ascii")
         named = {name.lower(): value for name, value in lines}
         length = named.get(b"content-length", b"")
-        return Request(
-            scope["method"],
-            named.get(b"host", b"").decode("latin-1"),
-            raw.partition(b"?")[0].decode("latin-1"),
-            scope.get("scheme", "http"),
-            (scope.get("client") or ("unknown",))[0],
-            lines,
-            int(length) if length.isdigit() else 0,
-        )
+        host, path = named.get(b"host", b""), raw.partition(b"?")[0]
+        where = (host.decode("latin-1"), path.decode("latin-1"), scope.get("scheme", "http"))
+        client = (scope.get("client") or ("unknown",))[0]
+        size = int(length) if length.isdigit() else 0
+        return Request(scope["method"], *where, client, lines, size)
 
 
 async def _report(exchange: Exchange, key: str, receive: Receive) -> int:

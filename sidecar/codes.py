@@ -42,7 +42,7 @@ class Code:
     why: str
     source: str
     url: str
-    """Where the source stands: an address, or a file of this repository."""
+    """Of the source: an address, or a file of this repository."""
     wrong: Example | None = None
     right: Example | None = None
 

@@ -35,7 +35,7 @@ def aiohttp_server() -> None:
     """Make `import aiohttp.web` load the server alone.
 
     The package loads its client first, whose connector reads the system's certificates twice. Here
-    its module stands without having run, and runs when one of the client's names is asked for.
+    its module is made without being run, and runs when one of the client's names is asked for.
     """
     spec = find_spec("aiohttp")
     if "aiohttp" in sys.modules or spec is None or spec.loader is None:

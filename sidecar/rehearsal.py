@@ -237,7 +237,7 @@ def _post(address: str, path: str, body: dict[str, Any]) -> None:
 async def _upstream(
     settings: Settings, recorded: Sequence[Response]
 ) -> AsyncIterator[tuple[str, tuple[str, ...]]]:
-    """The real service's address, or that of a server which answers from the recording."""
+    """The real service's address, or that of a server that replays the recording."""
     if not recorded:
         yield settings.upstream, ()
         return

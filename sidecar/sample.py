@@ -37,9 +37,7 @@ def cdn() -> web.Application:
 
 
 def service(cdn: str) -> web.Application:
-    """Server names, no CSP, a weak cookie, inline script, a CDN (`cdn`: its origin), a 500 and
-    more.
-    """
+    """A service with revealing names, a weak cookie, no CSP, a 500 and more; `cdn`: an origin."""
     app = web.Application()
 
     async def home(_request: web.Request) -> web.Response:
@@ -51,13 +49,8 @@ def service(cdn: str) -> web.Application:
         return _faulty(web.json_response({"items": ["kettle", "teapot"]}))
 
     async def broken(_request: web.Request) -> web.Response:
-        return _faulty(
-            web.Response(
-                status=500,
-                text="<h1>Internal error in shop.views line 42</h1>\n",
-                content_type="text/html",
-            )
-        )
+        text = "<h1>Internal error in shop.views line 42</h1>\n"
+        return _faulty(web.Response(status=500, text=text, content_type="text/html"))
 
     async def old(_request: web.Request) -> web.Response:
         return _faulty(web.Response(status=302, headers={"Location": "/"}))
@@ -70,14 +63,11 @@ def service(cdn: str) -> web.Application:
             await asyncio.sleep(0.5)
         return response
 
-    for path, handler in (
-        ("/", home),
-        ("/api/items", api),
-        ("/broken", broken),
-        ("/old", old),
-        ("/stream", stream),
-    ):
-        app.router.add_get(path, handler)
+    app.router.add_get("/", home)
+    app.router.add_get("/api/items", api)
+    app.router.add_get("/broken", broken)
+    app.router.add_get("/old", old)
+    app.router.add_get("/stream", stream)
     return app
 
 

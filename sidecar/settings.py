@@ -38,9 +38,8 @@ from sidecar.setting_kinds import (
 
 ENV_PREFIX = "SIDECAR_"
 
-# The first is read by the command line. The others Kubernetes and Docker set in every container
-# beside a
-# service that is named "sidecar"; nobody wrote them as settings.
+# The first is read by the command line. Kubernetes and Docker set the others in every container
+# beside a service named "sidecar": nobody wrote them as settings.
 _NOT_SETTINGS = re.compile(r"SIDECAR_(CONFIG|SERVICE_(HOST|PORT)(_\w+)?|PORT(_\d+_\w+)?)")
 
 

@@ -200,7 +200,7 @@ class _Builder:
                 self._problem(key, "merge keys (<<) are not YAML 1.2", fix)
             elif word in value:
                 first = self.keys[*path, word][0]
-                self._problem(key, f"key {word!r} stands twice", f"the first is in line {first}")
+                self._problem(key, f"key {word!r} appears twice", f"the first is in line {first}")
             self.keys.setdefault((*path, word), _at(key))
             value[word] = self._node(next(events), events, (*path, word))
         self._collection(path, start, key, inside)

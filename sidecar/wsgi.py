@@ -24,7 +24,7 @@ _BESIDE = {"CONTENT_TYPE": "Content-Type", "CONTENT_LENGTH": "Content-Length"}
 
 
 class Middleware(Around[Application]):
-    """An WSGI application around another; made with what `Around` takes."""
+    """A WSGI application around another; made with what `Around` takes."""
 
     @cached_property
     def _nonce(self) -> str:
@@ -134,21 +134,13 @@ class _Input:
 
 
 def _asked(environ: Environ) -> Request:
-    lines: RawFields = [
-        (name.encode("latin-1"), value.encode("latin-1"))
-        for name, value in _named(environ)
-        if isinstance(value, str)
-    ]
+    named = [(name, value) for name, value in _named(environ) if isinstance(value, str)]
+    lines: RawFields = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in named]
     length = environ.get("CONTENT_LENGTH") or ""
-    return Request(
-        environ["REQUEST_METHOD"],
-        environ.get("HTTP_HOST") or environ.get("SERVER_NAME", ""),
-        _path(environ),
-        environ["wsgi.url_scheme"],
-        environ.get("REMOTE_ADDR") or "unknown",
-        lines,
-        int(length) if length.isascii() and length.isdigit() else 0,
-    )
+    host = environ.get("HTTP_HOST") or environ.get("SERVER_NAME", "")
+    target = (environ["REQUEST_METHOD"], host, _path(environ), environ["wsgi.url_scheme"])
+    size = int(length) if length.isascii() and length.isdigit() else 0
+    return Request(*target, environ.get("REMOTE_ADDR") or "unknown", lines, size)
 
 
 def _named(environ: Environ) -> Iterator[tuple[str, Any]]:
@@ -160,9 +152,7 @@ def _named(environ: Environ) -> Iterator[tuple[str, Any]]:
 
 
 def _path(environ: Environ) -> str:
-    """As it was sent, where the server tells; else encoded again, and what stood for a slash is
-    one.
-    """
+    """The path as it was sent, if the server gives it; else encoded again (`%2F` is then lost)."""
     for key in ("RAW_URI", "REQUEST_URI"):
         raw = environ.get(key)
         if isinstance(raw, str) and raw:

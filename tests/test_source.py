@@ -105,7 +105,7 @@ def test_words_are_those_of_yaml_12(text: str, value: object):
                 " quotes: '010'"
             ),
         ),
-        ("a: 1\nb: 2\na: 3", "t.yaml:3:1: error: key 'a' stands twice; the first is in line 1"),
+        ("a: 1\nb: 2\na: 3", "t.yaml:3:1: error: key 'a' appears twice; the first is in line 1"),
         (
             "a:\n  <<: {b: 1}",
             (

@@ -248,7 +248,7 @@ class Api:
         return web.json_response({**about, "mode": self._revisions.mode, "fleet": fleet})
 
     async def mode(self, request: web.Request) -> web.Response:
-        """Set the runtime ceiling. `{mode, reason?, ttl?, who?, fleet?, version?}`; ttl: 30m, or
+        """Set the runtime ceiling. `{mode, reason?, ttl?, who?, fleet?, version?}`; ttl: 30m or
         seconds.
         """
         body = await read_body(request, {"mode", "reason", "ttl", "who", "fleet", "version"})

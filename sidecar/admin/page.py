@@ -114,7 +114,7 @@ class Page:
         }
 
     async def revision(self, request: web.Request) -> web.Response:
-        """One revision beside the one in force."""
+        """One revision compared with the one in force."""
         revision, active = request.match_info["revision"], self._revisions.current
         text = await asyncio.to_thread(self._revisions.text, revision)
         if text is None:
@@ -151,7 +151,7 @@ class Page:
         return response
 
     async def order(self, request: web.Request) -> web.Response:
-        """A form's order; afterwards the page says what came of it."""
+        """A form's order; afterwards the page shows its result."""
         form = await request.post()
         if not self._sessions.form_is_ours(str(form.get("form", ""))):
             raise web.HTTPForbidden(reason="this form is not of this page; reload the page")

@@ -28,7 +28,7 @@ class Process(NamedTuple):
     """Brings the metrics up to date."""
     evidence: Callable[[], Awaitable[list[dict[str, Any]]]]
     rollout: Callable[[], Awaitable[dict[str, Any]]]
-    """Where each rule stands on its way to enforce, with the gate's verdict and its minimums."""
+    """How far each rule is on its way to enforce, with the gate's verdict and its minimums."""
     baseline: Callable[[], Awaitable[dict[str, Any]]]
     """What the service sent so far, and how that differs from the baseline."""
     causes: Callable[[], dict[str, Any]]

@@ -46,13 +46,13 @@ _WHO = {
     "signal": "a signal",
     "operator": "an operator",
 }
-"""Who did it, where it was nobody with a name."""
+"""Who did it, where it was no named person."""
 _OF_FILES = ("promote", "suggest")
 """The verbs that edit the policy file."""
 _OF_FLEETS = ("status", "rollback", "mode", "evidence", "reports", "promote", "suggest")
 """The verbs that can ask or order all replicas."""
 INTERVAL = 10
-"""Seconds that a number of a trend stands for."""
+"""Seconds of one number of a trend."""
 _BARS = 30
 MAX_CLIENTS = 16
 """Clients of a cause are counted up to here."""
@@ -221,9 +221,7 @@ def event(data: Mapping[str, Any]) -> dict[str, str]:
 
 
 def timeline(journal: Sequence[Mapping[str, Any]], active: str) -> list[dict[str, Any]]:
-    """The last 50 journal entries, newest first; marked is the one that put the active revision in
-    force.
-    """
+    """The last 50 journal entries, newest first, with a mark where the active revision began."""
     done = fulfilled(journal)
     made = [entry(one, active, done) for one in journal[::-1][:50]]
     now = next((at for at, one in enumerate(made) if one["now"]), -1)

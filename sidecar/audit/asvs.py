@@ -39,7 +39,7 @@ _ANY_SITE = frozenset({"*", "http:", "https:", "http://*", "https://*"})
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """What one response says: a header line as `NAME: VALUE`, or `no NAME` where it has none."""
+    """A header line of one response as `NAME: VALUE`, or `no NAME` without it."""
 
     url: str
     line: str
@@ -47,7 +47,7 @@ class Proof:
 
 @dataclass(frozen=True, slots=True)
 class ControlResult:
-    """One control beside one page. All texts are safe to show."""
+    """One control for one page. All texts are safe to show."""
 
     control: str
     """As `V3.4.1`."""
@@ -105,7 +105,7 @@ def _every(
 def _hsts(seen: Seen, level: Level) -> _Judged:
     responses = [one for one in _of_host(seen) if one.place.scheme == "https"]
     if not responses:
-        why = "Nothing answered over HTTPS, and browsers ignore the header over plain HTTP."
+        why = "No response came over HTTPS, and browsers ignore the header over plain HTTP."
         return "not seen", why, ()
 
     def fault(response: Response) -> str:

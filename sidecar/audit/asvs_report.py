@@ -14,7 +14,7 @@ from sidecar.sarif import log, place, result
 
 PROFILE = "asvs-5.0"
 SCOPE = (
-    "Each result speaks of the responses that it quotes. The standard asks for all responses of an"
+    "Each result is about the responses that it quotes. The standard asks for all responses of an"
     " application: audit a page of each kind."
 )
 _HOME = "https://github.com/OWASP/ASVS/blob/v5.0.0/5.0/en/0x12-V3-Web-Frontend-Security.md"
@@ -26,18 +26,11 @@ Page = tuple[Visit, Sequence[ControlResult]]
 
 def data(pages: Iterable[Page]) -> dict[str, Any]:
     """For JSON: `pages`, each with `url`, `controls` and `notes`."""
-    return {
-        "profile": PROFILE,
-        "scope": SCOPE,
-        "pages": [
-            {
-                "url": address(visit),
-                "controls": [asdict(one) for one in results],
-                "notes": list(visit.notes),
-            }
-            for visit, results in pages
-        ],
-    }
+    found = []
+    for visit, results in pages:
+        shown = {"url": address(visit), "controls": [asdict(one) for one in results]}
+        found.append({**shown, "notes": list(visit.notes)})
+    return {"profile": PROFILE, "scope": SCOPE, "pages": found}
 
 
 def address(visit: Visit) -> str:
@@ -50,25 +43,18 @@ def markdown(pages: Iterable[Page]) -> str:
     parts = ["# OWASP ASVS 5.0, V3.4: browser security mechanism headers", SCOPE]
     for visit, results in pages:
         parts.append(f"## {escaped(address(visit))}")
-        rows = [
-            (
-                one.control,
-                str(one.level),
-                escaped(one.asks),
-                f"**{one.outcome}**",
-                escaped(one.why),
-                "<br>".join(as_code(quoted(proof)) for proof in one.proof),
-            )
-            for one in results
-        ]
-        parts.append(
-            as_table(("Control", "Level", "Asks", "Outcome", "Why", "Proof"), rows)
-            if rows
-            else "Nothing answered, so nothing was judged."
-        )
+        columns = ("Control", "Level", "Asks", "Outcome", "Why", "Proof")
+        table = as_table(columns, map(_row, results))
+        parts.append(table if results else "There was no response, so nothing was judged.")
         if visit.notes:
             parts.append("\n".join(f"- {escaped(note)}" for note in visit.notes))
     return "\n\n".join(parts) + "\n"
+
+
+def _row(one: ControlResult) -> tuple[str, ...]:
+    proof = "<br>".join(as_code(quoted(proof)) for proof in one.proof)
+    about = (one.control, str(one.level), escaped(one.asks))
+    return (*about, f"**{one.outcome}**", escaped(one.why), proof)
 
 
 def quoted(proof: Proof) -> str:
@@ -83,15 +69,11 @@ def sarif(pages: Iterable[Page]) -> dict[str, Any]:
         (address(visit), one) for visit, results in held for one in results if one.outcome != "pass"
     ]
     rules = {one.control: _rule(one) for _, one in found}
-    notes = [
-        {"level": "note", "message": {"text": f"{address(visit)}: {note}"}}
-        for visit, _ in held
-        for note in visit.notes
-    ]
+    notes = [f"{address(visit)}: {note}" for visit, _ in held for note in visit.notes]
     return log(
         rules.values(),
         [_result(url, one) for url, one in found],
-        notes=notes,
+        notes=[{"level": "note", "message": {"text": note}} for note in notes],
         successful=all(visit.page is not None for visit, _ in held),
     )
 

@@ -26,20 +26,20 @@ mode: report-only
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
-    """A rule, and the findings that it answers."""
+class DraftRule:
+    """A rule, and the findings that it is for."""
 
     fix: Fix
     findings: tuple[str, ...]
 
 
-def gather(reports: Iterable[Report]) -> tuple[Answered, ...]:
+def gather(reports: Iterable[Report]) -> tuple[DraftRule, ...]:
     """One rule for each header or cookie, in the order of the findings; one for all names that
     leak.
 
     Where several cookies would get the same rule name, the later rules get numbers.
     """
-    held: dict[str, Answered] = {}
+    held: dict[str, DraftRule] = {}
     leaks: dict[str, None] = {}
     for row in (row for report in reports for row in report.rows):
         if row.verdict == "leaks":
@@ -48,11 +48,11 @@ def gather(reports: Iterable[Report]) -> tuple[Answered, ...]:
             _add(held, row.fix, f"{row.header} is {row.verdict}: {row.why}")
     rules = [*held.values()]
     if leaks:
-        rules.append(Answered(removal(*leaks), (f"{', '.join(leaks)}: reveal what runs here.",)))
+        rules.append(DraftRule(removal(*leaks), (f"{', '.join(leaks)}: reveal what runs here.",)))
     return tuple(rules)
 
 
-def _add(held: dict[str, Answered], fix: Fix, finding: str) -> None:
+def _add(held: dict[str, DraftRule], fix: Fix, finding: str) -> None:
     name, number = fix.name, 1
     while name in held and held[name].fix.rule.get("cookie") != fix.rule.get("cookie"):
         number += 1
@@ -60,7 +60,7 @@ def _add(held: dict[str, Answered], fix: Fix, finding: str) -> None:
     findings: tuple[str, ...] = (finding,)
     if before := held.get(name):
         fix, findings = _both(before.fix, fix), tuple(dict.fromkeys((*before.findings, finding)))
-    held[name] = Answered(replace(fix, name=name), findings)
+    held[name] = DraftRule(replace(fix, name=name), findings)
 
 
 def _both(one: Fix, other: Fix) -> Fix:
@@ -82,13 +82,13 @@ def draft(reports: Iterable[Report]) -> str:
     )
     found = gather(held)
     if not found:
-        return f"{text}# Nothing was found that a rule could answer.\nrules: {{}}\n"
+        return f"{text}# Nothing was found that a rule could repair.\nrules: {{}}\n"
     return f"{text}rules:\n{''.join(map(block, found))}"
 
 
-def block(answered: Answered) -> str:
-    """A rule as it stands below `rules:`, with its findings as comments above."""
-    fix = answered.fix
-    comments = [*answered.findings, *([f"May break: {fix.breaks}"] if fix.breaks else [])]
+def block(one: DraftRule) -> str:
+    """A rule as text below `rules:`, with its findings as comments above."""
+    fix = one.fix
+    comments = [*one.findings, *([f"May break: {fix.breaks}"] if fix.breaks else [])]
     lines = (*(f"# {comment}" for comment in comments), *fix.yaml.split("\n"))
     return "".join(f"  {line}\n" for line in lines)

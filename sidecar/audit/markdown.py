@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from sidecar.audit.draft import gather
 from sidecar.audit.report import Report
+from sidecar.audit.verdicts import Row
 
 _SPECIAL = str.maketrans({char: f"\\{char}" for char in "\\`*_[]<>|~$"})
 
@@ -15,53 +16,34 @@ def markdown(reports: Iterable[Report]) -> str:
     held = tuple(reports)
     parts = ["# Header audit"]
     if len(held) > 1:
-        counts = (f"{sum(row.verdict != 'good' for row in report.rows)}" for report in held)
-        marks = [(escaped(report.url), _mark(report)) for report in held]
-        rows = [(*mark, count) for mark, count in zip(marks, counts, strict=True)]
+        found = [sum(row.verdict != "good" for row in report.rows) for report in held]
+        rows = [
+            (escaped(report.url), _mark(report), str(count))
+            for report, count in zip(held, found, strict=True)
+        ]
         parts.append(as_table(("Page", "Mark", "Findings"), rows))
     for report in held:
         parts.append(f"## {escaped(report.url)}: {_mark(report)}")
-        if report.coverage:
-            parts.append(
-                f"OWASP: {report.coverage.followed} of {report.coverage.due} headers as"
-                f" recommended, {len(report.coverage.leaks)} that leak."
-            )
+        if seen := report.coverage:
+            followed = f"{seen.followed} of {seen.due} headers as recommended"
+            parts.append(f"OWASP: {followed}, {len(seen.leaks)} that leak.")
         if report.rows:
-            parts.append(
-                as_table(
-                    ("Header", "Verdict", "Observed", "Why"),
-                    [
-                        (
-                            row.header,
-                            f"**{row.verdict}**",
-                            _observed(row.observed),
-                            escaped(" ".join((row.why, *row.more))),
-                        )
-                        for row in report.rows
-                    ],
-                )
-            )
+            columns = ("Header", "Verdict", "Observed", "Why")
+            parts.append(as_table(columns, map(_verdict, report.rows)))
         if report.results:
-            parts.append("### Score")
-            parts.append(
-                as_table(
-                    ("Test", "Outcome", "Points"),
-                    [
-                        (
-                            result.test.value,
-                            result.outcome.value,
-                            f"{result.outcome.points:+d}" if result.outcome.points else "0",
-                        )
-                        for result in report.results
-                    ],
-                )
-            )
-        rules = "\n".join(answered.fix.yaml for answered in gather((report,)))
+            points = [
+                f"{outcome.points:+d}" if outcome.points else "0" for _, outcome in report.results
+            ]
+            results = [
+                (test.value, outcome.value, number)
+                for (test, outcome), number in zip(report.results, points, strict=True)
+            ]
+            parts += ["### Score", as_table(("Test", "Outcome", "Points"), results)]
+        rules = "\n".join(one.fix.yaml for one in gather((report,)))
         if rules:
-            parts.append(f"### Rules that answer the findings\n\n```yaml\n{rules}\n```")
+            parts.append(f"### Rules for the findings\n\n```yaml\n{rules}\n```")
         if report.notes:
-            parts.append("### Notes")
-            parts.append("\n".join(f"- {escaped(note)}" for note in report.notes))
+            parts += ["### Notes", "\n".join(f"- {escaped(note)}" for note in report.notes)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -69,8 +51,10 @@ def _mark(report: Report) -> str:
     return "no score" if report.grade is None else f"grade {report.grade} ({report.score})"
 
 
-def _observed(values: Sequence[str]) -> str:
-    return "<br>".join(as_code(value) for value in values if value)
+def _verdict(row: Row) -> tuple[str, ...]:
+    observed = "<br>".join(as_code(value) for value in row.observed if value)
+    why = escaped(" ".join((row.why, *row.more)))
+    return row.header, f"**{row.verdict}**", observed, why
 
 
 def as_code(text: str) -> str:

@@ -49,7 +49,7 @@ class Result(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What the tests look at: a visit whose page answered, and what its HTML holds."""
+    """What is judged: a visit with a response, and what its HTML holds."""
 
     visit: Visit
     response: Response
@@ -63,7 +63,7 @@ class Seen:
 
 
 def look(visit: Visit) -> Seen | None:
-    """Read what the judges look at; None where nothing answered."""
+    """Read what is judged; None without a response."""
     response = visit.page
     if response is None:
         return None
@@ -184,7 +184,7 @@ def _token(seen: Seen, header: str, known: Mapping[str, Outcome], invalid: Outco
     if not any(values):
         return known[""]
     item = parse_item(values[0]).value if len(values) == 1 else None
-    # Written back, a token stands as it is and a string in quotes, so that only the token is found.
+    # Serialised, a string has quotes: only a token is found.
     return known.get(serialise((item[0], {})), invalid) if item else invalid
 
 

@@ -65,7 +65,7 @@ def is_deletion(cookie: Cookie, response: Response) -> bool:
 
 
 def cookies(kept: tuple[Cookie, ...], page: Response, *, hsts: bool) -> Outcome:
-    """The worst that can be said of any cookie; `hsts`: the host is held to HTTPS."""
+    """The worst outcome of any cookie; `hsts`: browsers use only HTTPS for the host."""
     if not kept:
         return Outcome.COOKIES_ABSENT
     found = {outcome for cookie in kept for outcome in _complaints(cookie, hsts=hsts)}
@@ -116,7 +116,7 @@ def scripts(response: Response, page: Page | None) -> Outcome:
 
 
 def _load(is_foreign: bool, is_secure: bool, has_integrity: bool) -> Outcome | None:
-    """What one script's loading comes to; None = nothing to say."""
+    """The outcome for one script; None = it changes nothing."""
     if not is_foreign:
         return Outcome.SRI_ALL if has_integrity and is_secure else None
     if has_integrity:
@@ -138,9 +138,7 @@ def _origin(src: str, response: Response) -> tuple[bool, bool]:
 
 
 def same_site(one: str, other: str) -> bool:
-    """Whether two hosts have the same registered domain, as far as a short list of registries
-    shows.
-    """
+    """Whether two hosts share a registered domain, as far as a short list of registries shows."""
     return one == other or (_site(one) == _site(other) != "")
 
 

@@ -83,7 +83,7 @@ def is_due(row: Header, response: Response) -> bool:
 
 
 def coverage(response: Response) -> Coverage:
-    """The response beside the preset."""
+    """The response compared with the preset."""
     states = tuple((one.header, _state(one, response)) for one in recommended())
     found = dict.fromkeys(name.decode("latin-1").lower() for name, _ in response.fields)
     return Coverage(states, tuple(removed()[name] for name in found if name in removed()))

@@ -34,7 +34,7 @@ class Report:
     """The judged address (that of the last redirect), fit to be shown."""
     host: str
     status: int | None
-    """None = nothing answered."""
+    """None = no response."""
     results: tuple[Result, ...]
     score: int | None
     """None = responses of this status are not scored."""
@@ -75,7 +75,7 @@ def report(visit: Visit) -> Report:
 
 def _notes(visit: Visit, page: Response | None) -> Iterator[str]:
     if page is None:
-        yield "nothing answered, so nothing was judged"
+        yield "there was no response, so nothing was judged"
         return
     if not is_judged(page.status):
         yield f"a response of status {page.status} has no score; scored are 2xx, 3xx, 401 and 403"
@@ -92,7 +92,7 @@ def _notes(visit: Visit, page: Response | None) -> Iterator[str]:
 
 
 def reaches(one: Report, least: str) -> bool:
-    """Whether a page has at least this grade; a page without one has not."""
+    """Whether a page has at least this grade; False without a grade."""
     return one.grade is not None and outcomes.is_at_least(one.grade, least)
 
 

@@ -130,9 +130,7 @@ class _Reader:
         self._verified = True
 
     async def chain(self, url: str) -> tuple[Response, ...]:
-        """The responses from an address through all redirects; it ends at a failure or after
-        `MAX_HOPS`.
-        """
+        """The responses from an address through all redirects, up to a failure or `MAX_HOPS`."""
         responses: list[Response] = []
         while url and len(responses) <= MAX_HOPS and split(url).scheme in PORTS:
             response = await self.response(url)

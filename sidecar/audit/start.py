@@ -36,13 +36,13 @@ _SIGNS = (
 _HEAD = """\
 # The security headers of {name}. The policy is report-only: the sidecar logs what it would change, and changes nothing.
 #   sidecar check {file}     every problem with its place and fix
-#   sidecar test {tests}     what becomes of the responses that were seen
+#   sidecar test {tests}     what the policy makes of the responses that were seen
 #   sidecar evidence; sidecar promote RULE     when traffic has shown that a rule breaks nothing
 version: 1
 name: {quoted}
 {owner}
 reason: {reason}
-expected: the headers below stand, and no page or client is broken
+expected: responses have the headers below, and no page or client is broken
 rollback: sidecar rollback
 mode: report-only
 """  # noqa: E501
@@ -57,7 +57,7 @@ cases:
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
-    """What the user wants: `preset` is the name of one, or "" for rules from what was seen."""
+    """What the user wants; `preset` "" = rules from what was seen."""
 
     name: str
     owner: str

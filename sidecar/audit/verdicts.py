@@ -41,7 +41,7 @@ _WORST = (cookies.CookieFaultKind.NOT_SECURE, cookies.CookieFaultKind.READABLE)
 _SPELT = {"httponly": "HttpOnly", "samesite": "SameSite"}
 _REPORTING = "content-security-policy-report-only"
 _NOWHERE = "It blocks nothing, and names no address to report to, so it does nothing at all."
-_INSTEAD = "The policy's frame-ancestors stands in its place, and wins over it."
+_INSTEAD = "The policy's frame-ancestors replaces it, and wins over it."
 _SAFE_COOKIE = (
     "Its attributes say that scripts, plain HTTP and other sites' requests do not get it."
 )
@@ -121,14 +121,9 @@ def _completed(row: Row, response: Response) -> Row:
     if not lacking:
         return row
     why = f"It says nothing of {', '.join(lacking)}, so all of that is allowed."
-    return replace(
-        row,
-        verdict="weak",
-        why=why,
-        more=() if row.verdict == "good" else (row.why, *row.more),
-        advice="Name what it leaves out.",
-        fix=fixes.for_policy(lacking),
-    )
+    more = () if row.verdict == "good" else (row.why, *row.more)
+    advice, fix = "Name what it leaves out.", fixes.for_policy(lacking)
+    return replace(row, verdict="weak", why=why, more=more, advice=advice, fix=fix)
 
 
 def _written(row: Header, seen: Seen) -> tuple[str, ...]:
@@ -205,7 +200,7 @@ def _upgrades(
 def _row(row: Header, observed: tuple[str, ...], faults: tuple[Fault, ...], copies: str) -> Row:
     if not faults and not copies:
         return Row(row.name, "good", row.purpose, observed, spec=row.spec)
-    ordered = sorted(faults, key=lambda fault: fault.verdict)  # invalid stands before weak
+    ordered = sorted(faults, key=lambda fault: fault.verdict)  # invalid before weak
     texts = [text for text in (copies, *(shown(fault.text) for fault in ordered)) if text]
     verdict: HeaderVerdict = "invalid" if copies or ordered[0].verdict == "invalid" else "weak"
     advice = "Send it once." if copies else shown(ordered[0].fix)
@@ -266,7 +261,7 @@ def _cors(visit: Visit) -> Iterator[Row]:
         rule = {"header": "Access-Control-Allow-Credentials", "action": "remove"}
         breaks = "Scripts of other origins that read responses with the visitor's cookies."
         fix = Fix("cors-credentials", rule, breaks)
-        advice = "Compare the request's origin with a list, and name only what stands there."
+        advice = "Compare the request's origin with a list, and name only an origin of the list."
         spec = "https://fetch.spec.whatwg.org/#http-access-control-allow-origin"
         yield Row(name, "weak", _MIRRORED, (visit.origin,), (), advice, fix, spec)
 

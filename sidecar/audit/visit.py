@@ -28,14 +28,12 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """All that is known of one page. A chain is the redirects in order, then the response they led
-    to.
-    """
+    """All that is known of one page. A chain is the redirects in order, then the last response."""
 
     url: str
     """The address that was asked for, or that the record was made from."""
     https: tuple[Response, ...] = ()
-    """The chain from the https address; () = nothing answered there."""
+    """The chain from the https address; () = no response."""
     http: tuple[Response, ...] = ()
     """The chain from the http twin."""
     others: tuple[Response, ...] = ()
@@ -55,7 +53,7 @@ class Visit:
 
     @property
     def page(self) -> Response | None:
-        """The response that is judged; None = nothing answered."""
+        """The response that is judged; None = there was none."""
         return self.session[-1] if self.session else None
 
     @property

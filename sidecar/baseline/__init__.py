@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import NamedTuple, TypeAlias
 
 from sidecar.policy.headers.shapes import Lines, cookie_line, display_name
@@ -58,7 +59,7 @@ class Cell:
 
 
 class Acceptance(NamedTuple):
-    """A difference that somebody took into the baseline."""
+    """A difference that was accepted into the baseline."""
 
     at: str
     by: str
@@ -75,6 +76,11 @@ class Baseline:
     by: str = ""
     source: str = ""
     accepted: tuple[Acceptance, ...] = ()
+
+
+def stamp(seconds: float) -> str:
+    """A time (epoch seconds) as a baseline has it: 2026-07-19T05:44:10Z."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def by_key(cells: Iterable[Cell]) -> dict[Key, Cell]:

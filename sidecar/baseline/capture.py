@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 
-from sidecar.baseline import Cell, Key, ordered
+from sidecar.baseline import Cell, Key, ordered, stamp
 from sidecar.policy.engine.plan import RoutePlan
 from sidecar.policy.headers import shapes
 from sidecar.policy.headers.shapes import MAX_LINES, OTHER, Lines
@@ -28,7 +27,7 @@ MAX_CELLS = 400
 ROOM = 600_000
 """Characters that all cells together may take in the file; it loads up to 1 MiB."""
 
-# What an entry costs in the file beside its own characters.
+# What an entry costs in the file besides its own characters.
 _CELL, _NAME, _VARIANT, _LINE = 800, 24, 42, 20
 
 
@@ -135,8 +134,8 @@ class _Growing:
         self.cookies: dict[str, dict[Lines, int]] = {}
 
     def frozen(self, key: Key) -> Cell:
-        """The cell as it is now."""
-        first, last, requests = _stamp(self.first), _stamp(self.last), tuple(self.requests)
+        """The cell now."""
+        first, last, requests = stamp(self.first), stamp(self.last), tuple(self.requests)
         headers, cookies = self._with_absent(self.headers), self._with_absent(self.cookies)
         return Cell(*key, self.responses, first, last, requests, headers, cookies, self.beyond)
 
@@ -146,7 +145,3 @@ class _Growing:
             absent = self.responses - sum(variants.values())
             made[name] = {**variants, (): absent} if absent > 0 else dict(variants)
         return made
-
-
-def _stamp(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

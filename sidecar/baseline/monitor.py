@@ -9,11 +9,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sidecar.baseline import Baseline, Cell, since
+from sidecar.baseline import Baseline, Cell, since, stamp
 from sidecar.policy.model import PolicyError, Problem
 from sidecar.telemetry import Telemetry
 
@@ -70,9 +69,8 @@ class DriftMonitor:
 
         report = None if self._file is None else await self.check(self._file)
         cells = await self._seen() if report is None else self._last
-        made = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         return {
-            "tally": to_data(Baseline(cells, made)),
+            "tally": to_data(Baseline(cells, stamp(time.time()))),
             "drift": None if report is None else {"file": str(self._file), **report.data()},
         }
 

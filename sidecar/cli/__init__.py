@@ -72,9 +72,7 @@ class _Verbs(click.Group):
 )
 @click.version_option(sidecar.__version__, prog_name="sidecar")
 def commands() -> None:
-    """Judge and rewrite security headers beside one service; report-only to enforce, and back,
-    in a second.
-    """
+    """Judge and rewrite security headers beside one service; enforce, and go back, in a second."""
 
 
 def main() -> None:

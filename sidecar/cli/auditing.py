@@ -72,7 +72,7 @@ _FORMATS = ("table", "json", "markdown", "sarif")
     help="Exit 1 when a page's grade is below this.",
 )
 @click.option(
-    "--write", type=PATH, help="Write a first report-only policy that answers the findings."
+    "--write", type=PATH, help="Write a first report-only policy with a rule for each finding."
 )
 @click.option("--force", is_flag=True, help="Let --write overwrite a file.")
 @click.option(
@@ -105,9 +105,7 @@ _FORMATS = ("table", "json", "markdown", "sarif")
     help="A host in the browsers' HSTS preload lists; may be repeated.",
 )
 def audit(urls: tuple[str, ...], har: Path | None, raw: Path | None, **how: Any) -> None:
-    """Judge the headers of live pages, score them as the MDN HTTP Observatory does, and print
-    the rules that help.
-    """
+    """Judge and score the headers of live pages, and print the rules that help."""
     file: Path | None = how["write"]
     if file is not None and file.exists() and not how["force"]:
         raise click.UsageError(f"{file} exists; --force overwrites it, --write names another")
@@ -167,7 +165,7 @@ def _fetched(
 
 
 def _by_asvs(visits: Sequence[Visit], level: asvs.Level, form: str) -> int:
-    """Print the controls; the exit status: 1 where one failed or nothing answered."""
+    """Print the controls; the exit status: 1 where one failed or there was no response."""
     pages = [(visit, asvs.controls(visit, level)) for visit in visits]
     if form == "json":
         as_json(asvs_report.data(pages))
@@ -260,10 +258,10 @@ def _table(one: Report) -> None:
         console.print()
         table("", ("test", "outcome", "points"), tests)
     if found := gather((one,)):
-        title = "rules that answer the findings (--write FILE makes a report-only policy of them):"
+        title = "rules for the findings (--write FILE makes a report-only policy of them):"
         console.print(f"\n{title}", style="bold")
-        for answered in found:
-            console.print(Text(answered.fix.yaml), soft_wrap=True)
+        for rule in found:
+            console.print(Text(rule.fix.yaml), soft_wrap=True)
     for note in one.notes:
         console.print(Text(f"note: {note}", style="dim"), soft_wrap=True)
     console.print()

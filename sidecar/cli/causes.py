@@ -5,7 +5,9 @@ Must not know how reports become causes.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.text import Text
@@ -48,25 +50,19 @@ def reports_verb(
         why = "either nothing would break, or no rule is in trial (see `sidecar evidence`)"
         err().print(f"no reports: {why}")
         return
-    rows = [
-        (
-            cause["id"],
-            cause["rule"],
-            cause["directive"],
-            Text(f"inline: {cause['sample']}" if cause["sample"] else cause["blocked"]),
-            Text(", ".join(cause["pages"])),
-            f"{cause['count']}",
-            f"{cause['clients']}",
-            span(cause["last"] - cause["first"]),
-            CAUSE_KINDS[cause["kind"]],
-        )
-        for cause in shown
-    ]
     seen = ("pages", "reports", "clients", "over", "whose")
-    table("", ("id", "rule", "directive", "blocked", *seen), rows)
+    table("", ("id", "rule", "directive", "blocked", *seen), map(_row, shown))
     if got["overflow"]:
         why = "too many causes, or too many from one client"
         err().print(f"{got['overflow']} more reports were not kept: {why}")
+
+
+def _row(cause: Mapping[str, Any]) -> tuple[object, ...]:
+    blocked = Text(f"inline: {cause['sample']}" if cause["sample"] else cause["blocked"])
+    over = span(cause["last"] - cause["first"])
+    seen = (Text(", ".join(cause["pages"])), cause["count"], cause["clients"], over)
+    about = (cause["id"], cause["rule"], cause["directive"], blocked)
+    return (*about, *seen, CAUSE_KINDS[cause["kind"]])
 
 
 VERBS = (reports_verb,)

@@ -62,9 +62,7 @@ def check(
     form: str,
     machine: bool,
 ) -> None:
-    """Check policy files as `run` would read them, and judge what they say; every finding with
-    its place and fix.
-    """
+    """Check policy files as `run` reads them; each finding has its place and fix."""
     if explain is not None:
         findings.explain(explain, machine=machine or form == "json")
         return

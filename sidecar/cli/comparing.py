@@ -52,9 +52,7 @@ from sidecar.rollout.cases import run as run_cases
 def diff_verb(
     old: Path, new: Path, *, baseline: Path | None, har: Path | None, form: str, machine: bool
 ) -> None:
-    """Compare two policies by meaning, and by their effect on recorded responses. Exit 0 same, 1
-    differs, 2 trouble.
-    """
+    """Compare two policies by meaning and effect. Exit 0 same, 1 differs, 2 trouble."""
     try:
         before, after = read_policy(old), read_policy(new)
         seen = _seen(baseline, har)
@@ -124,17 +122,10 @@ def _print_meaning(found: Comparison) -> None:
         text = f"route {shadow.route} is never reached: {shadow.by} takes all its requests before"
         console.print(Text(text, style="yellow"))
     if found.rules:
-        rows = [
-            (
-                change.rule,
-                _routes(routes),
-                change.what,
-                mode_text(change.before or "-"),
-                mode_text(change.after or "-"),
-                _keys(change),
-            )
-            for change, routes in _by_change(found.rules)
-        ]
+        rows = []
+        for change, routes in _by_change(found.rules):
+            modes = (mode_text(change.before or "-"), mode_text(change.after or "-"))
+            rows.append((change.rule, _routes(routes), change.what, *modes, _keys(change)))
         table("", ("rule", "on routes", "change", "was", "is", "says"), rows)
     for title, changes, style in (
         ("NEW enforces more", found.more, "green"),
@@ -209,9 +200,7 @@ def _lines(lines: Lines) -> str:
 def cases_verb(
     files: tuple[Path, ...], policy: Path, *, report: Path | None, machine: bool
 ) -> None:
-    """Run the tests of policies (*.test.yaml): requests and responses in, violations and headers
-    out.
-    """
+    """Run the tests of policies (*.test.yaml): responses in, violations and headers out."""
     found = [
         file
         for given in files or (policy.parent,)

@@ -31,16 +31,12 @@ def markdown(
     """
     parts = ["## What this change of the policy means", *_policy(found)]
     if grouped:
-        rows = [
-            (
-                as_code(change.rule),
-                escaped(", ".join(routes)),
-                change.what,
-                f"{change.before or '-'} -> {change.after or '-'}",
-                _keys(key for key in change.keys if key.key != "mode"),
-            )
-            for change, routes in grouped
-        ]
+        rows = []
+        for change, routes in grouped:
+            modes = f"{change.before or '-'} -> {change.after or '-'}"
+            demands = _keys(key for key in change.keys if key.key != "mode")
+            where = escaped(", ".join(routes))
+            rows.append((as_code(change.rule), where, change.what, modes, demands))
         parts.append(as_table(("rule", "routes", "change", "mode", "demand"), rows))
     for title, changes in (("Enforces more", found.more), ("**Enforces less**", found.less)):
         if changes:

@@ -45,9 +45,9 @@ _STYLES = {"lost": "yellow", "differs": "cyan", "note": "dim"}
 def export_verb(
     file: Path, target: str, *, output: Path | None, twins: str, strict: bool, machine: bool
 ) -> None:
-    """Write what a policy enforces as the configuration of nginx, Caddy or another proxy.
+    """Write what a policy enforces as the configuration of another proxy.
 
-    What that proxy cannot say is listed with its reason on stderr, and in a comment where the
+    What that proxy cannot say is listed on stderr with its reason, and in a comment where the
     format has comments.
     """
     if twins and not _ADDRESS.fullmatch(twins):

@@ -25,7 +25,7 @@ _COMMANDS = {"error": "error", "warning": "warning", "info": "notice"}
 
 
 def as_data(problems: Iterable[Problem]) -> list[dict[str, Any]]:
-    """Problems for machines; findings of lint have a stable code beside them."""
+    """Problems for machines; findings of lint have a stable code too."""
     return [
         problem_data(problem) | ({"code": problem.code} if problem.code else {})
         for problem in problems
@@ -99,18 +99,11 @@ def explain(name: str, *, machine: bool) -> None:
         raise click.UsageError(f"unknown code {name!r}; {near}")
     found = row.finding()
     if machine:
-        as_json(
-            {
-                "code": row.name,
-                "severity": found.severity if found else None,
-                "why": row.why,
-                "wrong": list(row.wrong.lines) if row.wrong else [],
-                "says": row.says(),
-                "right": list(row.right.lines) if row.right else [],
-                "source": row.source,
-                "url": row.url,
-            }
-        )
+        severity = found.severity if found else None
+        wrong, right = (list(it.lines) if it else [] for it in (row.wrong, row.right))
+        examples = {"wrong": wrong, "says": row.says(), "right": right}
+        about = {"code": row.name, "severity": severity, "why": row.why}
+        as_json({**about, **examples, "source": row.source, "url": row.url})
         return
     console = out()
     console.print(Text.assemble((row.name, "bold"), f"  {found.severity}" if found else ""))

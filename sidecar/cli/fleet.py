@@ -102,18 +102,13 @@ def tell(fleet: dict[str, Any] | None, last: int, *, machine: bool) -> None:
     if machine:
         as_json({"entries": entries})
         return
-    rows = [
-        (
-            datetime.fromtimestamp(entry["at"]).astimezone().isoformat(timespec="seconds"),
-            str(entry.get("event", "")),
-            _what(entry),
-            str(entry.get("who", "")),
-            str(entry.get("replica", "")),
-            str(entry.get("reason", "")),
-        )
-        for entry in entries
-    ]
-    table("", ("time", "event", "what", "who", "on", "why"), rows)
+    table("", ("time", "event", "what", "who", "on", "why"), map(_row, entries))
+
+
+def _row(entry: dict[str, Any]) -> tuple[str, ...]:
+    moment = datetime.fromtimestamp(entry["at"]).astimezone().isoformat(timespec="seconds")
+    who = (str(entry.get(key, "")) for key in ("who", "replica", "reason"))
+    return (moment, str(entry.get("event", "")), _what(entry), *who)
 
 
 def _what(entry: dict[str, Any]) -> str:

@@ -60,7 +60,7 @@ REPEATS: Mapping[Repeats, str] = {
     "intersect": "all copies hold at once",
     "invalid": "two copies and none counts",
     "conflict-blocks": "copies that differ block",
-    "separate": "each copy stands for itself",
+    "separate": "each copy counts by itself",
 }
 _KINDS: Mapping[Grammar, tuple[str, tuple[type[faults.FaultKind], ...]]] = {
     "csp": ("csp-", (csp_table.CspFaultKind, csp_lint.Weakness)),
@@ -80,9 +80,7 @@ _KINDS: Mapping[Grammar, tuple[str, tuple[type[faults.FaultKind], ...]]] = {
 @click.argument("name", required=False)
 @JSON
 def headers_verb(name: str | None, machine: bool) -> None:
-    """Show what is known of security headers: the table, or one header with its values, pitfalls
-    and specification.
-    """
+    """Show what is known of security headers, or of one: values, pitfalls, specification."""
     if name is None:
         if machine:
             as_json([_summary(row) for row in ALL])

@@ -61,9 +61,7 @@ def note_verb(
     form: str,
     inventory: Path,
 ) -> None:
-    """Write the change note: reason, owner, files, commands, evidence, before and after, how to
-    roll back.
-    """
+    """Write the change note: reason, owner, files, evidence, how to roll back."""
     client = Admin(admin, token_file)
     if written is not None:
         sys.exit(_checked(client, written, machine=machine))

@@ -127,9 +127,7 @@ def admin_options(command: Any) -> Any:
 @admin_options
 @click.option("--fleet", is_flag=True, help="The replicas: revision, mode, last seen, lag.")
 def status(admin: str, token_file: Path | None, machine: bool, fleet: bool) -> None:
-    """Show what is in force: policy, revision, mode and what set it, and the problems of the
-    last reload.
-    """
+    """Show what is in force: policy, revision, mode, and the problems of the last reload."""
     if fleet:
         replicas.show(Admin(admin, token_file).get("/api/fleet")["fleet"], machine=machine)
         return
@@ -210,18 +208,12 @@ def history(
     if machine:
         as_json({"active": data["active"], "entries": entries, "journal": chain.data()})
         sys.exit(1 if verify and chain.breaks else 0)
-    done = fulfilled(data["entries"])
-    rows = [
-        (
-            entry["time"],
-            entry["event"],
-            moved(entry) or entry.get("revision") or entry.get("mode") or "",
-            entry.get("who", ""),
-            (NEVER_CAME if unfulfilled(entry, done, data["active"]) else "")
-            + (entry.get("reason") or "; ".join(entry.get("problems", ()))[:120]),
-        )
-        for entry in entries
-    ]
+    done, rows = fulfilled(data["entries"]), []
+    for entry in entries:
+        what = moved(entry) or entry.get("revision") or entry.get("mode") or ""
+        late = NEVER_CAME if unfulfilled(entry, done, data["active"]) else ""
+        why = late + (entry.get("reason") or "; ".join(entry.get("problems", ()))[:120])
+        rows.append((entry["time"], entry["event"], what, entry.get("who", ""), why))
     table("", ("time", "event", "what", "who", "why"), rows)
     if verify or chain.breaks:
         say(f"the journal is {chain}", colour="red" if chain.breaks else None)
@@ -257,9 +249,7 @@ def rollback(
     fleet: bool,
     version: int | None,
 ) -> None:
-    """Put an earlier revision in force at once, and ignore the file until it is edited; in the
-    whole fleet, if there is one.
-    """
+    """Put an earlier revision in force at once, until the file is edited; also in a fleet."""
     client = Admin(admin, token_file)
     data = client.post("/-/rollback", to=to, reason=reason, fleet=fleet or None, version=version)
     if machine:
@@ -290,9 +280,7 @@ def mode(
     fleet: bool,
     version: int | None,
 ) -> None:
-    """Lower the mode of all rules at once (off, report-only), or end that (enforce); in the
-    whole fleet, if there is one.
-    """
+    """Lower the mode of all rules at once (off, report-only), or end that (enforce)."""
     client = Admin(admin, token_file)
     if mode is None:
         found = client.get("/api/status")

@@ -45,7 +45,7 @@ def read_policy(file: Path) -> Resolved:
     type=click.Choice(("http", "https")),
     default="https",
     show_default=True,
-    help="How the client speaks.",
+    help="Of the request.",
 )
 @click.option(
     "--request-header",
@@ -118,10 +118,8 @@ def _head(raw: bytes, more: RawFields) -> tuple[int, RawFields]:
         status = status[:4].rstrip()
         if not version.startswith(b"HTTP/") or len(status) != 3 or not status.isdigit():
             raise click.UsageError("the response does not start with a status line; use `curl -si`")
-    return int(status), [
-        *(_field(line.decode("utf-8", "surrogateescape")) for line in head[1:] if line),
-        *more,
-    ]
+    lines = [line.decode("utf-8", "surrogateescape") for line in head[1:] if line]
+    return int(status), [*map(_field, lines), *more]
 
 
 def _shown(values: tuple[bytes, ...] | None) -> list[str]:

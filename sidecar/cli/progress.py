@@ -22,7 +22,7 @@ class Steps:
 
     @contextmanager
     def aside(self) -> Iterator[None]:
-        """Without the bar, so that what is printed stands on lines of its own."""
+        """Without the bar, so that what is printed has lines of its own."""
         self._progress.stop()
         yield
         self._progress.start()

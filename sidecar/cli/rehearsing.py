@@ -46,9 +46,7 @@ def rehearse_verb(
     machine: bool,
     **flags: Any,
 ) -> None:
-    """Try the release on scratch ports: start, compare, enforce, verify, roll back; each step
-    timed.
-    """
+    """Try the release on scratch ports: start, compare, enforce, verify, roll back."""
     from sidecar.rehearsal import Step, rehearse
     from sidecar.runtime.loop import run_to_end
 

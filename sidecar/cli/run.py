@@ -61,9 +61,7 @@ def run(config: Path | None, **flags: Any) -> None:
     help="Port of the data listener; a free one is taken when it is in use.",
 )
 def demo(folder: Path, port: int) -> None:
-    """Show the whole idea in one minute: a faulty sample service, the sidecar in front, a policy
-    to edit.
-    """
+    """Show the idea in a minute: a faulty service, the sidecar in front, a policy to edit."""
     from sidecar.demo import show
     from sidecar.runtime.loop import run_to_end
 

@@ -28,7 +28,7 @@ _SEEN = "seen"
 
 @click.command()
 @click.argument("url", default=_DEFAULT_URL, envvar="SIDECAR_UPSTREAM")
-@click.option("--preset", help="Start from this preset, whether the service answers or not.")
+@click.option("--preset", help="Start from this preset, whether the service responds or not.")
 @click.option("--name", help="What the service is called. [default: its host, or this folder]")
 @click.option("--owner", help="Who is responsible for the policy: a mail address or a team.")
 @click.option(
@@ -51,9 +51,7 @@ def init(
     force: bool,
     insecure: bool,
 ) -> None:
-    """Look at a running service, and write a first report-only policy with tests: three
-    questions at most.
-    """
+    """Look at a running service, and write a first report-only policy with tests."""
     known = preset_texts()
     if preset is not None and preset not in known:
         raise click.UsageError(f"unknown preset {preset!r}; known: {', '.join(known)}")

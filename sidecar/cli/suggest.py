@@ -65,7 +65,7 @@ _MAX_SHOWN = 32_768
     "urls",
     multiple=True,
     metavar="URL",
-    help="A page to read (twice), beside those that the sidecar has read; may be repeated.",
+    help="A page to read (twice), besides those that the sidecar has read; may be repeated.",
 )
 @click.option("--har", type=FILE, help="Read the pages of this recording.")
 @click.option(
@@ -108,9 +108,7 @@ def suggest_verb(
     token_file: Path | None,
     machine: bool,
 ) -> None:
-    """Propose the smallest edit of the policy that prevents what browsers reported about rules
-    in trial; --write makes it.
-    """
+    """Propose the smallest edit that prevents what browsers reported; --write makes it."""
     before = read_text(file)
     pages = _read_pages(urls, har, cacert)
     client = Admin(admin, token_file)

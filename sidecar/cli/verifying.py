@@ -87,11 +87,9 @@ def verify_verb(
     machine: bool,
     **certificates: Any,
 ) -> None:
-    """Ask a running server, and compare its headers with what a policy enforces, rule by rule on
-    each route.
+    """Compare a running server's headers with what a policy enforces, rule by rule.
 
-    Exit 0: nothing that was seen differs. Exit 1: something differs, nothing answered, or nothing
-    could be seen.
+    Exit 0: nothing that was seen differs. Exit 1: something differs, or nothing could be seen.
     """
     if "?" in url or "#" in url:
         raise click.UsageError("URL is where the server is; name what to ask by --path")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,7 +12,7 @@ import click
 from click.core import ParameterSource
 from rich.text import Text
 
-from sidecar.baseline import Baseline, Cell, since
+from sidecar.baseline import Baseline, Cell, since, stamp
 from sidecar.baseline.capture import Tally
 from sidecar.baseline.drift import SEVERITIES, DriftReport, accept, drift
 from sidecar.baseline.file import from_data, read_baseline, to_data, yaml_text
@@ -60,8 +59,7 @@ def _source_options(command: Any) -> Any:
 def capture_verb(
     context: click.Context, /, output: Path, *, force: bool, machine: bool, **options: Any
 ) -> None:
-    """Record what the service itself sends, from a running sidecar, from URLs or from HTTP
-    archives.
+    """Record what the service sends, from a running sidecar, URLs or HTTP archives.
 
     The file is a baseline to commit; cookie values, nonces and queries are never in it.
     """
@@ -70,7 +68,7 @@ def capture_verb(
         fix = f"give --force, or accept single changes with: {accept_}"
         raise click.UsageError(f"{output} is there already; {fix}")
     cells, source = _gather(context, options)
-    baseline = Baseline(cells, _now(), who(), source)
+    baseline = Baseline(cells, stamp(time.time()), who(), source)
     if not cells:
         text = "no response of the service has been seen yet; nothing is written"
         err().print(text, style="yellow")
@@ -112,7 +110,7 @@ def capture_verb(
     help="Take the differences into the file; needs --reason.",
 )
 @click.option(
-    "--reason", metavar="WHY", help="With --accept: why; stands in the file with who and when."
+    "--reason", metavar="WHY", help="With --accept: why; the file keeps it, with who and when."
 )
 @admin_options
 @click.pass_context
@@ -128,16 +126,15 @@ def drift_verb(
     machine: bool,
     **options: Any,
 ) -> None:
-    """Compare what the service sends now with a baseline: lost, added, changed, weakened,
-    duplicated.
-    """
+    """Compare what the service sends now with a baseline."""
     if accepting and not (reason and reason.strip()):
         raise click.UsageError("--accept needs --reason WHY")
     baseline = read_baseline(read_bytes(file), str(file))
     cells, _ = _gather(context, options, lasting)
     report, taken, failed = drift(baseline, cells), baseline, False
     if accepting:
-        taken = accept(baseline, cells, report, at=_now(), by=who(), reason=reason or "")
+        now = stamp(time.time())
+        taken = accept(baseline, cells, report, at=now, by=who(), reason=reason or "")
     elif fail_on != "never":
         failed = bool(report.at_least(cast("Severity", fail_on))) or not report.compared
     if accepting and taken is not baseline:
@@ -240,10 +237,6 @@ def _print(report: DriftReport) -> None:
 
 def _shown(variants: tuple[Lines, ...]) -> str:
     return "\n".join(" | ".join(lines) or "(absent)" for lines in variants[:3]) or "(absent)"
-
-
-def _now() -> str:
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 VERBS = (capture_verb, drift_verb)

@@ -24,7 +24,7 @@ class Look(NamedTuple):
     mark: str
     """Which decision of this version it is (`Decision.mark`)."""
     asked: float
-    """When somebody last asked all replicas for their evidence, by the store's clock; 0 = never."""
+    """When all replicas were last asked for their evidence, by the store's clock; 0 = never."""
     secret: str
     """With which replicas sign canaries; "" = the store holds none."""
 

@@ -60,7 +60,7 @@ class Sharing:
         self._seen = seen
         self._told_at = float("-inf")
         self._answered = 0.0
-        """The last call for evidence that was answered."""
+        """When the last request for evidence was met, by the clock of the store."""
         self._arrivals: list[Arrival] = []
         trials.on_arrival = self._arrived
 
@@ -101,17 +101,13 @@ class Sharing:
         return Gathered(self._read(told), tuple(sorted(silent)), len(alive))
 
     async def heard(self) -> Mapping[str, str]:
-        """What the other replicas said last, without asking; the last known while the store is
-        away.
-        """
+        """What the other replicas said last, or the last known while the store is away."""
         with contextlib.suppress(StoreError):
             self._read(await self._store.told())
         return self._others
 
     async def vote(self, revision: str, within: float) -> tuple[int, int]:
-        """Vote that the guard fires here; (votes within these seconds, replicas). Raises
-        StoreError.
-        """
+        """Vote that the guard fires; (votes within these seconds, replicas); raises StoreError."""
         votes = await self._store.vote(revision, self._replica(), within)
         listed = await self._store.replicas()
         return votes, sum(one["ago"] <= _ALIVE for one in listed)

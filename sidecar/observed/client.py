@@ -1,6 +1,6 @@
 """One small HTTP client for a few addresses: no redirects, proxies or cookies.
 
-Must not know what becomes of a response.
+Must not know what a response is for.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def ask(
     Args:
         url: http or https; without a scheme it is http.
         method: of the request.
-        headers: of the request, beside Host.
+        headers: of the request, besides Host.
         body: what is sent.
         most: bytes of the body that are read; 0 = none.
         timeout: seconds for each step.

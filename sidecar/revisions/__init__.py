@@ -217,9 +217,7 @@ class Revisions:
     async def set_mode(
         self, mode: Mode, *, reason: str = "", who: str = "operator", ttl: float | None = None
     ) -> Mode:
-        """Set the runtime ceiling (`enforce` lifts it), for `ttl` seconds if given; the effective
-        mode.
-        """
+        """Set the runtime ceiling (`enforce` lifts it) for `ttl` seconds; the effective mode."""
         async with self.lock:
             return await self._set_mode(mode, reason, who, ttl)
 

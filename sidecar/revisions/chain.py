@@ -17,7 +17,7 @@ from sidecar.policy.words import counted
 START = "0" * 64
 """What the first entry holds in place of a hash."""
 COMPACTED = "journal.compacted"
-"""The event of an entry that stands for those that were dropped."""
+"""The event of an entry that replaces dropped ones."""
 
 
 class Check(NamedTuple):
@@ -60,7 +60,7 @@ def gap(dropped: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def is_gap(entry: Mapping[str, Any]) -> bool:
-    """Whether an entry stands for dropped ones."""
+    """Whether an entry replaces dropped ones."""
     return entry.get("event") == COMPACTED
 
 

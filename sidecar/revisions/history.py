@@ -113,7 +113,7 @@ class History:
         )
 
     def made(self, resolved: Resolved, text: str, who: str, parent: str | None) -> Revision:
-        """A revision of the file's text, as it is now."""
+        """A revision of the file's text now."""
         source, now = str(self._file), self._clock()
         return Revision(resolved.revision(), resolved, text, source, now, who, parent)
 

@@ -53,7 +53,7 @@ class Journal:
             await self._fleet.note(noted)
 
     def reloaded(self, result: Result) -> Result:
-        """Count what came of a reload."""
+        """Count the result of a reload."""
         metrics = self._telemetry.metrics
         metrics.cell("sidecar_config_reloads_total", result).n += 1
         good = result != "rejected"

@@ -1,6 +1,6 @@
 """The policy file: read, watched, and quoted at the place of a fault.
 
-Must not know what becomes of a policy. Belongs to the layer of `revisions`.
+Must not know what a policy is for. Belongs to the layer of `revisions`.
 """
 
 from __future__ import annotations

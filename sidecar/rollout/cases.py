@@ -177,7 +177,9 @@ def _case_problems(cases: Sequence[Case]) -> Iterator[Problem]:
     for position, case in enumerate(cases):
         path: Path = ("cases", position)
         if case.name in seen:
-            yield Problem(f"case {case.name!r} stands twice", "names must differ", (*path, "name"))
+            yield Problem(
+                f"two cases are named {case.name!r}", "rename one of them", (*path, "name")
+            )
         seen.add(case.name)
         expect = case.expect
         if expect.violations is None and not expect.headers and expect.route is None:

@@ -171,8 +171,7 @@ class _Held:
         self.report = report
         self.verdict: tuple[CauseKind, str] = ("unexplained", "")
         self.seen: tuple[int, int, int] | None = None
-        """What the verdict is based on: the version of `served`, the number of pages and addresses.
-        """
+        """What the verdict is based on: the version of `served`, how many pages and addresses."""
         self.ruling = Ruling()
         self.count = 0
         self.clients: set[bytes] = set()
@@ -311,7 +310,7 @@ class Causes:
         return True
 
     def _has_room(self, held: dict[str, _Held], new: _Held) -> bool:
-        """Room for one more; what explains less gives way to what explains more."""
+        """Make room for one more: a cause of a lower kind is dropped for one of a higher."""
         if len(held) < MAX_OF_RULE and sum(map(len, self._held.values())) < MAX_CAUSES:
             return True
         rank = {identity: (_RANK[it.verdict[0]], -it.count) for identity, it in held.items()}

@@ -47,8 +47,7 @@ def set_word(source: Source, path: Path, key: str, word: str) -> Edit:
     Raises:
         PolicyError: the text's form has no place for it.
     """
-    text = source.text
-    newline = "\r\n" if "\r\n" in text else "\n"
+    text, newline = source.text, line_end(source.text)
     held = source.spans.get((*path, key))
     if held is not None:
         anchor = re.match(r"&\S+\s+", text[held.start : held.end])
@@ -87,10 +86,15 @@ def _new_rule(source: Source, rule: str, said: str, newline: str) -> Edit:
 def rules_block(source: Source) -> Iterable[Edit]:
     """The line that a file without rules needs above its first override."""
     if ("rules",) not in source.spans:
-        newline, end = "\r\n" if "\r\n" in source.text else "\n", len(source.text)
+        newline, end = line_end(source.text), len(source.text)
         yield Edit(end, end, f"{'' if source.text.endswith(chr(10)) else newline}rules:{newline}")
 
 
+def line_end(text: str) -> str:
+    """The line ending that a text uses."""
+    return "\r\n" if "\r\n" in text else "\n"
+
+
 def indent(text: str, position: int) -> str:
-    """As many spaces as stand, or could stand, before this position on its line."""
+    """As many spaces as the position has characters before it on its line."""
     return " " * (position - max(text.rfind("\n", 0, position), text.rfind("\r", 0, position)) - 1)

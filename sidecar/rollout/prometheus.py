@@ -135,19 +135,15 @@ def evidence(
     for place, one in own.items():
         if one is not None and one.climb is not None:  # the counters do not know the step
             since[place] = max(since.get(place, at), one.since)
-    return [
-        Evidence(
-            route,
-            rule,
-            parse_mode(mode),
-            since.get((route, rule, mode), at),
-            witnesses=one.witnesses if (one := own[route, rule, mode]) else (),
-            climb=one.climb if one else None,
-            trial=trials.get((route, rule), Trial()) if mode == "trial" else Trial(),
-            **numbers,
+    listed = []
+    for (route, rule, mode), numbers in sorted(found.items()):
+        one, start = own[route, rule, mode], since.get((route, rule, mode), at)
+        trial = trials.get((route, rule), Trial()) if mode == "trial" else Trial()
+        seen: dict[str, Any] = {"witnesses": one.witnesses, "climb": one.climb} if one else {}
+        listed.append(
+            Evidence(route, rule, parse_mode(mode), start, trial=trial, **seen, **numbers)
         )
-        for (route, rule, mode), numbers in sorted(found.items())
-    ]
+    return listed
 
 
 def _numbers(
@@ -220,18 +216,12 @@ def _trials(
     reports: dict[tuple[str, str], dict[str, float]] = {}
     for labels, value in ask("sidecar_trial_reports_total", "route, rule, cause_kind"):
         reports.setdefault(_place(labels)[:2], {})[labels.get("cause_kind", "")] = value
-    return {
-        place: Trial(
-            value,
-            settle,
-            min(value, settled.get(place, 0.0)),
-            canaries,
-            reports.get(place, {}),
-            known[place].trial.causes if place in known else (),
-            engines,
-        )
-        for place, value in loads.items()
-    }
+    found = {}
+    for place, value in loads.items():
+        counted = (value, settle, min(value, settled.get(place, 0.0)), canaries)
+        causes = known[place].trial.causes if place in known else ()
+        found[place] = Trial(*counted, reports.get(place, {}), causes, engines)
+    return found
 
 
 def _place(labels: dict[str, str]) -> tuple[str, str, str]:

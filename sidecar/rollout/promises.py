@@ -33,7 +33,7 @@ class Promises:
                 self._counted[place] = counted
 
     def kept(self, route: str, rule: str) -> tuple[int, float]:
-        """The age (seconds) that browsers keep longest, and until when (epoch seconds); (0, 0.0) =
+        """The age (seconds) that browsers keep longest, and its end (epoch seconds); (0, 0.0) =
         none.
         """
         ends = {age: last + age for age, last in self._sent.get(f"{route}/{rule}", {}).items()}

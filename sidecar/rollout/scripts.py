@@ -16,10 +16,10 @@ from sidecar.rollout.clients import Clients
 from sidecar.rollout.served import Sighting, rarest
 
 MAX_SCRIPTS: Final = 1000
-"""Addresses with their hashes; of more, those seen least often give way."""
+"""Addresses with their hashes; of more, those seen least often are dropped."""
 _PAGES: Final = 8
 _PART: Final = 10
-"""A tenth of what is held gives way at once."""
+"""A tenth of what is held is dropped at once."""
 
 
 class LoadedScripts:

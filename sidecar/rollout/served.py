@@ -27,12 +27,12 @@ MAX_PATHS = 500
 _CLIENTS = 16
 _SHOWN_PATHS = 5
 ENOUGH = 3
-"""Readings of a page after which what stands in none of them was not sent by the service."""
+"""After so many readings of a page, the service did not send what none of them held."""
 ENOUGH_OF_ROUTE = 50
 """The same for a page that was never read, by readings of other pages of its route."""
 _SHOWN = 120
 _PART = 20
-"""A twentieth of what is held gives way at once."""
+"""A twentieth of what is held is dropped at once."""
 _ASKED = 4_096
 _Identity: TypeAlias = tuple[InlineKind, str]
 _Key = TypeVar("_Key")
@@ -94,9 +94,7 @@ class _Route:
                 del self.samples[key]
 
     def keep_link(self, url: tuple[str, str], held: Sighting) -> None:
-        """Keep an address; several of the rarest are dropped at once, as finding them costs a full
-        pass.
-        """
+        """Keep an address; several of the rarest go at once, as finding them is slow."""
         if len(self.urls) >= MAX_PIECES:
             for one in rarest(self.urls):
                 del self.urls[one]
@@ -208,13 +206,11 @@ class ServedPages:
         held = self._routes.get(route)
         if held is None:
             return False
-        wanted = _bare(url)
+        wanted = bare(url)
         return any((family, wanted) in held.links for family in _families(directive))
 
     def named(self, route: str, text: str) -> bool:
-        """Whether inline code of the route contains `text`: a host that it asks, code that it
-        makes.
-        """
+        """Whether inline code of the route contains `text`: a host or code that it uses."""
         held = self._routes.get(route)
         return held is not None and held.holds(text)
 
@@ -250,9 +246,9 @@ def rarest(held: Mapping[_Key, Sighting], part: int = _PART) -> list[_Key]:
 
 def _links(url: tuple[str, str]) -> set[tuple[str, str]]:
     """An address as it is, and its origin alone ("//host"), as browsers report frames."""
-    family, bare = _family(url[0]), _bare(url[1])
-    origin = "/".join(bare.split("/", 3)[:3]) if bare.startswith("//") else bare
-    return {(family, bare), (family, origin)}
+    family, address = _family(url[0]), bare(url[1])
+    origin = "/".join(address.split("/", 3)[:3]) if address.startswith("//") else address
+    return {(family, address), (family, origin)}
 
 
 _ANY = (
@@ -287,6 +283,6 @@ def _quotes(piece: Inline) -> set[tuple[str, str]]:
     return {(family, sample_of(piece.text)), (family, sample_of(piece.text[:40]))}
 
 
-def _bare(url: str) -> str:
+def bare(url: str) -> str:
     """An address without http: or https: (behind TLS a page may name its own scheme wrongly)."""
     return url.partition(":")[2] if url.startswith(("http:", "https:")) else url

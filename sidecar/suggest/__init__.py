@@ -40,7 +40,7 @@ class Suggestion:
 
 @dataclass(slots=True)
 class _Place:
-    """Where the value of one or more rules stands in the file, and the text that replaces it."""
+    """The place of a value of one or more rules in the file, and the text that replaces it."""
 
     named: NamedRule
     policies: list[Policy]
@@ -127,7 +127,7 @@ def _named(resolved: Resolved, cause: Cause) -> NamedRule | None:
 
 
 def _value_path(source: Source, resolved: Resolved, named: NamedRule, route: str) -> Path:
-    """Where the rule's value stands; of a rule from a preset, where it would be overridden."""
+    """The path of the rule's value; of a rule from a preset, where it would be overridden."""
     if named.origin.get("value") == f"route {route}":
         position = [one.name for one in resolved.policy.routes].index(route)
         return ("routes", position, "rules", named.name, "value")

@@ -15,20 +15,20 @@ from sidecar.policy.csp.match import Address, address, allows_address
 from sidecar.policy.csp.sources import source_list
 from sidecar.policy.csp.table import DIRECTIVES, FALLBACKS
 from sidecar.rollout.causes import Cause
+from sidecar.rollout.served import bare
 from sidecar.suggest.inline import advise_inline
 from sidecar.suggest.limits import CODE, CUT, is_open, is_own, refusal
-from sidecar.suggest.nouns import OWN, Holdings, Proposal, Terms, bare, proposal, too_little
+from sidecar.suggest.nouns import OWN, Holdings, Proposal, Terms, proposal, too_little
 
 _FILES = 4
 """So many files of one host are named one by one; of more the host is named."""
 _BY_FILE = CODE | {"style-src", "style-src-elem"}
 _LOCAL = frozenset({"img-src", "font-src", "media-src", "connect-src"})
-"""Directives for which `data:` and `blob:` give nobody more than the page's own scripts have."""
+"""Directives for which `data:` and `blob:` give no more than the page's own scripts have."""
 _PASSIVE = frozenset(
     {"img-src", "font-src", "media-src", "style-src", "style-src-elem", "manifest-src"}
 )
-"""Files of the site load these too (a style sheet its fonts), so that no page needs to name them.
-"""
+"""Files of the site load these too (a style sheet its fonts): no page needs to name them."""
 _FAMILY = {"script-src-elem": "script-src", "style-src-elem": "style-src"}
 _WORDS = frozenset({"data", "blob", "filesystem", "mediastream", "about"})
 
@@ -140,7 +140,7 @@ def _local(cause: Cause, policy: Policy, terms: Terms, source: str) -> Proposal:
         "object-src": "show the file in a frame or link it",
     }
     usual = "serve it as a file of the site" if name in _BY_FILE else "serve it from an address"
-    text = f"{source} in {name} would let in whatever an attacker can write"
+    text = f"{source} in {name} would allow whatever an attacker can write"
     return proposal(cause, "refused", text, fixes.get(name, usual))
 
 

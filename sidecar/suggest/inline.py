@@ -107,7 +107,7 @@ def _write_nonce(held: Sequence[Snippet]) -> str:
 
 
 def _unknown(cause: Cause, name: str) -> Proposal:
-    """Code that no page held that was read: its hash would be of what nobody has read."""
+    """Code that is in no page that was read: nobody has read what its hash would allow."""
     what = _WORDS[name]
     if cause.kind == "script" and cause.source:
         fixes = {
@@ -204,7 +204,7 @@ def _numbers(snippet: Snippet, cause: Cause) -> tuple[int, float, float]:
 def _varied(
     left: Sequence[Snippet], stable: Sequence[Snippet], snippets: Iterable[Snippet]
 ) -> list[Snippet]:
-    """What else stood where code stands that is not stable: then that place varies."""
+    """What else was in the place of code that is not stable: then that place varies."""
     young = [one for one in left if one not in stable]
     if young and (len(left) > 1 or young[0].clients == VARIES):
         return list(left)

@@ -40,7 +40,7 @@ def refusal(
         governing.values if governing else ()
     ):
         fix = "give the script element the page's nonce, or let a trusted script load it"
-        return proposal(cause, "advice", "beside 'strict-dynamic' browsers ignore hosts", fix)
+        return proposal(cause, "advice", "with 'strict-dynamic' browsers ignore hosts", fix)
     if is_own(cause.blocked, cause):
         return None
     text, fix = _reason(cause, target, blocked)

@@ -60,8 +60,7 @@ class Holdings:
 
     snippets: Sequence[Snippet] = ()
     urls: Mapping[tuple[str, str], str] = field(default_factory=dict)
-    """(directive, `bare` address, with `OWN` for its own origin) -> path of a page that names it.
-    """
+    """(directive, `bare` address, with `OWN` for its own origin) -> path of a page with it."""
 
     def __or__(self, other: Holdings) -> Holdings:
         return Holdings((*self.snippets, *other.snippets), {**self.urls, **other.urls})
@@ -112,7 +111,7 @@ class Proposal:
 
     @property
     def needs_person(self) -> bool:
-        """Whether something is left to do beside the edit."""
+        """Whether something is left to do besides the edit."""
         return self.outcome not in ("add", "allowed") or REQUEST_NONCE in self.sources
 
     def data(self) -> dict[str, Any]:
@@ -126,11 +125,6 @@ def too_little(cause: Cause, terms: Terms) -> Proposal | None:
         return None
     text = terms.needs(cause.clients, cause.first, cause.last)
     return proposal(cause, "waiting", text, f"wait; or, if you know it, --accept {cause.id}")
-
-
-def bare(url: str) -> str:
-    """An address without http: or https: (behind TLS a page may name its own scheme wrongly)."""
-    return url.partition(":")[2] if url.startswith(("http:", "https:")) else url
 
 
 def witness(cause: Cause) -> str:

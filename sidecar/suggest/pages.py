@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from sidecar.policy.browsers.pages import MAX_TEXT, Page, read_page
-from sidecar.suggest.nouns import OWN, VARIES, Holdings, Snippet, Terms, bare
+from sidecar.rollout.served import bare
+from sidecar.suggest.nouns import OWN, VARIES, Holdings, Snippet, Terms
 
 
 class Load(NamedTuple):

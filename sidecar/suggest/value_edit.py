@@ -15,11 +15,11 @@ from sidecar.policy import csp
 from sidecar.policy.csp import Directive
 from sidecar.policy.csp.table import DIRECTIVES
 from sidecar.policy.model import Path, PolicyError, Problem
-from sidecar.rollout.edits import Edit, indent, set_word
+from sidecar.rollout.edits import Edit, indent, line_end, set_word
 from sidecar.source import Source, Span
 
 Comments: TypeAlias = Mapping[tuple[str, str], str]
-"""What stands in a comment beside a source: by directive and source."""
+"""The comment after a source, by directive and source."""
 
 _COMMENT = re.compile(r"(?:^|\s)#")
 _REST = re.compile(r"[ \t]*(,?)[ \t]*(?:#.*)?\r?$", re.MULTILINE)
@@ -100,7 +100,7 @@ def _mapping(
 def _list(
     source: Source, path: Path, held: Directive, wanted: Directive, comments: Comments
 ) -> Iterator[Edit]:
-    """A directive's list gains words; 'none' gives way to the first."""
+    """A directive's list gains words; the first replaces 'none'."""
     text, span, value = source.text, source.spans[path], _at(source.data, path)
     if span.style == "alias" or text[span.start : span.start + 1] == "&":
         raise _by_hand(source, path)
@@ -145,7 +145,7 @@ def _items(
     if comma and not rest[1]:
         yield Edit(last.end, last.end, comma)
     at = rest.start() + len(rest.group().rstrip("\r"))
-    newline = _newline(text)
+    newline = line_end(text)
     yield Edit(
         at,
         at,
@@ -157,7 +157,7 @@ def _items(
 
 
 def _is_alone(text: str, item: Span, span: Span) -> bool:
-    """Whether an item of a list stands on a line of its own."""
+    """Whether an item of a list has a line of its own."""
     lead = text[_line_start(text, item.start) : item.start].strip()
     return lead == ("-" if span.style == "block" else "") and bool(_REST.match(text, item.end))
 
@@ -166,7 +166,7 @@ def _members(
     source: Source, path: Path, value: Any, new: Sequence[Directive], comments: Comments
 ) -> Iterator[Edit]:
     """Directives after the last one of a mapping."""
-    text, span, newline = source.text, source.spans[path], _newline(source.text)
+    text, span, newline = source.text, source.spans[path], line_end(source.text)
     if span.style == "block":
         end = _end(source, path, value)
         at = text.find("\n", end)
@@ -204,7 +204,7 @@ def _end(source: Source, path: Path, value: Any) -> int:
 
 def _written_out(source: Source, path: Path, after: csp.Policy, comments: Comments) -> list[Edit]:
     """The value as a mapping with a line for each source, in the style of the rule."""
-    text, span, newline = source.text, source.spans[path], _newline(source.text)
+    text, span, newline = source.text, source.spans[path], line_end(source.text)
     end = span.start + len(text[span.start : span.end].rstrip())
     start = _line_start(text, span.start)
     lead = re.match(r"[ \t]*(?:- )?", text[start:])
@@ -272,7 +272,7 @@ def _comment(comments: Comments, name: str, word: str) -> str:
 
 
 def _quoted(text: str, like: str) -> str:
-    """A YAML scalar, in single quotes if it stood in them; all else in double quotes, as JSON."""
+    """A YAML scalar, in single quotes if it had them, otherwise in double quotes as JSON."""
     if like.startswith("'"):
         return "'" + text.replace("'", "''") + "'"
     return json.dumps(text)
@@ -280,10 +280,6 @@ def _quoted(text: str, like: str) -> str:
 
 def _line_start(text: str, position: int) -> int:
     return text.rfind("\n", 0, position) + 1
-
-
-def _newline(text: str) -> str:
-    return "\r\n" if "\r\n" in text else "\n"
 
 
 def _at(data: Any, path: Path) -> Any:

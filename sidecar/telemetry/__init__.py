@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import platform
 import secrets
-import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from typing import Any, TypeAlias
@@ -26,7 +25,7 @@ from sidecar.policy.rules.fetch import Fetch
 from sidecar.policy.rules.ladder import transport
 from sidecar.settings import Settings
 from sidecar.telemetry.cap import Cap
-from sidecar.telemetry.events import Events, as_json, shown
+from sidecar.telemetry.events import Events, Stamp, as_json, shown
 from sidecar.telemetry.metrics import Metrics
 from sidecar.telemetry.pages import PageReader
 from sidecar.telemetry.rule_counters import RouteTally
@@ -71,16 +70,14 @@ class Telemetry:
         self.request_seconds = metrics.histogram("sidecar_request_duration_seconds")
         self.upstream_seconds = metrics.histogram("sidecar_upstream_duration_seconds")
         self.trial_report: Callable[[str, Report, str, str], None] = lambda *_: None
-        """Takes a report on a rule in trial, or of a loaded script: key, report, client address,
-        engine.
-        """
+        """Takes a report on a rule in trial or of a loaded script: key, report, client, engine."""
         self.trials = Trials(metrics, canary, secret or secrets.token_bytes(16))
         self.pages = PageReader(pages)
         self.spans = spans
         self.canary_returned: Callable[[str], None] = self.trials.returned
         self._suppressed = metrics.cell("sidecar_events_suppressed_total")
         self._rendered: dict[PreparedDecision, tuple[list[dict[str, object]], str]] = {}
-        self._second, self._stamp = 0, ""
+        self._stamp = Stamp()
         self._watchers: list[Callable[[dict[str, object]], None]] = []
         self.observer: Callable[[RoutePlan, Facts], None] | None = None
         """Called with each response of the service, as it sent it; must cost little."""
@@ -100,16 +97,11 @@ class Telemetry:
         """From the settings; `serves`: this process has requests. Raises PolicyError as `spans`
         does.
         """
-        return cls(
-            events,
-            metrics,
-            value_bytes=settings.log.value_bytes,
-            reports_per_second=settings.reports.per_second,
-            canary=settings.trial.canary,
-            pages=settings.trial.pages,
-            secret=secret,
-            spans=spans(settings.traces, serves=serves),
-        )
+        trial, traced = settings.trial, spans(settings.traces, serves=serves)
+        most, reports = settings.log.value_bytes, settings.reports.per_second
+        how: dict[str, Any] = {"value_bytes": most, "reports_per_second": reports}
+        how |= {"canary": trial.canary, "pages": trial.pages}
+        return cls(events, metrics, **how, secret=secret, spans=traced)
 
     def watch(self, watcher: Callable[[dict[str, object]], None]) -> Callable[[], None]:
         """Give every logged event to `watcher` too; returns the call that ends it."""
@@ -123,11 +115,7 @@ class Telemetry:
 
     def _show(self, event: str, level: str, facts: dict[str, Any]) -> None:
         if self._watchers:
-            now = int(time.time())
-            if now != self._second:
-                self._second = now
-                self._stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now))
-            data = {"event": event, "timestamp": self._stamp, "level": level, **facts}
+            data = {"event": event, "timestamp": f"{self._stamp()[:19]}Z", "level": level, **facts}
             for watcher in tuple(self._watchers):
                 watcher(data)
 
@@ -197,9 +185,7 @@ class Telemetry:
             self._show(name, "info", {**about, "changes": changes})
 
     def _changes(self, verdict: PreparedDecision) -> tuple[list[dict[str, object]], str]:
-        """A verdict's findings for an event, as data and as JSON; made once for a verdict that
-        recurs.
-        """
+        """A verdict's findings for an event, as data and JSON; kept for a verdict that recurs."""
         made = self._rendered.get(verdict)
         if made is None:
             data: list[dict[str, object]] = [
@@ -224,10 +210,7 @@ class Telemetry:
     def upstream_failed(
         self, reason: str, *, request_id: str = "", detail: str = "", head: Head = ()
     ) -> None:
-        """Count a failed exchange (`reason` of UPSTREAM_REASONS), and log it under the cap.
-
-        `head` is the request's, for its trace.
-        """
+        """Count a failed exchange (UPSTREAM_REASONS), and log it, capped."""
         self.metrics.cell("sidecar_upstream_errors_total", reason).n += 1
         if self.events.may_tell():
             self.tell(

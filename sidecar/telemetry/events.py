@@ -200,17 +200,11 @@ class Stamp:
 
 def capture_logging(sink: Lines, level: str) -> None:
     """Send Python's log records, warnings and uncaught exceptions to the sink as JSON lines."""
-    handler = _SinkHandler(sink)
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[structlog.stdlib.add_logger_name, *_stamped(Stamp())],
-            processors=[
-                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                _capped,
-                structlog.processors.JSONRenderer(_rendered),
-            ],
-        )
-    )
+    handler, formatter = _SinkHandler(sink), structlog.stdlib.ProcessorFormatter
+    render = structlog.processors.JSONRenderer(_rendered)
+    before = [structlog.stdlib.add_logger_name, *_stamped(Stamp())]
+    last: list[Any] = [formatter.remove_processors_meta, _capped, render]
+    handler.setFormatter(formatter(foreign_pre_chain=before, processors=last))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())

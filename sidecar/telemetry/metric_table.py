@@ -71,7 +71,7 @@ METRICS: dict[str, Metric] = {
         "Responses that a rule judged.", "route", "rule", "mode"
     ),
     "sidecar_rule_affected_total": _counter(
-        "Responses of which a rule complained.", "route", "rule", "mode"
+        "Responses in which a rule found a violation.", "route", "rule", "mode"
     ),
     "sidecar_would_break_total": _counter(
         "Requests by what they say a rule would have done to them.", "route", "rule", "outcome"
@@ -92,7 +92,7 @@ METRICS: dict[str, Metric] = {
         "Page loads that carried the twin of a rule in trial, by engine.", "engine"
     ),
     "sidecar_violations_total": _counter(
-        "What rules complained of.", "route", "rule", "kind", "mode"
+        "Violations that rules found.", "route", "rule", "kind", "mode"
     ),
     "sidecar_header_changes_total": _counter("Changes made.", "route", "rule", "action"),
     "sidecar_request_duration_seconds": _histogram(
@@ -109,7 +109,7 @@ METRICS: dict[str, Metric] = {
         "Requests sent again because a kept connection had died."
     ),
     "sidecar_rejected_requests_total": _counter(
-        "Requests answered without asking the upstream.", "reason"
+        "Requests refused without asking the upstream.", "reason"
     ),
     "sidecar_would_reject_requests_total": _counter(
         "Requests that a policy in enforce would have refused.", "reason"
@@ -129,7 +129,7 @@ METRICS: dict[str, Metric] = {
     "sidecar_config_last_reload_success_timestamp_seconds": _gauge(
         "When a policy was last put in force or found unchanged."
     ),
-    "sidecar_config_reloads_total": _counter("Reloads by what came of them.", "result"),
+    "sidecar_config_reloads_total": _counter("Reloads by their result.", "result"),
     "sidecar_rollbacks_total": _counter("Rollbacks.", "cause"),
     "sidecar_fleet_connected": _gauge(
         "0 while the fleet's store cannot be used: what is in force stays; absent without a fleet.",

@@ -47,16 +47,8 @@ class PageCopy:
     """The bytes of one response's body, as far as they are read."""
 
     __slots__ = (
-        "__weakref__",
-        "_done",
-        "_held",
-        "address",
-        "charset",
-        "client",
-        "coding",
-        "drawn",
-        "path",
-        "route",
+        *("__weakref__", "_done", "_held", "address"),
+        *("charset", "client", "coding", "drawn", "path", "route"),
     )
 
     def __init__(self, done: Callable[[PageCopy], None], route: str, facts: Facts) -> None:

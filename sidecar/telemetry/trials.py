@@ -135,9 +135,7 @@ class Trials:
         return self._canary(engine, by_api=by_api)
 
     def _worker(self, tally: RouteTally, verdict: PreparedDecision) -> None:
-        """A service worker's script: a browser that has it keeps it with its old policy,
-        unreported.
-        """
+        """A service worker's script: browsers that have it keep its old policy, unreported."""
         bound = {
             one.position
             for one in verdict.twins

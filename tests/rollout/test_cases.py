@@ -151,7 +151,7 @@ def test_wrong_expectations_fail_with_both_sides(case: str, failed: list[Failure
         (
             HEAD
             + "  - {name: a, expect: {route: default}}\n  - {name: a, expect: {route: default}}",
-            "5:12: error: case 'a' stands twice; names must differ",
+            "5:12: error: two cases are named 'a'; rename one of them",
         ),
         (
             HEAD + "  - {name: a, request: {pth: /}, expect: {route: x}}",
