@@ -185,15 +185,11 @@ def _by_asvs(visits: Sequence[Visit], level: asvs.Level, form: str) -> int:
 
 def _controls_table(visit: Visit, results: Sequence[asvs.ControlResult]) -> None:
     out().print(Text(asvs_report.address(visit), style="bold"), soft_wrap=True)
-    rows = [
-        (
-            one.control,
-            Text(one.outcome, style=_OUTCOMES[one.outcome]),
-            f"{one.asks}.\n{one.why}",
-            "\n".join(map(asvs_report.quoted, one.proof)),
-        )
-        for one in results
-    ]
+    rows = []
+    for one in results:
+        outcome = Text(one.outcome, style=_OUTCOMES[one.outcome])
+        proof = "\n".join(map(asvs_report.quoted, one.proof))
+        rows.append((one.control, outcome, f"{one.asks}.\n{one.why}", proof))
     table("", ("control", "outcome", "asks, and why", "proof"), rows)
     for note in visit.notes:
         out().print(Text(f"note: {note}", style="dim"), soft_wrap=True)
@@ -234,15 +230,10 @@ def _table(one: Report) -> None:
     if one.coverage:
         followed = f"{one.coverage.followed} of {one.coverage.due} headers as recommended"
         console.print(f"OWASP: {followed}; {len(one.coverage.leaks)} that leak")
-    rows = [
-        (
-            row.header,
-            Text(row.verdict, style=_STYLES.get(row.verdict, "red")),
-            "\n".join(row.observed),
-            "\n".join((row.why, *row.more)),
-        )
-        for row in sorted(one.rows, key=lambda row: _LEVELS.index(one.level(row)))
-    ]
+    rows = []
+    for row in sorted(one.rows, key=lambda row: _LEVELS.index(one.level(row))):
+        verdict = Text(row.verdict, style=_STYLES.get(row.verdict, "red"))
+        rows.append((row.header, verdict, "\n".join(row.observed), "\n".join((row.why, *row.more))))
     if rows:
         console.print()
         table("", ("header", "verdict", "observed", "why"), rows)

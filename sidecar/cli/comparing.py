@@ -236,13 +236,9 @@ def cases_verb(
 
 
 def _print_results(results: Sequence[Result]) -> None:
+    passed, failed = Text("pass", style="green"), Text("FAIL", style="red")
     rows = [
-        (
-            Text("FAIL", style="red") if result.failures else Text("pass", style="green"),
-            result.case,
-            f"{result.file}:{result.line}",
-        )
-        for result in results
+        (failed if one.failures else passed, one.case, f"{one.file}:{one.line}") for one in results
     ]
     if rows:
         table("", ("", "case", "where"), rows)

@@ -79,16 +79,12 @@ def show(fleet: dict[str, Any] | None, *, machine: bool) -> None:
     if fleet["pending"]:
         pending = f"what was decided on {fleet['replica']} meanwhile is still to be published"
         console.print(Text(pending, style="yellow"))
-    rows = [
-        (
-            one["replica"] + (" (this one)" if one["replica"] == fleet["replica"] else ""),
-            str(one.get("revision", "")),
-            mode_text(str(one.get("mode", ""))),
-            f"{one['ago']} s ago",
-            _lag(fleet["version"] - one.get("version", 0)),
-        )
-        for one in fleet["replicas"] or ()
-    ]
+    rows = []
+    for one in fleet["replicas"] or ():
+        name = one["replica"] + (" (this one)" if one["replica"] == fleet["replica"] else "")
+        lag = _lag(fleet["version"] - one.get("version", 0))
+        about = (str(one.get("revision", "")), mode_text(str(one.get("mode", ""))))
+        rows.append((name, *about, f"{one['ago']} s ago", lag))
     table("", ("replica", "revision", "mode", "last seen", "lag"), rows)
 
 

@@ -29,7 +29,7 @@ class Look(NamedTuple):
     """With which replicas sign canaries; "" = the store holds none."""
 
 
-Told: TypeAlias = Mapping[str, tuple[float, str]]
+Shared: TypeAlias = Mapping[str, tuple[float, str]]
 """By replica: when it last said what it saw, by the store's clock, and what it said."""
 
 
@@ -63,7 +63,7 @@ class Exchange(Protocol):
     async def tell(self, replica: str, seen: str) -> None:
         """Say what this replica saw, in place of what it said before."""
 
-    async def told(self) -> Told:
+    async def shared(self) -> Shared:
         """What all replicas saw, those included that are gone."""
 
     async def ask(self) -> float:

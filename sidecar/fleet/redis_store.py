@@ -24,7 +24,7 @@ from typing import Any
 from redis.asyncio import Redis
 
 from sidecar.fleet.connecting import client
-from sidecar.fleet.exchange import Change, Exchange, Look, StoreError, Told
+from sidecar.fleet.exchange import Change, Exchange, Look, Shared, StoreError
 from sidecar.fleet.scripts import ASK, DECIDE, HELLO, RETURNED, TELL, VOTE
 from sidecar.revisions.decision import Decision, Texts, from_data
 
@@ -134,7 +134,7 @@ class RedisStore(Exchange):
         names = ("evidence", "told")
         await self._run(TELL, names, replica, seen, _KEEP_EVIDENCE, _EVIDENCE)
 
-    async def told(self) -> Told:
+    async def shared(self) -> Shared:
         found, times = await self._batch(
             lambda pipe: (
                 pipe.hgetall(self._key("evidence")),

@@ -17,7 +17,7 @@ import zlib
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeAlias
 
-from sidecar.fleet.exchange import Exchange, Look, StoreError, Told
+from sidecar.fleet.exchange import Exchange, Look, Shared, StoreError
 from sidecar.telemetry import Trials
 from sidecar.telemetry.trials import Arrival
 
@@ -58,7 +58,7 @@ class Sharing:
         self._trials = trials
         self._replica = replica
         self._seen = seen
-        self._told_at = float("-inf")
+        self._shared_at = float("-inf")
         self._answered = 0.0
         """When the last request for evidence was met, by the clock of the store."""
         self._arrivals: list[Arrival] = []
@@ -72,7 +72,7 @@ class Sharing:
         elif look.secret != self._trials.secret.hex():
             self._adopt(look.secret)
         await self._count()
-        if look.asked > self._answered or now - self._told_at >= _EVERY:
+        if look.asked > self._answered or now - self._shared_at >= _EVERY:
             await self.tell()
             self._answered = look.asked
 
@@ -84,7 +84,7 @@ class Sharing:
         """Say what this replica saw; raises StoreError."""
         said = await asyncio.to_thread(packed, self._seen())
         await self._store.tell(self._replica(), said)
-        self._told_at = time.monotonic()
+        self._shared_at = time.monotonic()
 
     async def gather(self) -> Gathered:
         """Ask all replicas what they saw; raises StoreError."""
@@ -93,17 +93,17 @@ class Sharing:
         await self.tell()
         end = time.monotonic() + _PATIENCE
         while True:
-            told = await self._store.told()
-            silent = [one for one in alive if told.get(one, (0.0, ""))[0] < asked]
+            shared = await self._store.shared()
+            silent = [one for one in alive if shared.get(one, (0.0, ""))[0] < asked]
             if not silent or time.monotonic() > end:
                 break
             await asyncio.sleep(0.05)
-        return Gathered(self._read(told), tuple(sorted(silent)), len(alive))
+        return Gathered(self._read(shared), tuple(sorted(silent)), len(alive))
 
     async def heard(self) -> Mapping[str, str]:
         """What the other replicas said last, or the last known while the store is away."""
         with contextlib.suppress(StoreError):
-            self._read(await self._store.told())
+            self._read(await self._store.shared())
         return self._others
 
     async def vote(self, revision: str, within: float) -> tuple[int, int]:
@@ -136,9 +136,9 @@ class Sharing:
         if len(self._arrivals) > _ARRIVALS:
             self.alone()
 
-    def _read(self, told: Told) -> Mapping[str, str]:
+    def _read(self, shared: Shared) -> Mapping[str, str]:
         own = self._replica()
-        self._others = {one: said for one, (_, said) in told.items() if one != own}
+        self._others = {one: said for one, (_, said) in shared.items() if one != own}
         return self._others
 
     def _adopt(self, secret: str) -> None:

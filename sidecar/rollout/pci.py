@@ -28,6 +28,16 @@ _SCHEDULE = (
 )
 
 
+_INTEGRITY = (
+    "- **Integrity:** inline code is known by its hash. Of an address it is known only where"
+    " browsers reported hashes."
+)
+_NO_BASELINE = (
+    "- **Headers:** no baseline is set, so no change can be found. Make one with `sidecar capture`,"
+    " and name it in the settings as `baseline`."
+)
+
+
 @dataclass(frozen=True, slots=True)
 class PciNote:
     """What reviewers of PCI DSS ask of headers and scripts."""
@@ -129,20 +139,15 @@ def pci_markdown(note: PciNote) -> str:
 def _scripts(note: PciNote) -> list[str]:
     done = len(note.scripts) - len(note.unauthorised)
     seen = f"{counted(note.pages_read, 'page')} of routes in trial and browsers' reports of hashes"
+    number = counted(len(note.scripts), "script")
+    others = " The others are marked **no** below." if note.unauthorised else ""
     return [
         "## 6.4.3: scripts",
         "",
-        (
-            f"- **Inventory:** {counted(len(note.scripts), 'script')} in `{note.inventory}`, from"
-            f" {seen} (proof: `GET /api/pages`)."
-        ),
-        f"- **Authorised:** {done} of {len(note.scripts)} have an owner and a reason"
-        + (". The others are marked **no** below." if note.unauthorised else "."),
+        f"- **Inventory:** {number} in `{note.inventory}`, from {seen} (proof: `GET /api/pages`).",
+        f"- **Authorised:** {done} of {len(note.scripts)} have an owner and a reason.{others}",
         "- **Enforced:** only where a Content-Security-Policy rule above is in enforce.",
-        (
-            "- **Integrity:** inline code is known by its hash. Of an address it is known only"
-            " where browsers reported hashes."
-        ),
+        _INTEGRITY,
         "",
         "| script | authorised | owner | why | integrity | pages | first seen | last seen |",
         "|---|---|---|---|---|---|---|---|",
@@ -167,29 +172,18 @@ def _row(one: Script) -> str:
 def _changes(note: PciNote) -> list[str]:
     lines = ["## 11.6.1: changes of headers and scripts", ""]
     if not note.baseline:
-        lines.append(
-            "- **Headers:** no baseline is set, so no change can be found. Make one with `sidecar"
-            " capture`, and name it in the settings as `baseline`."
-        )
+        lines.append(_NO_BASELINE)
     else:
         state = f"{counted(len(note.drift), 'difference')} since the last look"
-        lines.append(
-            f"- **Headers:** compared with `{note.baseline}`: {state} (proof: `sidecar drift"
-            f" {note.baseline}`)."
-        )
-        lines += [
-            f"    - {_cell(one['place'])}: {_cell(one['header'])} {one['kind']}"
-            for one in note.drift
-        ]
-    changed = ", ".join(_cell(one.script) for one in note.changed) or "none"
-    return [
-        *lines,
-        (
-            f"- **Scripts of which more than one text arrived:** {changed} (proof: browsers'"
-            " reports of hashes)."
-        ),
-        f"- **Schedule and alert:** {_SCHEDULE}",
+        proof = f"proof: `sidecar drift {note.baseline}`"
+        lines.append(f"- **Headers:** compared with `{note.baseline}`: {state} ({proof}).")
+    lines += [
+        f"    - {_cell(one['place'])}: {_cell(one['header'])} {one['kind']}" for one in note.drift
     ]
+    changed = ", ".join(_cell(one.script) for one in note.changed) or "none"
+    proof = "proof: browsers' reports of hashes"
+    lines.append(f"- **Scripts of which more than one text arrived:** {changed} ({proof}).")
+    return [*lines, f"- **Schedule and alert:** {_SCHEDULE}"]
 
 
 def _cell(text: str) -> str:

@@ -153,22 +153,7 @@ class Telemetry:
             self.observer(route, facts)
         tally.count(verdict)
         if route.oracles or route.watchers:
-            fetch = Fetch(facts)
-            leaving = (
-                facts._replace(fields=verdict.fields(list(facts.fields)))
-                if verdict.changed
-                else facts
-            )
-            for watcher, broken in tally.watched:
-                if watcher.watch(leaving, fetch):
-                    broken.n += 1.0
-            for index, oracle in route.oracles:
-                # HSTS is never written over plain http, and plain http is the evidence against it.
-                if index not in verdict.skipped or oracle is transport:
-                    outcome = oracle(leaving, fetch)
-                    if outcome in _MAY_BREAK and _unchanged(route, index, verdict):
-                        outcome = "safe" if fetch.browser else "irrelevant"
-                    tally.rules[index].outcomes[outcome].n += 1.0
+            _count_outcomes(tally, route, facts, verdict)
         if not verdict.findings or not self._cap.free() or not self.events.may_tell():
             return
         name = "header.changed" if verdict.changed else "header.would_change"
@@ -279,15 +264,9 @@ class Telemetry:
         self.pages.activated()
         tallies = self.metrics.bind(plan)
         self.metrics.only("sidecar_policy_info", plan.name, revision)
-        self.metrics.stand(
-            "sidecar_rule_info",
-            (
-                (route.name, line.name, line.demand)
-                for route in plan.routes
-                for line in route.rules
-                if line.mode != "off"
-            ),
-        )
+        rules = [(route.name, line) for route in plan.routes for line in route.rules]
+        rows = [(route, line.name, line.demand) for route, line in rules if line.mode != "off"]
+        self.metrics.stand("sidecar_rule_info", rows)
         for mode in MODES:
             self.metrics.cell("sidecar_mode", mode).n = float(mode == plan.mode)
         return tallies
@@ -306,6 +285,25 @@ def _unchanged(route: RoutePlan, index: int, verdict: PreparedDecision) -> bool:
     if line.named.rule.header is None or line.oracle is transport:
         return False
     return all(one.position != index for one in verdict.findings)
+
+
+def _count_outcomes(
+    tally: RouteTally, route: RoutePlan, facts: Facts, verdict: PreparedDecision
+) -> None:
+    """Count what the request shows about rules: whether they would break it."""
+    fetch, leaving = Fetch(facts), facts
+    if verdict.changed:
+        leaving = facts._replace(fields=verdict.fields(list(facts.fields)))
+    for watcher, broken in tally.watched:
+        if watcher.watch(leaving, fetch):
+            broken.n += 1.0
+    for index, oracle in route.oracles:
+        # HSTS is never written over plain http, and plain http is the evidence against it.
+        if index not in verdict.skipped or oracle is transport:
+            outcome = oracle(leaving, fetch)
+            if outcome in _MAY_BREAK and _unchanged(route, index, verdict):
+                outcome = "safe" if fetch.browser else "irrelevant"
+            tally.rules[index].outcomes[outcome].n += 1.0
 
 
 def _trace(head: Head) -> dict[str, str]:
