@@ -249,6 +249,11 @@ class Causes:
                 self.overflow += 1
                 return None if report.noise else (*place, "unheard")
             held[identity] = cause
+        elif (report.source, report.origin) != (cause.report.source, cause.report.origin):
+            # A forged report that came first must not make the site's own look like a stranger's.
+            kind, _ = classify(report, self._served, place[0], held=held_by)
+            if _RANK[kind] < _RANK[cause.verdict[0]]:
+                cause.report, cause.ruling, cause.seen = report, held_by, None
         cause.count += 1
         cause.last = self._clock()
         if len(cause.clients) < _CLIENTS:

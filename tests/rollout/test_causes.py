@@ -412,6 +412,22 @@ def test_the_browser_s_own_style_for_an_image():
     assert world.kind() != "noise"
 
 
+@pytest.mark.parametrize("forged", [{"origin": ""}, {"source": "https://evil.test/x.js"}])
+def test_a_forged_report_does_not_hide_the_site_s_own(forged: dict[str, Any]):
+    """Whoever reports the same first, with another source or no page, leaves the verdict to what
+    browsers report.
+    """
+    world = World()
+    for number in range(ENOUGH):
+        world.serve("/cart", f"<p>{number}<script>go()</script>", times=1)
+    world.add("192.0.2.66", **forged)
+    assert world.kind() in ("unexplained", "unserved")
+    world.add()
+    assert world.kind() == "served"
+    world.add("192.0.2.66", **forged)
+    assert world.kind() == "served"
+
+
 def test_a_default_policy_of_trusted_types_is_a_cause():
     """It runs unasked under the rule; others are used by code that asks for them."""
     value = "require-trusted-types-for 'script'"
