@@ -119,6 +119,12 @@ def test_a_style_sheet_of_another_type_may_be_in_use():
     assert outcome(NOSNIFF, "same-origin no-cors style", (b"Content-Type", b"text/plain")) == "open"
 
 
+def test_a_module_and_a_script_with_crossorigin_look_alike():
+    """Of another type the module was refused before, the script was not."""
+    sent, kind = "same-origin cors script", (b"Content-Type", b"text/plain")
+    assert outcome(NOSNIFF, sent, kind) == "open"
+
+
 def test_a_download_without_a_type_is_saved_as_before():
     """It is not shown, whatever it holds."""
     saved = (b"Content-Disposition", b"attachment; filename=list.csv")

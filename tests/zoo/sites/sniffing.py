@@ -197,3 +197,11 @@ _add(
     breaks=True,
     witness="nobody",
 )
+_add(
+    "nosniff-crossorigin-script",
+    _RULE,
+    {"/": html("", "<script crossorigin src=/a.js></script>"), "/a.js": Page(_CODE, "text/plain")},
+    WORKS,
+    breaks=True,
+    witness="nobody",
+)
