@@ -28,18 +28,23 @@ if TYPE_CHECKING:
 HIGH_WATER = 131_072
 """Bytes of a body held for a slow client before the upstream is no longer read."""
 
+BUFFER: Final = memoryview(bytearray(262_144))
+"""Where every connection reads to, until its protocol has been called."""
+FIRST: Final = BUFFER[:73_728]
+"""For a head: a page fits behind it, and of a large body most is left to be spliced."""
+
 MAX_INTERIM = 16
 _BARE_LF = re.compile(rb"(?<!\r)\n")
 
 
 # Where a connection stands in its exchange. HEAD: asked, the head of the response is awaited;
-# LENGTH, CODED and REST:
+# LENGTH, CODED and UNTIL_END:
 # a body by its length, in chunks, or up to the end of the connection.
 IDLE: Final = 0
 HEAD: Final = 1
 LENGTH: Final = 2
 CODED: Final = 3
-REST: Final = 4
+UNTIL_END: Final = 4
 DONE: Final = 5
 TUNNEL: Final = 6
 CLOSED: Final = 7
@@ -54,7 +59,7 @@ class Tunnelled(Protocol):
     def upstream_lost(self) -> None: ...
 
 
-class Connection(asyncio.Protocol):
+class Connection(asyncio.BufferedProtocol):
     """`reused` is true from its second request on; `extra` when bytes came that nobody asked
     for.
     """
@@ -193,8 +198,16 @@ class Connection(asyncio.Protocol):
         self._poll.register(stream.get_extra_info("socket").fileno(), select.POLLIN)
         stream.set_write_buffer_limits(HIGH_WATER)
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:
         """Asyncio's protocol."""
+        return FIRST if self._state == HEAD else BUFFER
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Asyncio's protocol."""
+        self.data_received(bytes(BUFFER[:nbytes]))
+
+    def data_received(self, data: bytes) -> None:
+        """Take what has been read."""
         if self._tunnel is not None:
             self._tunnel.from_upstream(data)
             return
@@ -214,7 +227,7 @@ class Connection(asyncio.Protocol):
 
     def eof_received(self) -> None:
         """Asyncio's protocol; the transport closes itself after it."""
-        if self._state == REST:
+        if self._state == UNTIL_END:
             self._state = DONE
             self._wake()
 
@@ -291,7 +304,7 @@ class Connection(asyncio.Protocol):
             self._state = DONE
             return
         if response.status == 101 or response.length == UNTIL_CLOSE:
-            self._state = REST
+            self._state = UNTIL_END
         elif response.length == CHUNKED:
             self._state = CODED
             self._chunks = Chunked(self._limits.header_bytes, self._limits.headers)
@@ -314,7 +327,7 @@ class Connection(asyncio.Protocol):
                 self._state = DONE
         elif self._state == CODED:
             self._coded(data)
-        elif self._state == REST:
+        elif self._state == UNTIL_END:
             self._push(data)
         elif self._state == DONE:
             self._unasked()

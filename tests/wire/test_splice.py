@@ -30,14 +30,14 @@ from tests.wire.test_sequences import targets
 pytestmark = pytest.mark.skipif(not hasattr(os, "splice"), reason="a system without splice(2)")
 
 BIG = 3 << 20
-FIRST = 262_144
-"""Bytes that a loop reads at once, from which on a body can be spliced."""
+FIRST = 65_536
+"""Bytes of a response that are read at once with its head; of a request, more."""
 MIB = 1 << 20
 HALF = BIG // 2
 SIZES = sorted(
     {
         around + step
-        for around in (FIRST + WORTH, FIRST + PIECE * PIECES + TAIL)
+        for around in (FIRST + WORTH, 4 * FIRST + WORTH, 4 * FIRST + PIECE * PIECES + TAIL)
         for step in (-1, 0, 1)
     }
 )
