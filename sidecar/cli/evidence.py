@@ -70,69 +70,75 @@ def _window(_context: click.Context, _parameter: click.Parameter, value: str) ->
     return value
 
 
+_SOURCE = (
+    click.option(
+        "--fleet",
+        is_flag=True,
+        help=(
+            "Of all replicas that share a store (fleet.url): what each saw, summed, and causes"
+            " that browsers reported to any. With --prometheus the numbers are from there."
+        ),
+    ),
+    click.option(
+        "--prometheus",
+        metavar="URL",
+        help="Sum evidence over a fleet, from this Prometheus server.",
+    ),
+    click.option(
+        "--window",
+        callback=_window,
+        default="24h",
+        show_default=True,
+        help="With --prometheus: how far back; nothing counts as watched for longer.",
+    ),
+    click.option(
+        "--selector", default="", help="With --prometheus: which series, as 'job=\"shop\"'."
+    ),
+)
+"""Where evidence comes from."""
+_MINIMUMS = (
+    click.option(
+        "--min-requests",
+        type=click.IntRange(0),
+        default=1000,
+        show_default=True,
+        help="Page loads or requests that the rule's witness must have seen.",
+    ),
+    click.option(
+        "--min-time",
+        type=Duration(),
+        default="24h",
+        show_default=True,
+        help="How long the rule must have been watched.",
+    ),
+    click.option(
+        "--min-routes",
+        type=click.IntRange(0),
+        default=1,
+        show_default=True,
+        help="Routes on which it must have been seen.",
+    ),
+    click.option(
+        "--max-breaks",
+        type=click.IntRange(0),
+        default=0,
+        show_default=True,
+        help="Requests that may have been broken.",
+    ),
+    click.option(
+        "--min-https",
+        type=_Share(),
+        default="99%",
+        show_default=True,
+        help="To climb a ladder: the share of browsers' requests that must come over https.",
+    ),
+)
+"""What the gate asks for."""
+
+
 def source_options(command: Any) -> Any:
     """Where evidence comes from, and the minimums of the gate."""
-    options = (
-        click.option(
-            "--fleet",
-            is_flag=True,
-            help=(
-                "Of all replicas that share a store (fleet.url): what each saw, summed, and causes"
-                " that browsers reported to any. With --prometheus the numbers are from there."
-            ),
-        ),
-        click.option(
-            "--prometheus",
-            metavar="URL",
-            help="Sum evidence over a fleet, from this Prometheus server.",
-        ),
-        click.option(
-            "--window",
-            callback=_window,
-            default="24h",
-            show_default=True,
-            help="With --prometheus: how far back; nothing counts as watched for longer.",
-        ),
-        click.option(
-            "--selector", default="", help="With --prometheus: which series, as 'job=\"shop\"'."
-        ),
-        click.option(
-            "--min-requests",
-            type=click.IntRange(0),
-            default=1000,
-            show_default=True,
-            help="Page loads or requests that the rule's witness must have seen.",
-        ),
-        click.option(
-            "--min-time",
-            type=Duration(),
-            default="24h",
-            show_default=True,
-            help="How long the rule must have been watched.",
-        ),
-        click.option(
-            "--min-routes",
-            type=click.IntRange(0),
-            default=1,
-            show_default=True,
-            help="Routes on which it must have been seen.",
-        ),
-        click.option(
-            "--max-breaks",
-            type=click.IntRange(0),
-            default=0,
-            show_default=True,
-            help="Requests that may have been broken.",
-        ),
-        click.option(
-            "--min-https",
-            type=_Share(),
-            default="99%",
-            show_default=True,
-            help="To climb a ladder: the share of browsers' requests that must come over https.",
-        ),
-    )
-    for option in reversed(options):
+    for option in reversed(_SOURCE + _MINIMUMS):
         command = option(command)
     return command
 

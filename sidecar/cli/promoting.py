@@ -96,30 +96,10 @@ def promote_verb(
 
     With --fleet what all replicas have in force is moved on, on all of them at once.
     """
-    if override is not None and not override.strip():
-        raise click.UsageError('--override needs a reason: --override "why the rule is safe"')
-    if back and (to or override or waived):
-        raise click.UsageError(
-            "--step-back asks for no evidence: it takes no --to, --override, --waive"
-        )
+    _check_words(override, back=back, beside=bool(to or override or waived))
     client, move = Admin(admin, token_file), "back" if back else to or "enforce"
-    before = _policy(file, fleet=options["fleet"])
-    if move == "enforce" and not options["prometheus"]:
-        _await_reports(client, rules, fleet=options["fleet"])
-    decided = client.post(
-        "/-/promotion",
-        rules=list(rules),
-        move=move,
-        policy=before,
-        file=str(file),
-        minimums=asdict(minimums(options)),
-        waived=list(waived),
-        override=override,
-        evidence=_of_prometheus(client, rules, options) if move != "back" else None,
-        fleet=options["fleet"] or None,
-        dry_run=dry_run or None,
-        command=f"sidecar {shlex.join(sys.argv[1:])}",
-    )
+    order = {"rules": list(rules), "move": move, "waived": list(waived), "override": override}
+    decided = _decided(client, order | {"dry_run": dry_run or None}, file, options)
     outcome = _Outcome(decided, file, dry_run=dry_run, back=back, fleet=options["fleet"])
     if not machine:
         _print_sheet(decided)
@@ -142,6 +122,38 @@ def promote_verb(
     sys.exit(0 if outcome.granted else 1)
 
 
+def _check_words(override: str | None, *, back: bool, beside: bool) -> None:
+    """Refuse an override without a reason, and a step back with what asks for evidence."""
+    if override is not None and not override.strip():
+        raise click.UsageError('--override needs a reason: --override "why the rule is safe"')
+    if back and beside:
+        raise click.UsageError(
+            "--step-back asks for no evidence: it takes no --to, --override, --waive"
+        )
+
+
+def _decided(
+    client: Admin, order: dict[str, Any], file: Path, options: dict[str, Any]
+) -> dict[str, Any]:
+    """What the sidecar decides on an order, given the policy and, of Prometheus, the evidence."""
+    before, fleet, evidence = _policy(file, fleet=options["fleet"]), options["fleet"], None
+    if options["prometheus"] and order["move"] != "back":
+        evidence = _of_prometheus(client, order["rules"], options)
+    elif order["move"] == "enforce":
+        _await_reports(client, order["rules"], fleet=fleet)
+    decided: dict[str, Any] = client.post(
+        "/-/promotion",
+        **order,
+        policy=before,
+        file=str(file),
+        minimums=asdict(minimums(options)),
+        evidence=evidence,
+        fleet=fleet or None,
+        command=f"sidecar {shlex.join(sys.argv[1:])}",
+    )
+    return decided
+
+
 def _policy(file: Path, *, fleet: bool) -> str | None:
     """The text to edit; None = no file here need hold what a fleet has in force."""
     if file.is_file():
@@ -151,12 +163,8 @@ def _policy(file: Path, *, fleet: bool) -> str | None:
     raise click.BadParameter(f"File {str(file)!r} does not exist.", param_hint="'--policy'")
 
 
-def _of_prometheus(
-    client: Admin, rules: Sequence[str], options: dict[str, Any]
-) -> dict[str, Any] | None:
+def _of_prometheus(client: Admin, rules: Sequence[str], options: dict[str, Any]) -> dict[str, Any]:
     """What Prometheus says of these rules: whoever orders reaches it, and the sidecar need not."""
-    if not options["prometheus"]:
-        return None
     seen = gather(client, options)
     return replace(seen, found=[item for item in seen.found if item.rule in rules]).data()
 

@@ -36,6 +36,8 @@ from sidecar.suggest.pages import Load, from_loads, from_routes
 
 _STYLES = {"add": "green", "allowed": "dim", "refused": "red"}
 """By outcome; any other is yellow."""
+_REPORTS = {False: "/api/reports", True: "/api/reports?fleet=true"}
+"""Where the causes are, by whether those of all replicas are asked for."""
 _LOADS = 2
 """How often a page is read: what differs between two loads varies."""
 _MAX_PAGE = 4 << 20
@@ -109,35 +111,19 @@ def suggest_verb(
     machine: bool,
 ) -> None:
     """Propose the smallest edit that prevents what browsers reported; --write makes it."""
-    before = read_text(file)
+    before, client = read_text(file), Admin(admin, token_file)
     pages = _read_pages(urls, har, cacert)
-    client = Admin(admin, token_file)
-    asked = client.get(f"/api/reports{'?fleet=true' if fleet else ''}")
-    causes = [_cause(data) for data in asked["causes"]]
+    causes = [_cause(data) for data in client.get(_REPORTS[fleet])["causes"]]
     _check_accepted(accepted, causes)
     terms = Terms(min_clients, min_time, frozenset(accepted))
     holdings = from_routes(client.get("/api/pages")["routes"], terms) | pages
-    revision = client.get("/api/status")["revision"]
-    running = client.get(f"/api/revisions/{revision}")["text"]
-    how: dict[str, Any] = {"comments": from_trial, "running": running, "name": str(file)}
+    how: dict[str, Any] = {"comments": from_trial, "running": _running(client), "name": str(file)}
     found = suggest(before, causes, holdings, terms, rule=rule, **how)
     texts = (before.splitlines(keepends=True), found.text.splitlines(keepends=True))
     diff = "".join(difflib.unified_diff(*texts, f"{file} (now)", f"{file} (suggested)"))
     written = write and found.text != before
     if written:
-        taken = [one for one in found.proposals if one.outcome == "add"]
-        client.post(
-            "/-/suggestion",
-            rules=sorted({one.rule for one in taken}),
-            causes=[one.cause for one in taken if one.cause],
-            reason="; ".join(dict.fromkeys(one.text for one in taken)) or None,
-            command=f"sidecar {shlex.join(sys.argv[1:])}",
-            file=str(file),
-            before=digest(before),
-            after=digest(found.text),
-            diff=diff,
-        )
-        edit_file(file, before, found.text)  # the journal knows first
+        _write(client, file, before, found, diff)
     if machine:
         proposals = [one.data() | {"needs_person": one.needs_person} for one in found.proposals]
         as_json({"proposals": proposals, "diff": diff, "written": written})
@@ -145,6 +131,30 @@ def suggest_verb(
         _print(found, diff)
         _print_next(found, file, diff, written=written, from_trial=from_trial)
     sys.exit(1 if any(one.needs_person for one in found.proposals) else 0)
+
+
+def _running(client: Admin) -> str:
+    """The text of the policy in force."""
+    revision = client.get("/api/status")["revision"]
+    text: str = client.get(f"/api/revisions/{revision}")["text"]
+    return text
+
+
+def _write(client: Admin, file: Path, before: str, found: Suggestion, diff: str) -> None:
+    """Make the edit; the journal knows first."""
+    taken = [one for one in found.proposals if one.outcome == "add"]
+    client.post(
+        "/-/suggestion",
+        rules=sorted({one.rule for one in taken}),
+        causes=[one.cause for one in taken if one.cause],
+        reason="; ".join(dict.fromkeys(one.text for one in taken)) or None,
+        command=f"sidecar {shlex.join(sys.argv[1:])}",
+        file=str(file),
+        before=digest(before),
+        after=digest(found.text),
+        diff=diff,
+    )
+    edit_file(file, before, found.text)
 
 
 def _cause(data: dict[str, Any]) -> Cause:

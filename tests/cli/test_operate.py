@@ -99,6 +99,18 @@ async def test_history_is_newest_first(admin: Control):
     assert short["active"] == admin.made.current.id
 
 
+async def test_a_promotion_whose_command_died_is_in_force_nowhere(admin: Control):
+    """It was granted and journalled, and the file not written; once it is, nothing is said."""
+    about = "owner: a@b.c\nexpected: none\nrollback: sidecar rollback\n"
+    order = {"rules": ["frames"], "policy": about + text(mode="report-only"), "override": "why"}
+    _, granted = await admin.post("/-/promotion", {**order, "file": "policy.yaml"})
+
+    assert (await ran(admin, "history")).stdout.count("no revision came of it") == 1
+    admin.file.write_text(granted["edited"])
+    await admin.made.reload("file")
+    assert "no revision came of it" not in (await ran(admin, "history")).stdout
+
+
 async def test_an_edit_of_the_journal_shows(admin: Control, tmp_path: Path):
     """`history --verify` and `note --check` accept what was written, and name the entry that was
     edited since.
