@@ -203,11 +203,9 @@ class EvidenceStore:
         rule, read = self._metrics.rule(route.name, line.name), self._metrics.read
         counts = {"evaluated": read(rule.evaluated), "affected": read(rule.affected)}
         for kind in KINDS:
-            found = rule.violations.get((kind, line.mode))
-            counts[kind] = 0.0 if found is None else read(found)
+            counts[kind] = read(rule.violations.get((kind, line.mode)))
         if line.oracle is not None or rule.loads is not None:
-            seen = rule.outcomes  # none of a rule that is off
-            counts |= {one: read(seen[one]) if one in seen else 0.0 for one in SEEN}
+            counts |= {outcome: read(rule.outcomes.get(outcome)) for outcome in SEEN}
         if rule.loads is not None:
             counts["loads"] = read(rule.loads)
             counts |= {f"report {kind}": read(rule.reports[kind]) for kind in CAUSE_KINDS}

@@ -127,8 +127,10 @@ class Metrics:
         self.settle()
         return self._rules[route, rule]
 
-    def read(self, counter: Counter) -> float:
-        """What would be exposed for a counter now, other processes included."""
+    def read(self, counter: Counter | None) -> float:
+        """What would be exposed for a counter now, other processes included; 0 where none is."""
+        if counter is None:
+            return 0.0
         return counter.n + self._of_others.get((counter.metric, counter.labels), 0.0)
 
     def only(self, metric: str, *labels: str) -> None:

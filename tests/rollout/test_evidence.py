@@ -15,6 +15,7 @@ from sidecar.rollout.testimony import Climb, Evidence, Minimums, Trial, from_dat
 from sidecar.telemetry import Events, Metrics, Telemetry
 from sidecar.telemetry.metric_table import SEEN
 from tests.policy.making import facts, plan
+from tests.telemetry import Collected
 
 AGENT = (
     "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0"
@@ -64,6 +65,20 @@ def evidence(**known: Any) -> Evidence:
         "witnesses": HARMLESS,
     }
     return Evidence(**(fixed | known))
+
+
+@pytest.mark.parametrize("mode", ["off", "report-only", "trial", "enforce"])
+def test_rules_in_any_mode_have_evidence(mode: str):
+    """One that is off counts nothing, though requests could say what it would break."""
+    rules = {"nosniff": NOSNIFF, "frames": {"header": "X-Frame-Options", "action": "set"}}
+    rules["frames"]["value"] = "DENY"
+    telemetry = Telemetry(Events(Collected()), Metrics(process=False))
+    made, book = plan(rules, mode=mode), EvidenceStore(telemetry.metrics)
+    telemetry.activated(made, "r")
+    book.activated(made)
+
+    assert [item.mode for item in book.evidence()] == [mode, mode]
+    assert [sum(item.outcomes.values()) for item in book.evidence()] == [0, 0]
 
 
 @pytest.mark.parametrize(
