@@ -1,26 +1,21 @@
-"""How this process runs: listen, upstream, limits, timeouts, logging. Precedence flag > env > file
-> default.
+"""How this process runs: listen, upstream, limits, timeouts, logging.
 
-Lives here: the frozen `Settings`, its units (durations in seconds, sizes in bytes) and the
-layering. Must not know header intent (that is the policy), sockets, or who reads which setting.
+Lives here: the frozen `Settings` and its units (durations in seconds, sizes in bytes). Must not
+know where they stand, header intent (that is the policy), sockets, or who reads which setting.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    ValidationError,
     model_validator,
 )
 
-from sidecar.policy.model import Mode, Path, PolicyError, Problem
-from sidecar.policy.problems import translate
+from sidecar.policy.model import Mode
 from sidecar.policy.values import Duration, Size
 from sidecar.setting_kinds import (
     Address,
@@ -35,12 +30,6 @@ from sidecar.setting_kinds import (
     TracesUrl,
     Upstream,
 )
-
-ENV_PREFIX = "SIDECAR_"
-
-# The first is read by the command line. Kubernetes and Docker set the others in every container
-# beside a service named "sidecar": nobody wrote them as settings.
-_NOT_SETTINGS = re.compile(r"SIDECAR_(CONFIG|SERVICE_(HOST|PORT)(_\w+)?|PORT(_\d+_\w+)?)")
 
 
 class _Part(BaseModel):
@@ -309,6 +298,18 @@ class Debug(_Part):
     )
 
 
+class Exposed(_Part):
+    """What a scrape gets besides the plain metrics."""
+
+    native_histograms: bool = Field(
+        False,
+        description=(
+            "Keep durations in native histograms too, for a Prometheus that asks for them"
+            " (--enable-feature=native-histograms, 2.40 and newer)."
+        ),
+    )
+
+
 class Ready(_Part):
     """What /readyz demands besides a policy in force."""
 
@@ -359,6 +360,7 @@ class Settings(_Part):
     fleet: Fleet = Field(default_factory=Fleet)
     history: History = Field(default_factory=History)
     ready: Ready = Field(default_factory=Ready)
+    metrics: Exposed = Field(default_factory=Exposed)
     traces: Traces = Field(default_factory=Traces)
     debug: Debug = Field(default_factory=Debug)
 
@@ -370,48 +372,3 @@ class Settings(_Part):
                 " could be trusted; listen at HOST:PORT"
             )
         return self
-
-
-_PARTS = tuple(name for name, field in Settings.model_fields.items() if field.default_factory)
-
-
-def layered(file: Mapping[str, Any], env: Mapping[str, str], flags: Mapping[str, Any]) -> Settings:
-    """The settings of this process.
-
-    Args:
-        file: the settings file's mapping.
-        env: the environment; `SIDECAR_TIMEOUTS__HEADER=5s` sets timeouts.header.
-        flags: top-level settings given on the command line; None = not given.
-
-    Raises:
-        PolicyError: with every problem; those of the environment name the variable.
-    """
-    # A part that is not there would be made by a validator of its own; to build those for all
-    # parts takes longer than to build that of the whole.
-    data: dict[str, Any] = {name: {} for name in _PARTS} | {
-        key: dict(value) if isinstance(value, Mapping) else value for key, value in file.items()
-    }
-    variables: dict[Path, str] = {}
-    for variable, value in sorted(env.items()):
-        if not variable.startswith(ENV_PREFIX) or _NOT_SETTINGS.fullmatch(variable):
-            continue
-        path = tuple(variable[len(ENV_PREFIX) :].lower().split("__"))
-        variables[path] = variable
-        if len(path) == 1:
-            data[path[0]] = value
-        else:
-            part = data.setdefault(path[0], {})
-            if isinstance(part, dict):
-                part["__".join(path[1:])] = value
-    data.update({key: value for key, value in flags.items() if value is not None})
-    try:
-        return Settings.model_validate(data)
-    except ValidationError as error:
-        raise PolicyError(
-            tuple(_named(problem, variables) for problem in translate(error, Settings))
-        ) from error
-
-
-def _named(problem: Problem, variables: Mapping[Path, str]) -> Problem:
-    variable = variables.get(problem.path)
-    return problem if variable is None else Problem(problem.message, problem.fix, (), file=variable)

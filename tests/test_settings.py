@@ -9,7 +9,8 @@ from jsonschema import Draft202012Validator
 from pydantic import BaseModel, ValidationError
 
 from sidecar.policy.model import PolicyError
-from sidecar.settings import Settings, layered
+from sidecar.runtime.settings_file import layered
+from sidecar.settings import Settings
 
 
 def refused(

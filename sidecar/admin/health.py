@@ -44,14 +44,18 @@ def add_health(
         lines = [f"[-] {name}: {why}\n" if why else f"[+] {name}\n" for name, why in checks.items()]
         return _response(503 if any(checks.values()) else 200, "".join(lines))
 
-    async def metrics(_request: web.Request) -> web.Response:
-        from sidecar.telemetry.exposition import CONTENT_TYPE  # with the first scrape
+    async def metrics(request: web.Request) -> web.Response:
+        from sidecar.telemetry import delimited, exposition  # with the first scrape
 
         await refresh()
-        telemetry.metrics.settle()
-        data = await asyncio.to_thread(telemetry.metrics.render)
-        kind = {"Content-Type": CONTENT_TYPE, "Server": "sidecar"}
-        return web.Response(body=data, headers=OWN_HEADERS | kind)
+        found = telemetry.metrics
+        found.settle()
+        if found.native and delimited.wanted(",".join(request.headers.getall("Accept", ()))):
+            data, kind = await asyncio.to_thread(found.render_delimited), delimited.CONTENT_TYPE
+        else:
+            data, kind = await asyncio.to_thread(found.render), exposition.CONTENT_TYPE
+        about = {"Content-Type": kind, "Server": "sidecar"}
+        return web.Response(body=data, headers=OWN_HEADERS | about)
 
     app.router.add_get("/livez", livez)
     app.router.add_get("/healthz", livez)

@@ -65,8 +65,9 @@ class Service:
         self.settings = settings
         log = settings.log
         events = Events(sink, level=log.level, per_second=log.events_per_second)
+        metrics = Metrics(native=settings.metrics.native_histograms)
         self.telemetry = Telemetry.configured(
-            settings, events, Metrics(), serves=settings.workers == 1
+            settings, events, metrics, serves=settings.workers == 1
         )
         self.plane = plane(self.telemetry) if plane else self._proxy()
         self._store = Store(Path(settings.state))

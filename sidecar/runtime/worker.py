@@ -62,9 +62,8 @@ class WorkerProcess:
         events = Events(
             lines, level=log.level, per_second=max(1, log.events_per_second // settings.workers)
         )
-        self.telemetry = Telemetry.configured(
-            settings, events, Metrics(process=False), serves=True, secret=secret
-        )
+        metrics = Metrics(process=False, native=settings.metrics.native_histograms)
+        self.telemetry = Telemetry.configured(settings, events, metrics, serves=True, secret=secret)
         self.plane = DataPlane(
             settings, lambda: self.active, self.telemetry, reports=self.telemetry.browser_reports
         )

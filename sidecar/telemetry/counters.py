@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 
 from sidecar.telemetry.metric_table import BUCKETS, FASTEST, Labels
+from sidecar.telemetry.native import bucket_of
 
 
 class Counter:
@@ -18,15 +19,22 @@ class Counter:
 
 
 class Histogram:
-    """Counts by bucket, and the sum."""
+    """Counts by bucket, and the sum. `sparse`: and by the exponential buckets of a native
+    histogram; None = nobody asks for these.
+    """
 
-    __slots__ = ("counts", "total")
+    __slots__ = ("counts", "sparse", "total")
 
-    def __init__(self) -> None:
+    def __init__(self, *, native: bool = False) -> None:
         self.counts = [0.0] * (len(BUCKETS) + 1)
         self.total = 0.0
+        self.sparse: dict[int, float] | None = {} if native else None
 
     def observe(self, seconds: float) -> None:
         """Count one duration."""
         self.counts[0 if seconds <= FASTEST else bisect_left(BUCKETS, seconds)] += 1.0
         self.total += seconds
+        sparse = self.sparse
+        if sparse is not None:
+            at = bucket_of(seconds)
+            sparse[at] = sparse.get(at, 0.0) + 1.0

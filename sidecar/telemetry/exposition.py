@@ -16,12 +16,13 @@ from prometheus_client import (
     generate_latest,
 )
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.core import Metric as PrometheusMetric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST as CONTENT_TYPE
 from prometheus_client.registry import Collector
 
 from sidecar.telemetry.metric_table import BUCKETS, METRICS, Labels, Metric
 
-__all__ = ["CONTENT_TYPE", "exposed"]
+__all__ = ["CONTENT_TYPE", "exposed", "families"]
 
 
 def exposed(cells: Mapping[str, Mapping[Labels, list[float]]], *, process: bool) -> bytes:
@@ -29,6 +30,15 @@ def exposed(cells: Mapping[str, Mapping[Labels, list[float]]], *, process: bool)
     registry = CollectorRegistry()
     registry.register(_Cells(cells))
     return generate_latest(registry) + (generate_latest(_itself()) if process else b"")
+
+
+def families(
+    cells: Mapping[str, Mapping[Labels, list[float]]], *, process: bool
+) -> Iterator[PrometheusMetric]:
+    """The same, one by one."""
+    yield from _Cells(cells).collect()
+    if process:
+        yield from _itself().collect()
 
 
 @cache

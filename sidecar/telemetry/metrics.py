@@ -28,23 +28,31 @@ from sidecar.telemetry.metric_table import (
 from sidecar.telemetry.rule_counters import RouteTally, RuleCounters, rule_counters
 
 Snapshot: TypeAlias = dict[str, list[tuple[Labels, list[float]]]]
-"""Every cell as plain data, to be sent from a worker and summed: metric -> [(labels, numbers)]."""
+"""Every cell as plain data, to be sent from a worker and summed: metric -> [(labels, numbers)].
+
+Buckets of a native histogram stand beside its own cell, each with its number as the label.
+"""
 
 
 class Metrics:
-    """All cells of this process. `process`: it reports on itself too (memory, files, Python)."""
+    """All cells of this process. `process`: it reports on itself too (memory, files, Python);
+    `native`: histograms are kept as native ones too.
+    """
 
-    def __init__(self, *, process: bool = True) -> None:
+    def __init__(self, *, process: bool = True, native: bool = False) -> None:
         self._cells: dict[str, dict[Labels, Counter]] = {
             name: {} for name, row in METRICS.items() if row.kind != "histogram"
         }
         self._histograms = {
-            name: Histogram() for name, row in METRICS.items() if row.kind == "histogram"
+            name: Histogram(native=native)
+            for name, row in METRICS.items()
+            if row.kind == "histogram"
         }
         self._rules: dict[tuple[str, str], RuleCounters] = {}
         self._bound: tuple[RouteTally, ...] = ()
         self._others: list[Snapshot] = []
         self._of_others: dict[tuple[str, Labels], float] = {}
+        self.native = native
         self._process = process
         self._zero()
 
@@ -196,6 +204,9 @@ class Metrics:
             data[one.metric].append((one.labels, [one.n]))
         for name, histogram in self._histograms.items():
             data[name] = [((), [*histogram.counts, histogram.total])]
+            data[name] += [
+                ((str(at),), [count]) for at, count in list((histogram.sparse or {}).items())
+            ]
         return data
 
     def summed(self) -> dict[str, dict[Labels, list[float]]]:
@@ -209,6 +220,17 @@ class Metrics:
         from sidecar.telemetry.exposition import exposed
 
         return exposed(self.summed(), process=self._process)
+
+    def render_delimited(self) -> bytes:
+        """The same as protobuf messages, with native histograms."""
+        from sidecar.telemetry import delimited, exposition
+
+        cells = self.summed()
+        sparse = {
+            name: {int(labels[0]): numbers[0] for labels, numbers in cells[name].items() if labels}
+            for name in self._histograms
+        }
+        return delimited.exposed(exposition.families(cells, process=self._process), sparse)
 
 
 def _sum(snapshots: Iterable[Snapshot]) -> dict[str, dict[Labels, list[float]]]:

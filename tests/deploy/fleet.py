@@ -70,11 +70,15 @@ BLOG = (
 
 class Prometheus:
     """The shipped configuration and rules, with quick intervals and the test's targets;
-    `history` (OpenMetrics) is there already.
+    `history` (OpenMetrics) is there already, `more` are further flags.
     """
 
     def __init__(
-        self, folder: Path, targets: dict[str, list[wire.Address]], history: str = ""
+        self,
+        folder: Path,
+        targets: dict[str, list[wire.Address]],
+        history: str = "",
+        **more: str,
     ) -> None:
         config = data("deploy/prometheus/prometheus.yml")
         every = f"{INTERVAL * 1000:.0f}ms"
@@ -109,7 +113,7 @@ class Prometheus:
             "config.file": folder / "prometheus.yml",
             "storage.tsdb.path": folder / "data",
             "web.listen-address": "127.0.0.1:0",
-        }
+        } | {name.replace("_", "-"): value for name, value in more.items()}
         self.child = Child(
             [program("prometheus"), *(f"--{name}={value}" for name, value in flags.items())], folder
         )

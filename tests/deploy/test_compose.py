@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from sidecar.settings import layered
+from sidecar.runtime.settings_file import layered
 from sidecar.source import load, load_policy
 from tests.deploy.dockerfile import environment, of, stages
 from tests.deploy.files import DEPLOY, ROOT, data, program, run

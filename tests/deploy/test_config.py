@@ -6,7 +6,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from sidecar.settings import Settings, layered
+from sidecar.runtime.settings_file import layered
+from sidecar.settings import Settings
 from tests.deploy.files import DEPLOY, ROOT, data, program, run
 from tests.e2e.running import command
 

@@ -14,7 +14,8 @@ import pytest
 import yaml
 
 import sidecar
-from sidecar.settings import Settings, layered
+from sidecar.runtime.settings_file import layered
+from sidecar.settings import Settings
 from sidecar.source import load_policy
 from tests.deploy.dockerfile import environment, stages
 from tests.deploy.files import DEPLOY, ROOT, data, program, run

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from sidecar.settings import Settings, layered
+from sidecar.runtime.settings_file import layered
+from sidecar.settings import Settings
 from tests.deploy.dockerfile import environment, stages
 from tests.deploy.files import DEPLOY, ROOT, data, program, run
 

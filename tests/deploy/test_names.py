@@ -16,7 +16,8 @@ import sidecar
 from sidecar.policy.browsers.reports import CAUSE_KINDS
 from sidecar.policy.browsers.trial import REPORTS_PATH as REPORTS
 from sidecar.policy.model import MODES, Action
-from sidecar.settings import ENV_PREFIX, Settings
+from sidecar.runtime.settings_file import ENV_PREFIX
+from sidecar.settings import Settings
 from sidecar.telemetry import metric_table
 from sidecar.telemetry.metric_table import METRICS
 from tests.cli import VERBS

@@ -10,6 +10,7 @@ from tests.e2e import wire
 from tests.e2e.conftest import ENFORCED, POLICY, Start
 from tests.e2e.processes import Service, until
 from tests.e2e.running import Sidecar
+from tests.telemetry.families import ACCEPT, buckets, decoded
 
 WORKERS = 2
 ASKED = 40
@@ -17,7 +18,7 @@ ASKED = 40
 
 @pytest.fixture(scope="module")
 def _several(begin: Start, shop: Service) -> Sidecar:
-    return begin(POLICY, shop.url, workers=WORKERS)
+    return begin(POLICY, shop.url, workers=WORKERS, metrics={"native_histograms": True})
 
 
 @pytest.fixture
@@ -76,6 +77,20 @@ def test_all_switch_together_and_are_summed(several: Sidecar, shop: Service) -> 
     assert several.verb("rollback").returncode == 0
     assert marks(several) == {None}
     assert several.get("/").stable == wire.get(shop.address, "/").stable
+
+
+def test_native_histograms_are_summed(several: Sidecar) -> None:
+    """A scrape that asks for them gets the durations that all workers saw."""
+
+    def seen() -> int:
+        scrape = wire.get(several.health, "/metrics", ("Accept", ACCEPT))
+        histogram = decoded(scrape.body)["sidecar_request_duration_seconds"].metric[0].histogram
+        assert histogram.zero_count + sum(buckets(histogram).values()) == histogram.sample_count
+        return int(histogram.sample_count)
+
+    before = seen()
+    marks(several)
+    assert seen() == before + ASKED
 
 
 def test_a_dead_worker_is_replaced_under_the_same_policy(several: Sidecar) -> None:

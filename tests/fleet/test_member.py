@@ -389,7 +389,7 @@ async def test_a_rollback_to_nothing_is_refused_as_ever(begin: Begin):
 
 def test_a_password_is_never_quoted():
     """Neither in the error about a wrong URL, nor in the trouble of a store that is away."""
-    from sidecar.settings import layered
+    from sidecar.runtime.settings_file import layered
 
     with pytest.raises(PolicyError) as wrong:
         layered({"fleet": {"url": "http://u:secret@h"}}, {}, {})
@@ -398,7 +398,7 @@ def test_a_password_is_never_quoted():
 
 def test_a_fleet_wants_a_name():
     """Two services that forget it would take each other's policy."""
-    from sidecar.settings import layered
+    from sidecar.runtime.settings_file import layered
 
     with pytest.raises(PolicyError, match=r"needs fleet\.name"):
         layered({}, {"SIDECAR_FLEET__URL": "redis://localhost"}, {})

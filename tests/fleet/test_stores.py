@@ -11,7 +11,7 @@ import pytest
 
 from sidecar.fleet.sharing import needed
 from sidecar.policy.terms import PolicyError
-from sidecar.settings import layered
+from sidecar.runtime.settings_file import layered
 from tests.e2e.processes import free_port, until
 from tests.fleet.conftest import Join, all_have, connected, fleet, marked
 from tests.fleet.server import SentinelServer, Server, certificate, speaks_tls

@@ -16,7 +16,7 @@ from aiohttp import web
 
 from sidecar import sample
 from sidecar.runtime.service import Service
-from sidecar.settings import layered
+from sidecar.runtime.settings_file import layered
 from sidecar.telemetry.events import Sink
 from tests.patience import PATIENCE
 

@@ -22,7 +22,8 @@ import h11
 
 from sidecar.policy.engine.plan import compile_policy
 from sidecar.proxy import DataPlane
-from sidecar.settings import Settings, layered
+from sidecar.runtime.settings_file import layered
+from sidecar.settings import Settings
 from sidecar.source import load_policy
 from sidecar.telemetry import Events, Metrics, Telemetry
 from sidecar.telemetry.events import Sink

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from sidecar.policy.model import PolicyError
-from sidecar.settings import layered
+from sidecar.runtime.settings_file import layered
 from tests.e2e.processes import Child, free_port, until
 from tests.patience import PATIENCE
 from tests.proxy.test_proxy_protocol import IPV4, tlv, v2

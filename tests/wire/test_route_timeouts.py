@@ -12,7 +12,7 @@ import pytest
 
 from sidecar.policy.model import PolicyError
 from sidecar.rollout import deployment
-from sidecar.settings import layered
+from sidecar.runtime.settings_file import layered
 from tests.e2e.conftest import Start, services, shop, start  # noqa: F401 - fixtures
 from tests.e2e.processes import Service
 from tests.wire.origin import Line
