@@ -247,7 +247,8 @@ async def test_a_slow_store_holds_nothing_up(begin: Begin, store: Server):
 
 
 def _decision(**more: object) -> str:
-    data = Decision("abc", BAD, None, None, None, "policy.activated", "x", "", "y", 9).data()
+    who = {"who": "x", "reason": "", "replica": "y", "version": 9}
+    data = Decision("abc", BAD, None, None, None, "policy.activated", **who).data()
     return json.dumps(data | more)
 
 
