@@ -40,6 +40,7 @@ MODULES = (
         "proxy/http1/bodies",
         "proxy/http1/grammar",
         "proxy/http1/heads",
+        "proxy/http1/request_line",
         "proxy/http1/requests",
         "proxy/http1/responses",
         "proxy/http1/stream",

@@ -79,10 +79,12 @@ class Asked:
         self._waited = 0.0
         self._answered = self._settled = False
 
-    def _judged(self, response: Response, origin: str, *, keep_alive: bool) -> bytes:
-        """The head as the policy wants it: decided, counted, told, serialised."""
+    def _judged(
+        self, response: Response, origin: str, *, keep_alive: bool, body: bytes = b""
+    ) -> bytes:
+        """The head as the policy wants it, decided, counted and told; `body` behind it."""
         active, request, upload, route = self._active, self._request, self._upload, self._route
-        judge, watched = route.judge, response.watched()
+        judge, watched = route.judge, response.head.watched()
         sent: Iterable[tuple[bytes, bytes]] = response
         if route.nonced:
             self._nonce = self._nonce or new_nonce()
@@ -114,7 +116,7 @@ class Asked:
             added += b"Connection: close\r\n"
         elif request is not None and request.http10:
             added += b"Connection: keep-alive\r\n"
-        return response_head(response.line, response.leaving(verdict.replaced), added)
+        return response_head(response.line, response.leaving(verdict.replaced), added, body)
 
     def _refused(self, refusal: Refused) -> bool:
         self._request_id = self._request_id or self._context.forwarder.new_id()
@@ -142,8 +144,8 @@ class Asked:
             request is not None and request.keep_alive and not (close or self._context.draining)
         )
         self._begin_response()
-        head = self._judged(response, origin, keep_alive=keep_alive)
-        self._client.write(head if self._method == "HEAD" else head + body)
+        sent = b"" if self._method == "HEAD" else body
+        self._client.write(self._judged(response, origin, keep_alive=keep_alive, body=sent))
         return keep_alive
 
     def _begin_response(self) -> None:

@@ -310,10 +310,10 @@ class Exchange(Asked):
     def _relay_whole(self, request: Request, upstream: Connection, response: Response) -> bool:
         """Pass a response on that is here to its end, in one piece."""
         keep_alive = request.keep_alive and not (self._unread() or self._context.draining)
-        head = self._judged(response, "upstream", keep_alive=keep_alive)
-        self._begin_response()
         body = upstream.take()
-        self._client.write(head + body)
+        data = self._judged(response, "upstream", keep_alive=keep_alive, body=body)
+        self._begin_response()
+        self._client.write(data)
         if self._page is not None:
             self._page.take(body)
         return self._relayed(upstream, keep_alive=keep_alive)

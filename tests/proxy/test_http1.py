@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 
 from sidecar.proxy.faults import Refused
 from sidecar.proxy.http1.bodies import EXTENSIONS, Chunked, Sized
-from sidecar.proxy.http1.grammar import CHUNKED, Malformed
-from sidecar.proxy.http1.heads import KEPT_NAMES, Field, Names, by_bytes, by_lines
+from sidecar.proxy.http1.grammar import CHUNKED, METHODS, Malformed, decimal
+from sidecar.proxy.http1.heads import KEPT_NAMES, Field, Names, behind, by_bytes, by_lines
+from sidecar.proxy.http1.request_line import usual_by_bytes, usual_by_parts
 from sidecar.proxy.http1.requests import Request, RequestReader
 from sidecar.proxy.http1.stream import RequestHeads
 from sidecar.settings import Limits
@@ -54,7 +55,7 @@ def read_all(pieces: list[bytes]) -> list[Read | str]:
                     body += decoder.feed(data)
                     data = b""
                 if decoder.done:
-                    found.append((asked.method, asked.target, asked.lines, body))
+                    found.append((asked.method, asked.target, b"".join(asked.lines), body))
                     data, asked = decoder.rest or data, None
             except Refused as refusal:
                 return [*found, f"{refusal.status} {refusal.reason}"]
@@ -228,6 +229,73 @@ LINES = st.lists(
 ).map(b"".join)
 
 
+@given(
+    st.lists(
+        st.sampled_from(
+            [
+                b"GET",
+                b"get",
+                b" ",
+                b" /a",
+                b"/",
+                b"?",
+                b"?b=/",
+                b"*",
+                b"#",
+                b"\t",
+                b"\0",
+                b"\xe9",
+                b" HTTP/1.1",
+                b" HTTP/1.0",
+                b"\r\n",
+                b"\n",
+            ]
+        ),
+        max_size=9,
+    ).map(b"".join)
+)
+@example(b"GET /a?b HTTP/1.1\r\n")
+@example(b"GET / HTTP/1.1\rHost: a\r\n")
+@example(b" / HTTP/1.1\r\n")
+@example(b"G\tT / HTTP/1.1\r\n")
+def test_both_ways_of_reading_a_request_line_find_the_same(data: bytes) -> None:
+    """Method, target, path and the place of the lines, or that the line is an unusual one; a
+    name that is no method is refused either way.
+    """
+    one, other = usual_by_bytes(data), usual_by_parts(data)
+    assert one == other or {one[0] in METHODS, other[0] in METHODS} == {False}
+
+
+@given(st.binary(max_size=90), st.integers(0, 40))
+@example(b"a" * 7 + b"\x7f" + b"b" * 8, 0)
+@example(b"\x80" * 8 + b"\t" * 9 + b"\r", 0)
+@example(b"\x20\x1f" * 8, 1)
+def test_eight_bytes_at_a_time_end_where_single_ones_do(data: bytes, start: int) -> None:
+    """A value ends before the first control byte but HTAB, wherever that stands."""
+    found = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]").search(data, start)
+    end = found.start() if found else max(start, len(data))
+    assert behind(data, start, len(data)) == end
+
+
+@pytest.mark.parametrize(
+    ("value", "number"),
+    [
+        (b"0", 0),
+        (b"0042", 42),
+        (b"9" * 18, int("9" * 18)),
+        (b"9" * 19, -1),
+        (b"", -1),
+        (b"+1", -1),
+        (b"1_0", -1),
+        (b" 1", -1),
+        ("\u0661".encode(), -1),
+    ],
+)
+def test_only_digits_are_a_length(value: bytes, number: int) -> None:
+    """What Python's `int` takes besides is no Content-Length."""
+    assert decimal(value) == number
+
+
 @given(LINES, st.booleans())
 @example(b"A: b\r\n\r", False)
 @example(b"A: b\r\nB: c\r\n\r\nC", False)
@@ -244,6 +312,6 @@ def test_both_ways_of_reading_lines_find_the_same(data: bytes, whole: bool) -> N
         except Malformed:
             found.append("refused")
             continue
-        lines = [(one.kind, one.begin, one.colon, one.end) for one in fields] if stop >= 0 else []
+        lines = fields if stop >= 0 else []
         found.append((stop, lines))
     assert found[0] == found[1]

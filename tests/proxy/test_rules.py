@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.proxy.faults import Refused
-from sidecar.proxy.http1.requests import read_target
+from sidecar.proxy.http1.request_line import read_target
 from sidecar.proxy.http1.responses import made
 from sidecar.proxy.http1.writing import response_head
 from sidecar.proxy.tunnel import Frames

@@ -83,6 +83,18 @@ def hopeless(lines: bytes) -> bool:
     return not sound(lines[:-1] if lines.endswith(b"\r") else lines)
 
 
+def decimal(value: bytes) -> int:
+    """The number that up to 18 digits say; -1 for anything else (RFC 9110 section 8.6)."""
+    if not 0 < len(value) <= 18:
+        return -1
+    number = 0
+    for digit in value:
+        if not 48 <= digit <= 57:
+            return -1
+        number = number * 10 + digit - 48
+    return number
+
+
 def connection_tokens(value: bytes) -> frozenset[bytes]:
     """The names in one Connection line, lower case."""
     usual = _USUAL.get(value)

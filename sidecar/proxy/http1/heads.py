@@ -1,30 +1,43 @@
 """Header lines as they stand in the bytes of their head. RFC 9112 section 5.
 
-Lives here: `Head`, and `Names`, which knows what the names in it mean. A line that means nothing to
-us becomes no
-object: it is checked and leaves as it came. Must not know start lines, nor what follows from a
-    line.
+Lives here: `Head`, and `Names`, which knows what the names in it mean. A line that means nothing
+to us becomes no object: it is checked and leaves as it came. Must not know start lines, nor what
+follows from a line.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from types import FunctionType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from sidecar.proxy.http1.grammar import TOKEN, Malformed, TooLarge
 
 if TYPE_CHECKING:
     from mypy_extensions import i64
 
+try:  # noqa: SIM105  (as the compiler takes it)
+    from librt.strings import read_i64_le
+except ImportError:
+    pass  # only compiled code reads by bytes, and that has it
+
 KEPT_NAMES = 1024
 """Names that are remembered, of at most 64 bytes: senders repeat them."""
 
+WATCHED: Final = 16
+"""Set beside a kind where rules look at the line."""
+
 _CONTROLS: Final = bytes({*range(32), 127} - {9})
-_TOKENS: Final = bytes(
-    (2 if byte == 0x5F else 1) if TOKEN.fullmatch(bytes([byte])) else 0 for byte in range(256)
+_LOWER: Final = bytes(
+    byte | 32 if 65 <= byte <= 90 else byte if TOKEN.fullmatch(bytes([byte])) else 0
+    for byte in range(256)
 )
-"""2 for the underscore."""
+"""The bytes that names are made of, in lower case; 0 for all others."""
+
+Field: TypeAlias = tuple[int, int, int, int]
+"""A line with a kind: that, where it begins, its colon, and where the next line begins. A tuple,
+which is what plain Python makes fastest.
+"""
 
 
 class Names:
@@ -32,19 +45,24 @@ class Names:
     pass.
 
     `other` tells, by the name in lower case, the kind of those that `known` does not hold and that
-    have an underscore or begin with x. `likely` is not 0 where `known` may hold a name of this
-    length with this first and last byte, so that most names need not be looked up.
+    have an underscore or begin with x; None = 0. `slots` holds for a length, first and last byte
+    which of `usual` may be the name, so that most names need not be looked up; 0 for none.
     """
 
-    __slots__ = ("_known", "_other", "kinds", "likely")
+    __slots__ = ("_known", "_other", "kinds", "others", "slots", "usual")
 
-    def __init__(self, known: Mapping[bytes, int], other: Callable[[bytes], int]) -> None:
+    def __init__(self, known: Mapping[bytes, int], other: Callable[[bytes], int] | None) -> None:
         self.kinds: dict[bytes, int] = {}
         self._known, self._other = known, other
-        likely = bytearray(1024)
-        for name in known:
-            likely[((len(name) & 31) << 5 | name[-1] & 31) ^ (name[0] & 31) << 3] = 1
-        self.likely = bytes(likely)
+        self.others = other is not None
+        self.usual: list[tuple[bytes, int]] = [(b"", 0)]
+        slots = bytearray(1024)
+        for name, kind in known.items():
+            slot = ((len(name) & 31) << 5 | name[-1] & 31) ^ (name[0] & 31) << 3
+            if not slots[slot]:
+                slots[slot] = min(255, len(self.usual))
+                self.usual.append((name, kind))
+        self.slots = bytes(slots)
 
     def learn(self, written: bytes) -> int:
         """The kind of a name that `kinds` does not hold yet; raises Malformed for what is no
@@ -55,7 +73,8 @@ class Names:
         lower = written.lower()
         kind = self._known.get(lower)
         if kind is None:
-            kind = self._other(lower) if lower.startswith(b"x") or b"_" in lower else 0
+            asked = self._other if lower.startswith(b"x") or b"_" in lower else None
+            kind = asked(lower) if asked is not None else 0
         if len(written) <= 64:
             if len(self.kinds) >= KEPT_NAMES:
                 self.kinds.clear()  # names invented by one client would fill the memory for ever
@@ -63,59 +82,39 @@ class Names:
         return kind
 
 
-class Field:
-    """A line with a kind: where it begins, its colon, and where the next line begins.
-
-    `gone` when it must not leave; `instead` is what leaves in its place, a whole line or nothing,
-    None = the line.
-    """
-
-    __slots__ = ("begin", "colon", "end", "gone", "instead", "kind")
-
-    def __init__(self, kind: int, begin: int, colon: int, end: int) -> None:
-        self.kind, self.begin, self.colon, self.end = kind, begin, colon, end
-        self.gone = False
-        self.instead: bytes | None = None
-
-    def drop(self) -> None:
-        """It must not leave."""
-        self.gone, self.instead = True, b""
-
-
 class Head:
     """The header lines in `data[start:stop]`, and behind them the empty line; `stop` is -1 while
     that has not come.
 
-    `fields` are the lines whose names have a kind, in order.
+    `fields` are the lines whose names have a kind, in order; `instead` holds what leaves in the
+    place of each, a whole line or nothing, None = the line.
 
     Raises:
         TooLarge: for more than `most` lines.
         Malformed: for bytes that are no header lines.
     """
 
-    __slots__ = ("_pairs", "data", "fields", "start", "stop")
+    __slots__ = ("_pairs", "data", "fields", "instead", "start", "stop")
 
     def __init__(self, data: bytes, start: int, known: Names, most: int) -> None:
         self.data, self.start = data, start
-        self.fields: list[Field] = []
+        fields: list[Field] = []
         self._pairs: list[tuple[bytes, bytes]] | None = None
         if COMPILED:
-            self.stop = by_bytes(data, start, known, most, self.fields)
+            self.stop = by_bytes(data, start, known, most, fields)
         else:
-            self.stop = by_lines(data, start, known, most, self.fields)
+            self.stop = by_lines(data, start, known, most, fields)
+        self.fields = fields
+        self.instead: list[bytes | None] = [None] * len(fields)
 
-    def value(self, field: Field) -> bytes:
-        """A line's value, without the whitespace around it."""
-        data, begin = self.data, field.colon + 1
+    def value(self, colon: int, end: int) -> bytes:
+        """The value of a field with this colon and end, without the whitespace around it."""
+        data, begin = self.data, colon + 1
         if data[begin] == 32:  # as everybody writes it
             begin += 1
-        value = data[begin : field.end - 2]
+        value = data[begin : end - 2]
         # Nothing else below 33 can be in a line but HTAB.
         return value.strip(b" \t") if value and (value[0] < 33 or value[-1] < 33) else value
-
-    def name(self, field: Field) -> bytes:
-        """A line's name, in lower case."""
-        return self.data[field.begin : field.colon].lower()
 
     def values(self, lower: bytes) -> list[bytes]:
         """The values of all lines of this name."""
@@ -128,8 +127,8 @@ class Head:
         return iter(self._pairs)
 
     def remaining(self) -> list[tuple[bytes, bytes]]:
-        """The same without the lines that are gone."""
-        gone, begin = {field.begin for field in self.fields if field.gone}, self.start
+        """The same without the lines that must not leave."""
+        gone, begin = self._gone(), self.start
         pairs: list[tuple[bytes, bytes]] = []
         for line in self._lines():
             if begin not in gone:
@@ -137,33 +136,58 @@ class Head:
             begin += len(line) + 2
         return pairs
 
+    def _gone(self) -> set[int]:
+        return {
+            field[1]
+            for field, instead in zip(self.fields, self.instead, strict=True)
+            if instead == b""
+        }
+
     def drop(self, nominated: frozenset[bytes]) -> None:
-        """Have the lines of these lower-case names gone, whatever their kinds."""
-        fields, begin = {field.begin: field for field in self.fields}, self.start
+        """Have the lines of these lower-case names not leave, whatever their kinds."""
+        found = {
+            field[1]: (field, instead)
+            for field, instead in zip(self.fields, self.instead, strict=True)
+        }
+        begin = self.start
         for line in self._lines():
             end, colon = begin + len(line) + 2, line.index(b":")
             if line[:colon].lower() in nominated:
-                fields.setdefault(begin, Field(0, begin, begin + colon, end)).drop()
+                field, _ = found.get(begin, ((0, begin, begin + colon, end), None))
+                found[begin] = field, b""
             begin = end
-        self.fields = [fields[begin] for begin in sorted(fields)]
+        self.fields = [found[begin][0] for begin in sorted(found)]
+        self.instead = [found[begin][1] for begin in sorted(found)]
 
-    def leaving(self) -> bytes:
-        """The lines that leave, each with its end: as they came where nothing stands in their
-        place.
+    def watched(self) -> list[bytes]:
+        """The lines that rules look at and that may leave, as they came, without their ends."""
+        data, lines = self.data, []
+        for index, (kind, begin, _, end) in enumerate(self.fields):
+            if kind >= WATCHED and self.instead[index] is None:
+                lines.append(data[begin : end - 2])
+        return lines
+
+    def leaving(self, parts: list[bytes], places: tuple[bytes | None, ...] = ()) -> None:
+        """Add the lines that leave to `parts`, each with its end: as they came where nothing
+        stands in their place. `places` is what does in those of the watched lines.
         """
-        data, begin = self.data, self.start
-        parts: list[bytes] = []
-        for field in self.fields:
-            instead = field.instead
-            if instead is not None:
-                if begin < field.begin:
-                    parts.append(data[begin : field.begin])
-                if instead:
-                    parts.append(instead)
-                begin = field.end
+        data, begin, place = self.data, self.start, 0
+        for index, (kind, at, _, end) in enumerate(self.fields):
+            instead = self.instead[index]
+            if instead is None:
+                if kind < WATCHED or place == len(places):
+                    continue
+                instead = places[place]
+                place += 1
+                if instead is None:
+                    continue
+            if begin < at:
+                parts.append(data[begin:at])
+            if instead:
+                parts.append(instead)
+            begin = end
         if begin < self.stop:
             parts.append(data[begin : self.stop])
-        return b"".join(parts)
 
     def _lines(self) -> list[bytes]:
         return self.data[self.start : self.stop].split(b"\r\n")[:-1]
@@ -175,16 +199,15 @@ def _pair(line: bytes) -> tuple[bytes, bytes]:
 
 
 # The same twice, as no way of reading is fast in both: a compiled loop over bytes, which costs an
-# interpreter a
-# thousand times as much, and a few calls for the whole head, which cost more than the loop where
-# they are compiled.
+# interpreter a thousand times as much, and a few calls for the whole head, which cost more than
+# the loop where they are compiled.
 
 
 def by_bytes(data: bytes, start: i64, known: Names, most: i64, fields: list[Field]) -> int:
-    """Read lines byte by byte; returns where the empty line begins, -1 when it has not come, and
-    fills `fields`.
+    """Read names byte by byte and values eight bytes at a time; returns where the empty line
+    begins, -1 when it has not come, and fills `fields`.
     """
-    kinds, likely, tokens = known.kinds, known.likely, _TOKENS
+    slots, lower, others = known.slots, _LOWER, known.others
     size: i64 = len(data)
     lines: i64 = 0
     begin = start
@@ -196,18 +219,13 @@ def by_bytes(data: bytes, start: i64, known: Names, most: i64, fields: list[Fiel
         colon = begin
         underscore = False
         while colon < size:
-            token: i64 = tokens[data[colon]]
-            if token != 1:
-                if token == 0:
-                    break
+            letter: i64 = lower[data[colon]]
+            if letter == 0:
+                break
+            if letter == 95:
                 underscore = True
             colon += 1
-        at = colon
-        while at < size:
-            byte: i64 = data[at]
-            if (byte < 32 and byte != 9) or byte == 127:
-                break
-            at += 1
+        at = behind(data, colon, size)
         if size - at < 2 and (at == size or data[at] == 13):
             return -1
         if data[at] != 13 or data[at + 1] != 10:
@@ -221,14 +239,51 @@ def by_bytes(data: bytes, start: i64, known: Names, most: i64, fields: list[Fiel
         length: i64 = colon - begin
         first: i64 = data[begin] & 31  # as upper and lower case have in common
         last: i64 = data[colon - 1] & 31
-        if likely[((length & 31) << 5 | last) ^ first << 3] or first == 24 or underscore:
-            written = data[begin:colon]
-            kind = kinds.get(written)
-            if kind is None:
-                kind = known.learn(written)
+        slot: i64 = slots[((length & 31) << 5 | last) ^ first << 3]
+        if slot or (others and (first == 24 or underscore)):
+            kind = _kind(data, begin, colon, known, slot)
             if kind:
-                fields.append(Field(kind, begin, colon, at))
+                fields.append((kind, begin, colon, at))
         begin = at
+
+
+def behind(data: bytes, at: i64, size: i64) -> i64:
+    """Where the next control byte but HTAB stands, or `size`."""
+    # Of eight bytes in one number: those below 32, and those that are 127, have their highest
+    # bit set in what the two subtractions leave. Above the first the bits may be wrong.
+    # (Computed, as the compiler keeps larger literals than 62 bits as objects.)
+    ones: i64 = 0x0101010101010101
+    spaces = ones * 32
+    deletes = ones * 127
+    highest = ~deletes
+    while at + 8 <= size:
+        word: i64 = read_i64_le(data, at)
+        deleted: i64 = word ^ deletes
+        if ((word - spaces) & ~word | (deleted - ones) & ~deleted) & highest != 0:
+            break
+        at += 8
+    while at < size:
+        byte: i64 = data[at]
+        if (byte < 32 and byte != 9) or byte == 127:
+            break
+        at += 1
+    return at
+
+
+def _kind(data: bytes, begin: i64, colon: i64, known: Names, slot: i64) -> int:
+    """The kind of the name in `data[begin:colon]`, which may be the usual one of this slot."""
+    if slot:
+        name, kind = known.usual[slot]
+        length: i64 = colon - begin
+        if len(name) == length:
+            at: i64 = 0
+            while at < length and _LOWER[data[begin + at]] == name[at]:
+                at += 1
+            if at == length:
+                return kind
+    written = data[begin:colon]
+    learnt = known.kinds.get(written)
+    return known.learn(written) if learnt is None else learnt
 
 
 def by_lines(data: bytes, start: int, known: Names, most: int, fields: list[Field]) -> int:
@@ -254,7 +309,7 @@ def by_lines(data: bytes, start: int, known: Names, most: int, fields: list[Fiel
             kind = known.learn(name)
         end = begin + len(line) + 2
         if kind:
-            fields.append(Field(kind, begin, begin + len(name), end))
+            fields.append((kind, begin, begin + len(name), end))
         begin = end
     return stop
 

@@ -11,26 +11,31 @@ from typing import Final
 
 from sidecar.proxy.faults import Refused
 from sidecar.proxy.http1.grammar import (
-    ABSOLUTE,
     CHUNKED,
     HOP_BY_HOP,
-    IN_TARGET,
     METHODS,
     NEVER_NOMINATED,
     Malformed,
     TooLarge,
     connection_tokens,
+    decimal,
     valid_host,
 )
-from sidecar.proxy.http1.heads import Field, Head, Names
+from sidecar.proxy.http1.heads import COMPILED, Field, Head, Names
+from sidecar.proxy.http1.request_line import (
+    read_target,
+    read_version,
+    usual_by_bytes,
+    usual_by_parts,
+)
 from sidecar.settings import Limits
 
 PASSED: Final = 0
 DROPPED: Final = 1
 HOST: Final = 2
-CONNECTION: Final = 3
-LENGTH: Final = 4
-CODING: Final = 5
+LENGTH: Final = 3
+CODING: Final = 4
+CONNECTION: Final = 5
 UPGRADE: Final = 6
 EXPECT: Final = 7
 CLAIM: Final = 8
@@ -39,6 +44,7 @@ VIA: Final = 10
 _KINDS = {
     **dict.fromkeys((*HOP_BY_HOP, b"proxy"), DROPPED),
     **dict.fromkeys((b"forwarded", b"x-real-ip"), CLAIM),
+    **{b"x-forwarded-" + name: CLAIM for name in (b"for", b"proto", b"host", b"port")},
     b"via": VIA,
     b"host": HOST,
     b"connection": CONNECTION,
@@ -48,10 +54,11 @@ _KINDS = {
     b"expect": EXPECT,
     b"sec-websocket-key": KEY,
 }
+_SERVED: Final = {
+    name: method for name, method in METHODS.items() if method not in ("CONNECT", "TRACE")
+}
 KEPT_HOSTS: Final = 256
 """Names of hosts that are remembered: clients repeat them."""
-_VERSIONS = {b"HTTP/1.1": False, b"HTTP/1.0": True}
-"""Whether it is 1.0."""
 _FORWARDS = re.compile(rb"(?im)^(max-forwards:[\t ]*)([0-9]{1,18})(?=[\t ]*\r$)")
 
 
@@ -61,9 +68,11 @@ class Request:
     Args:
         method: in upper case.
         target: in origin-form, or `*`; the bytes of path and query as sent.
+        path: of the target, without query.
         host: as the client named it, with port; "" when an HTTP/1.0 client named none.
         head: all lines that the client sent.
-        lines: those for the upstream, Host and framing included; hop-by-hop lines are gone.
+        lines: those for the upstream, each with its end, some in one piece; Host and framing
+            included, hop-by-hop lines left out.
         claimed: the lines that say something of others: Forwarded, X-Forwarded-* and the request
             id.
         via: the values of Via.
@@ -94,9 +103,10 @@ class Request:
         self,
         method: str,
         target: bytes,
+        path: str,
         host: str,
         head: Head,
-        lines: bytes,
+        lines: list[bytes],
         claimed: list[Field],
         via: list[bytes],
         length: int,
@@ -106,9 +116,7 @@ class Request:
         keep_alive: bool,
         http10: bool,
     ) -> None:
-        self.method, self.target, self.host = method, target, host
-        self.path = target.partition(b"?")[0].decode("ascii")
-        """Of the target, without query."""
+        self.method, self.target, self.path, self.host = method, target, path, host
         self.head, self.lines, self.length = head, lines, length
         self.claimed, self.via = claimed, via
         self.expects, self.websocket = expects, websocket
@@ -118,7 +126,9 @@ class Request:
         """The values of the lines in `claimed`, by lower-case name."""
         claims: dict[bytes, list[bytes]] = {}
         for field in self.claimed:
-            claims.setdefault(self.head.name(field), []).append(self.head.value(field))
+            _, begin, colon, end = field
+            name = self.head.data[begin:colon].lower()
+            claims.setdefault(name, []).append(self.head.value(colon, end))
         return claims
 
 
@@ -160,13 +170,16 @@ class RequestReader:
         Raises: Refused: with the status of the first fault; with method, path and lines as far as
             they could be read.
         """
-        begin = data.find(b"\r\n")
-        if begin < 0:
-            return None
+        usual = usual_by_bytes(data) if COMPILED else usual_by_parts(data)
+        written, target, path, begin = usual
+        if not begin:
+            begin = data.find(b"\r\n") + 2
+            if begin < 2:
+                return None
         head: Head | None = None
         fault: Refused | None = None
         try:
-            head = Head(data, begin + 2, self._names, self._lines)
+            head = Head(data, begin, self._names, self._lines)
         except TooLarge:
             fault = Refused(431, "header_too_large")
         except Malformed:
@@ -174,9 +187,19 @@ class RequestReader:
         else:
             if head.stop < 0:
                 return None
-            if head.stop - begin > self._bytes:
+            if head.stop - begin + 2 > self._bytes:
                 head, fault = None, Refused(431, "header_too_large")
-        written, _, rest = data[:begin].partition(b" ")
+        method = _SERVED.get(written)
+        if method is None or head is None or len(target) > self._target:
+            return self._unusual(data[: begin - 2], head, fault)
+        try:
+            return self._judge(method, target, path, None, head, http10=False)
+        except Refused as refusal:
+            raise _about(refusal, method, target, head) from None
+
+    def _unusual(self, line: bytes, head: Head | None, fault: Refused | None) -> Request:
+        """The same for any request line, with the fault of the lines behind it."""
+        written, _, rest = line.partition(b" ")
         method = METHODS.get(written)
         if method is None:
             raise Refused(400, "method")
@@ -184,20 +207,28 @@ class RequestReader:
         if not sent and space:
             sent, space, version = rest.lstrip(b" ").partition(b" ")
         try:
-            http10 = _read_version(sent, space, version)
+            http10 = read_version(sent, space, version)
             target, named = read_target(method, sent, self._target)
         except Refused as refusal:
             raise _about(refusal, method, sent, None) from None
         if fault is not None:
             raise _about(fault, method, sent, None)
         assert head is not None
+        path = target.partition(b"?")[0]
         try:
-            return self._judge(method, target, named, head, http10=http10)
+            return self._judge(method, target, path, named, head, http10=http10)
         except Refused as refusal:
             raise _about(refusal, method, sent, head) from None
 
     def _judge(
-        self, method: str, target: bytes, named: bytes | None, head: Head, *, http10: bool
+        self,
+        method: str,
+        target: bytes,
+        path: bytes,
+        named: bytes | None,
+        head: Head,
+        *,
+        http10: bool,
     ) -> Request:
         host_sent = self._host_sent or named
         claimed: list[Field] = []
@@ -206,33 +237,34 @@ class RequestReader:
         host = length = coding = None
         upgrade = key = b""
         expects = False
-        for field in head.fields:
-            kind = field.kind
+        for index, field in enumerate(head.fields):
+            kind, begin, colon, end = field
             if kind == CLAIM:
                 claimed.append(field)
-                field.drop()
+                head.instead[index] = b""
                 continue
             if kind == DROPPED:
-                field.drop()
+                head.instead[index] = b""
                 continue
-            value = head.value(field)
-            if kind == HOST:
-                if host is not None:
-                    raise Refused(400, "host")
-                host = value
-                _plainly(head, field, value, host_sent or value)
-                continue
-            if kind == LENGTH:
-                if length is not None or not value.isdigit() or len(value) > 18:
-                    raise _no_length(value, twice=length is not None)
-                length = int(value)
-                _plainly(head, field, value, value)
-                continue
-            if kind == CODING:
-                if coding is not None or value.lower() != b"chunked" or http10:
-                    raise Refused(400, "framing")
-                coding = value
-                _plainly(head, field, value, value)
+            value = head.value(colon, end)
+            if HOST <= kind <= CODING:
+                sent = value
+                if kind == HOST:
+                    if host is not None:
+                        raise Refused(400, "host")
+                    host, sent = value, host_sent or value
+                elif kind == LENGTH:
+                    number = decimal(value)
+                    if length is not None or number < 0:
+                        raise _no_length(value, twice=length is not None)
+                    length = number
+                else:
+                    if coding is not None or value.lower() != b"chunked" or http10:
+                        raise Refused(400, "framing")
+                    coding = value
+                # They frame or route: whatever whitespace the value came with.
+                if sent is not value or end - colon != len(value) + 4 or head.data[colon + 1] != 32:
+                    head.instead[index] = b"%b: %b\r\n" % (head.data[begin:colon], sent)
                 continue
             if kind == KEY:
                 key = value if not key else b","
@@ -248,7 +280,7 @@ class RequestReader:
                 if value.lower() != b"100-continue":
                     raise Refused(417, "expectation")
                 expects = not http10
-            field.drop()
+            head.instead[index] = b""
         body = 0
         if coding is not None:
             if length is not None:
@@ -266,11 +298,11 @@ class RequestReader:
             others = nominated - NEVER_NOMINATED
             if others:
                 head.drop(others)
-                claimed = [field for field in claimed if head.name(field) not in others]
+                data = head.data
+                claimed = [one for one in claimed if data[one[1] : one[2]].lower() not in others]
                 via = [] if b"via" in others else via
-        lines = head.leaving()
-        if host is None:
-            lines = b"Host: %b\r\n%b" % (host_sent or self._authority, lines)
+        lines = [b"Host: %b\r\n" % (host_sent or self._authority)] if host is None else []
+        head.leaving(lines)
         if upgrades and not http10 and upgrade == b"websocket":
             if method != "GET" or body or len(key) != 24:
                 raise Refused(400, "upgrade")
@@ -279,6 +311,7 @@ class RequestReader:
         return Request(
             method,
             target,
+            path.decode("ascii"),
             asked,
             head,
             lines,
@@ -309,15 +342,6 @@ class RequestReader:
         return (named or b"").decode("ascii")
 
 
-def _plainly(head: Head, field: Field, value: bytes, sent: bytes) -> None:
-    """Have a line that frames or routes leave as `name: sent`, whatever whitespace its value
-    came with.
-    """
-    data, colon = head.data, field.colon
-    if sent is not value or data[colon + 1] != 32 or field.end - colon != len(value) + 4:
-        field.instead = b"%b: %b\r\n" % (data[field.begin : colon], sent)
-
-
 def _no_length(value: bytes, *, twice: bool) -> Refused:
     """The refusal of a Content-Length: a number that fits 64 bits is one, though no body is that
     long.
@@ -338,54 +362,17 @@ def _about(refusal: Refused, method: str, sent: bytes, head: Head | None) -> Ref
     return refusal
 
 
-def _read_version(sent: bytes, space: bytes, version: bytes) -> bool:
-    """Whether the version is 1.0 (RFC 9112 section 2.3)."""
-    http10 = _VERSIONS.get(version)
-    if http10 is None:
-        simple = not space and sent.startswith(b"/")  # HTTP/0.9
-        if not space and not simple:
-            raise Refused(400, "target")
-        known = simple or version in (b"HTTP/0.9", b"HTTP/2.0")
-        raise Refused(505 if known else 400, "version")
-    return http10
-
-
-def read_target(method: str, sent: bytes, limit: int) -> tuple[bytes, bytes | None]:
-    """The target for the upstream, and the authority that an absolute-form names (RFC 9112 section
-    3.2).
-
-    Raises: Refused: 501 for a method that asks for no target of ours; 414 when too long; 400 for a
-        form that the method does not allow, or bytes that are no target.
-    """
-    if method in ("CONNECT", "TRACE"):
-        raise Refused(501, "method")
-    if len(sent) > limit:
-        raise Refused(414, "target_too_long")
-    if sent.startswith(b"/") and not sent.translate(None, IN_TARGET):
-        return sent, None
-    if sent == b"*" and method == "OPTIONS":
-        return b"*", None
-    absolute = ABSOLUTE.fullmatch(sent)
-    if absolute is None or not valid_host(absolute[1]):
-        raise Refused(400, "target")
-    rest = absolute[2]
-    if not rest and method == "OPTIONS":  # RFC 9112 section 3.2.4
-        rest = b"*"
-    elif not rest.startswith(b"/"):
-        rest = b"/" + rest
-    return rest, absolute[1]
-
-
 def forwards_left(request: Request) -> int | None:
     """The value of Max-Forwards, which counts on OPTIONS alone; None when there is none (RFC
     9110 section 7.6.2).
     """
-    found = _FORWARDS.search(request.lines)
+    found = _FORWARDS.search(b"".join(request.lines))
     return int(found[2]) if found else None
 
 
 def one_forward_less(request: Request) -> None:
     """Count Max-Forwards down."""
-    request.lines = _FORWARDS.sub(
-        lambda found: b"%b%d" % (found[1], int(found[2]) - 1), request.lines
+    less = _FORWARDS.sub(
+        lambda found: b"%b%d" % (found[1], int(found[2]) - 1), b"".join(request.lines)
     )
+    request.lines = [less]

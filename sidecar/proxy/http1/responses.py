@@ -20,8 +20,9 @@ from sidecar.proxy.http1.grammar import (
     Malformed,
     TooLarge,
     connection_tokens,
+    decimal,
 )
-from sidecar.proxy.http1.heads import Field, Head, Names
+from sidecar.proxy.http1.heads import WATCHED, Head, Names
 from sidecar.proxy.http1.writing import Fields
 from sidecar.settings import Limits
 
@@ -41,8 +42,6 @@ CONNECTION: Final = 2
 LENGTH: Final = 3
 CODING: Final = 4
 UPGRADE: Final = 5
-WATCHED: Final = 8
-"""Set beside one of these where rules look at the line."""
 _KINDS = {
     **dict.fromkeys(HOP_BY_HOP, DROPPED),
     b"connection": CONNECTION,
@@ -63,7 +62,7 @@ class Response:
         upgrade: the Upgrade line's value, lower case, when Connection nominates it.
     """
 
-    __slots__ = ("_fields", "_watched", "head", "keep_alive", "length", "line", "status", "upgrade")
+    __slots__ = ("_fields", "head", "keep_alive", "length", "line", "status", "upgrade")
 
     def __init__(
         self, status: int, line: bytes, head: Head, length: int, *, keep_alive: bool, upgrade: bytes
@@ -71,7 +70,6 @@ class Response:
         self.status, self.line, self.head = status, line, head
         self.length, self.keep_alive, self.upgrade = length, keep_alive, upgrade
         self._fields: Fields | None = None
-        self._watched: list[Field] = []
 
     def __iter__(self) -> Iterator[tuple[bytes, bytes]]:
         """Made when somebody asks."""
@@ -79,44 +77,28 @@ class Response:
             self._fields = self.head.remaining()
         return iter(self._fields)
 
-    def watched(self) -> list[bytes]:
-        """The lines that rules look at, as they came; `leaving` takes what stands in their
-        places.
+    def leaving(self, places: tuple[bytes | None, ...] = ()) -> list[bytes]:
+        """The lines that leave, each with its end, some in one piece. `places` holds what stands
+        in the places of the lines that `head.watched` gives; None = the line.
         """
-        data, lines = self.head.data, []
-        for field in self.head.fields:
-            if field.kind >= WATCHED and not field.gone:
-                self._watched.append(field)
-                lines.append(data[field.begin : field.end - 2])
-        return lines
-
-    def leaving(self, places: tuple[bytes | None, ...] = ()) -> bytes:
-        """The lines that leave, as they came where nothing (None) stands in the place of a
-        watched one.
-        """
-        if places:
-            for index, field in enumerate(self._watched):
-                if index < len(places) and places[index] is not None:
-                    field.instead = places[index]
-        return self.head.leaving()
+        parts: list[bytes] = []
+        self.head.leaving(parts, places)
+        return parts
 
     def unchunk(self) -> None:
         """For an HTTP/1.0 client, which knows no Transfer-Encoding (RFC 9112 section 6.1): the
         body ends with the connection.
         """
         self.length = UNTIL_CLOSE
-        for field in self.head.fields:
-            if field.kind & ~WATCHED == CODING:
-                field.drop()
-
-
-def _passes(_lower: bytes) -> int:
-    return PASSED
+        head = self.head
+        for index, field in enumerate(head.fields):
+            if field[0] & ~WATCHED == CODING:
+                head.instead[index] = b""
 
 
 def _names(looks: frozenset[bytes]) -> Names:
     known = _KINDS | {name: _KINDS.get(name, PASSED) | WATCHED for name in looks}
-    return Names(known, _passes)
+    return Names(known, None)
 
 
 class ResponseReader:
@@ -128,6 +110,8 @@ class ResponseReader:
         """Status lines by their bytes: the status, what follows the version, and whether that is
         1.1.
         """
+        self._last, self._said = b"", (0, b"", False)
+        """The last status line with its end, and what it says: mostly the next is the same."""
         self._looking: dict[frozenset[bytes], Names] = {}
 
     def read(self, data: bytes, method: str, looks: frozenset[bytes] = _NOTHING) -> Response | None:
@@ -141,19 +125,21 @@ class ResponseReader:
         Raises: UpstreamFailed: 502 for bytes that are no head, or framing that two readers could
             take differently.
         """
-        begin = data.find(b"\r\n")
-        if begin < 0:
-            return None
-        start = self._starts.get(data[:begin])
-        if start is None:
-            start = self._start(data[:begin])
+        if not self._last or not data.startswith(self._last):
+            end = data.find(b"\r\n")
+            if end < 0:
+                return None
+            start = self._starts.get(data[:end])
+            self._said = self._start(data[:end]) if start is None else start
+            self._last = data[: end + 2]
+        begin = len(self._last)
         names = self._looking.get(looks)
         if names is None:
             if len(self._looking) >= KEPT_LOOKS:
                 self._looking.clear()
             names = self._looking[looks] = _names(looks)
         try:
-            head = Head(data, begin + 2, names, self._most)
+            head = Head(data, begin, names, self._most)
         except TooLarge:
             raise UpstreamFailed(502, "header_too_large") from None
         except Malformed as fault:
@@ -162,7 +148,7 @@ class ResponseReader:
             return None
         if head.stop - 2 > self._bytes:
             raise UpstreamFailed(502, "header_too_large")
-        status, line, http11 = start
+        status, line, http11 = self._said
         return _judged(head, method, status, line, http11=http11)
 
     def _start(self, data: bytes) -> tuple[int, bytes, bool]:
@@ -180,30 +166,32 @@ def _judged(head: Head, method: str, status: int, line: bytes, *, http11: bool) 
     length = coding = None
     upgrade = b""
     nominated: frozenset[bytes] | None = None
-    for field in head.fields:
-        kind = field.kind & ~WATCHED
+    for index, (known, _, colon, end) in enumerate(head.fields):
+        kind = known & ~WATCHED
         if kind == PASSED:
             continue
         if kind == LENGTH:
-            value = head.value(field)
-            if length is not None or not value.isdigit() or len(value) > 18:
+            number = decimal(head.value(colon, end))
+            if length is not None or number < 0:
                 raise UpstreamFailed(502, "invalid_framing", "Content-Length")
-            length = int(value)
+            length = number
             if status >= 200 and (status != 204 or length == 0):
                 continue
         elif kind == CODING:
-            value = head.value(field)
+            value = head.value(colon, end)
             if coding is not None or value.lower() != b"chunked" or not http11:
                 raise UpstreamFailed(502, "invalid_framing", "Transfer-Encoding")
             coding = value
             if status >= 200 and status != 204:  # RFC 9112 section 6.1: no framing in a 1xx
                 continue
         elif kind == CONNECTION:
-            tokens = connection_tokens(head.value(field))
-            nominated = nominated | tokens if nominated else tokens
+            value = head.value(colon, end)
+            if value != b"keep-alive":  # which says nothing that HTTP/1.1 does not
+                tokens = connection_tokens(value)
+                nominated = nominated | tokens if nominated else tokens
         elif kind == UPGRADE:
-            upgrade = head.value(field).lower()
-        field.drop()
+            upgrade = head.value(colon, end).lower()
+        head.instead[index] = b""
     if length is not None and coding is not None:
         raise UpstreamFailed(502, "invalid_framing", "Content-Length with Transfer-Encoding")
     keep_alive = http11
@@ -232,6 +220,6 @@ def made(
 ) -> Response:
     """A response of our own."""
     lines = b"".join(b"%b: %b\r\n" % field for field in fields)
-    names = Names(dict.fromkeys(looks, WATCHED), _passes)
+    names = Names(dict.fromkeys(looks, WATCHED), None)
     head = Head(b"\r\n%b\r\n" % lines, 2, names, len(fields))
     return Response(status, line, head, length, keep_alive=True, upgrade=b"")

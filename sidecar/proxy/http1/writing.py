@@ -13,16 +13,17 @@ LAST_CHUNK: Final = b"0\r\n\r\n"
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
-def request_head(method: str, target: bytes, lines: bytes, added: bytes) -> bytes:
+def request_head(method: str, target: bytes, lines: list[bytes], added: bytes) -> bytes:
     """The head that goes upstream; `lines` and `added` hold whole lines with their ends."""
-    return b"%b %b HTTP/1.1\r\n%b%b\r\n" % (method.encode("ascii"), target, lines, added)
+    begun = (method.encode("ascii"), b" ", target, b" HTTP/1.1\r\n")
+    return b"".join([*begun, *lines, added, b"\r\n"])
 
 
-def response_head(line: bytes, lines: bytes, added: bytes) -> bytes:
-    """The head that goes to the client, always as HTTP/1.1 (RFC 9110 section 2.5); `lines` and
-    `added` as above.
+def response_head(line: bytes, lines: list[bytes], added: bytes, body: bytes = b"") -> bytes:
+    """The head that goes to the client, always as HTTP/1.1 (RFC 9110 section 2.5), with what is
+    at hand of the body; `lines` and `added` as above.
     """
-    return b"HTTP/1.1%b\r\n%b%b\r\n" % (line, lines, added)
+    return b"".join([b"HTTP/1.1", line, b"\r\n", *lines, added, b"\r\n", body])
 
 
 def chunk(piece: bytes) -> bytes:

@@ -1,0 +1,104 @@
+"""The first line of a request: its method, its target, its version. RFC 9112 section 3.
+
+Lives here: what of it is read, in the usual case at once. Must not know header lines, nor what may
+be asked.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from sidecar.proxy.faults import Refused
+from sidecar.proxy.http1.grammar import ABSOLUTE, IN_TARGET, valid_host
+
+if TYPE_CHECKING:
+    from mypy_extensions import i64
+
+_VERSIONS = {b"HTTP/1.1": False, b"HTTP/1.0": True}
+"""Whether it is 1.0."""
+_UNUSUAL: Final = (b"", b"", b"", 0)
+_IN_TARGET: Final = bytes(
+    (2 if byte == 0x3F else 1) if byte in IN_TARGET else 0 for byte in range(256)
+)
+"""2 for the question mark."""
+
+
+# Twice, as the lines behind it (`heads`).
+
+
+def usual_by_bytes(data: bytes) -> tuple[bytes, bytes, bytes, int]:
+    """Method, target, its path, and where the header lines begin, for a request line as most are:
+    `METHOD /path?query HTTP/1.1`. Nothing and 0 for any other.
+    """
+    in_target = _IN_TARGET
+    size: i64 = len(data)
+    at: i64 = 0
+    while at < size and data[at] > 32:
+        at += 1
+    begin = at + 1
+    if begin >= size or data[at] != 32 or data[begin] != 47:
+        return _UNUSUAL
+    query: i64 = 0
+    at = begin
+    while at < size:
+        byte: i64 = in_target[data[at]]
+        if byte != 1:
+            if byte == 0:
+                break
+            if not query:
+                query = at
+        at += 1
+    if data[at : at + 11] != b" HTTP/1.1\r\n":
+        return _UNUSUAL
+    target = data[begin:at]
+    return data[: begin - 1], target, data[begin:query] if query else target, at + 11
+
+
+def usual_by_parts(data: bytes) -> tuple[bytes, bytes, bytes, int]:
+    """The same in a few calls."""
+    begin = data.find(b"\r\n") + 2
+    parts = data[:begin].split(b" ")
+    if len(parts) != 3 or parts[2] != b"HTTP/1.1\r\n":
+        return _UNUSUAL
+    target = parts[1]
+    if not target.startswith(b"/") or target.translate(None, IN_TARGET):
+        return _UNUSUAL
+    return parts[0], target, target.partition(b"?")[0], begin
+
+
+def read_version(sent: bytes, space: bytes, version: bytes) -> bool:
+    """Whether the version is 1.0 (RFC 9112 section 2.3)."""
+    http10 = _VERSIONS.get(version)
+    if http10 is None:
+        simple = not space and sent.startswith(b"/")  # HTTP/0.9
+        if not space and not simple:
+            raise Refused(400, "target")
+        known = simple or version in (b"HTTP/0.9", b"HTTP/2.0")
+        raise Refused(505 if known else 400, "version")
+    return http10
+
+
+def read_target(method: str, sent: bytes, limit: int) -> tuple[bytes, bytes | None]:
+    """The target for the upstream, and the authority that an absolute-form names (RFC 9112 section
+    3.2).
+
+    Raises: Refused: 501 for a method that asks for no target of ours; 414 when too long; 400 for a
+        form that the method does not allow, or bytes that are no target.
+    """
+    if method in ("CONNECT", "TRACE"):
+        raise Refused(501, "method")
+    if len(sent) > limit:
+        raise Refused(414, "target_too_long")
+    if sent.startswith(b"/") and not sent.translate(None, IN_TARGET):
+        return sent, None
+    if sent == b"*" and method == "OPTIONS":
+        return b"*", None
+    absolute = ABSOLUTE.fullmatch(sent)
+    if absolute is None or not valid_host(absolute[1]):
+        raise Refused(400, "target")
+    rest = absolute[2]
+    if not rest and method == "OPTIONS":  # RFC 9112 section 3.2.4
+        rest = b"*"
+    elif not rest.startswith(b"/"):
+        rest = b"/" + rest
+    return rest, absolute[1]
