@@ -15,13 +15,13 @@ import socket
 import threading
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
-from types import SimpleNamespace
 from typing import Any
 
 import h11
 
 from sidecar.policy.engine.plan import compile_policy
 from sidecar.proxy import DataPlane
+from sidecar.revisions import Active
 from sidecar.runtime.settings_file import layered
 from sidecar.settings import Settings
 from sidecar.source import load_policy
@@ -59,12 +59,10 @@ class _Errors(logging.Handler):
         self.seen.append(self.format(record))
 
 
-def active_for(policy: str, telemetry: Telemetry, revision: str = "r1") -> Any:
+def active_for(policy: str, telemetry: Telemetry, revision: str = "r1") -> Active:
     """A snapshot as the revisions make it."""
     plan = compile_policy(load_policy(policy.encode(), "policy.yaml"))
-    return SimpleNamespace(
-        revision=revision, plan=plan, tallies=telemetry.activated(plan, revision)
-    )
+    return Active(revision, plan, telemetry.activated(plan, revision))
 
 
 class MovedLoop(asyncio.SelectorEventLoop):
