@@ -13,6 +13,11 @@ from pathlib import Path
 
 from sidecar.policy.terms import PolicyError, Problem
 
+
+class UnwritableError(PolicyError):
+    """A file that somebody named cannot be written."""
+
+
 BESIDE = ".tmp-"
 """How the names of unfinished files begin."""
 
@@ -67,20 +72,21 @@ def write_file(path: Path, text: str) -> None:
     """Write a text file as UTF-8, in the place of what is there.
 
     Raises:
-        PolicyError: it cannot be written.
+        UnwritableError: no such folder, no permission, no space.
     """
     try:
         replace_bytes(path, text.encode())
     except OSError as error:
         said = f"it cannot be written: {error.strerror or error}"
-        raise PolicyError((Problem(said, "name another file", file=str(path)),)) from error
+        raise UnwritableError((Problem(said, "name another file", file=str(path)),)) from error
 
 
 def edit_file(path: Path, before: str, after: str) -> None:
     """Write the edit of a text file, unless somebody else has edited it since it was read.
 
     Raises:
-        PolicyError: it does not hold `before` any more, or cannot be written.
+        PolicyError: it does not hold `before` any more.
+        UnwritableError: as `write_file`.
     """
     try:
         held = path.read_bytes()

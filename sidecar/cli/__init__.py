@@ -15,6 +15,7 @@ import click
 
 import sidecar
 from sidecar.cli.printing import refused
+from sidecar.files import UnwritableError
 from sidecar.policy.terms import PolicyError
 
 FAMILIES = {
@@ -41,7 +42,7 @@ FAMILIES = {
 
 
 class _Verbs(click.Group):
-    """The group: known refusals become exit code 1."""
+    """The group: known refusals become exit code 1, a file that cannot be written 2."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Verbs in the order of a working day, not of the alphabet."""
@@ -62,6 +63,10 @@ class _Verbs(click.Group):
         """Run the verb; a policy or settings that cannot be used is printed problem by problem."""
         try:
             return super().invoke(ctx)
+        except UnwritableError as error:
+            (problem,) = error.problems
+            said = f"{problem.file}: {problem.message}; {problem.fix}"
+            raise click.UsageError(said) from error
         except PolicyError as error:
             refused(error.problems)
             ctx.exit(1)

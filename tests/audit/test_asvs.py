@@ -201,7 +201,7 @@ RAW = Path(__file__).parent / "golden" / "responses.txt"
     [
         (["--profile", "asvs-5.0", "--json"], 1, '"control": "V3.4.8"'),
         (["--profile", "asvs-5.0", "--format", "markdown"], 1, "| V3.4.1 | 1 |"),
-        (["--profile", "asvs-5.0"], 1, "Each result speaks of the responses that it quotes"),
+        (["--profile", "asvs-5.0"], 1, "Each result is about the responses that it quotes"),
         (["--profile", "asvs-5.0", "--min-grade", "A"], 2, "leave out --min-grade"),
         (["--profile", "asvs-4.0"], 2, "asvs-5.0"),
     ],

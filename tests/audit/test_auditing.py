@@ -9,6 +9,7 @@ from sidecar.cli.auditing import audit
 from sidecar.source import load_policy
 from tests.audit.origin import response
 from tests.audit.worlds import GOOD
+from tests.cli import sidecar
 
 
 def run(*words, stdin=None):
@@ -102,7 +103,7 @@ def test_a_policy_that_cannot_be_written_is_reported(site, tmp_path):
     """A folder that is not there is a usage error, not a traceback."""
     site.http.responses["/"] = response()
 
-    result = run(site.http.url(), "--write", tmp_path / "none" / "policy.yaml")
+    result = sidecar("audit", site.http.url(), "--write", tmp_path / "none" / "policy.yaml")
 
     assert (result.exit_code, "No such file" in result.stderr) == (2, True)
 

@@ -89,7 +89,7 @@ def test_output_file(policy, tmp_path: Path):
     missing = sidecar(
         "export", "--policy", policy(SET), "--to", "nginx", "--output", tmp_path / "no" / "x"
     )
-    assert missing.exit_code == 1
+    assert missing.exit_code == 2
     assert "No such file" in missing.stderr
 
 

@@ -278,7 +278,7 @@ def _told(name: str, left: list[str], right: list[str], imported: Imported, *, t
         return _members(left) == _members(right)
     # The general note: a line that the service already sends is not repeated.
     return Counter(dict.fromkeys(left, 1)) == Counter(right) and any(
-        "the very same" in note.message for note in imported.notes
+        "does not repeat it" in note.message for note in imported.notes
     )
 
 
