@@ -117,6 +117,17 @@ def test_foreign_journal_lines_are_passed_over(store: Store):
     assert store.journal() == [{"time": "1", "event": "e"}, {"time": "2", "event": "e"}]
 
 
+def test_promotions_are_the_entries_that_name_one(store: Store):
+    """A mention elsewhere in an entry does not count."""
+    (store.folder / "journal.jsonl").write_bytes(
+        b'{"time": "1", "event": "e"}\n'
+        b'{"time": "2", "event": "e", "promotion": "p"}\n'
+        b'{"time": "3", "event": "e", "reason": ["promotion"]}\n'
+    )
+
+    assert store.promotions() == [{"time": "2", "event": "e", "promotion": "p"}]
+
+
 @pytest.mark.parametrize("damage", [b"", b"{", b"[]", b"\xff\xfe", b"null"])
 def test_a_damaged_state_is_a_new_one(store: Store, damage: bytes):
     """The journal and the texts are still there."""

@@ -102,11 +102,11 @@ class History:
 
     def promotion(self, revision: str) -> dict[str, Any] | None:
         """The last promotion of the journal that allowed this revision."""
-        return latest(self._store.journal(), revision)
+        return latest(self._store.promotions(), revision)
 
     def waiting(self, revision: str) -> str | None:
         """The id of the promotion that this revision comes of, where none came of it before."""
-        entries = self._store.journal()
+        entries = self._store.promotions()
         found = latest(entries, revision)
         return (
             found["promotion"] if found and found["promotion"] not in fulfilled(entries) else None

@@ -106,6 +106,12 @@ class Store:
         """All entries, oldest first."""
         return [entry for entry, _ in self._lines()]
 
+    def promotions(self) -> list[dict[str, Any]]:
+        """The entries that name a promotion, oldest first. Every activation asks for them, so that
+        none costs the memory of the whole journal.
+        """
+        return [entry for entry, _ in self._lines(b'"promotion"') if "promotion" in entry]
+
     def compact(self, bounds: Bounds, *, starting: bool = False) -> tuple[int, int]:
         """Drop what is beyond the bounds and not needed; how many entries and revisions went.
 
@@ -133,20 +139,20 @@ class Store:
             (self._revisions / f"{revision}.yaml").unlink(missing_ok=True)
         return dropped, len(written) - len(kept)
 
-    def _lines(self) -> list[tuple[dict[str, Any], bytes]]:
-        """Each entry with its bytes, oldest first."""
+    def _lines(self, holding: bytes = b"") -> list[tuple[dict[str, Any], bytes]]:
+        """Each entry with its bytes, oldest first; only lines that hold these bytes are parsed."""
+        found = []
         try:
-            lines = self._journal.read_bytes().splitlines()
+            with self._journal.open("rb") as file:
+                for line in (line.rstrip(b"\r\n") for line in file if holding in line):
+                    try:
+                        entry = json.loads(line)
+                    except ValueError:
+                        continue
+                    if isinstance(entry, dict) and {"time", "event"} <= entry.keys():
+                        found.append((entry, line))
         except FileNotFoundError:
             return []
-        found = []
-        for line in lines:
-            try:
-                entry = json.loads(line)
-            except ValueError:
-                continue
-            if isinstance(entry, dict) and {"time", "event"} <= entry.keys():
-                found.append((entry, line))
         return found
 
     def _repair_journal(self) -> None:
