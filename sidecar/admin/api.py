@@ -16,7 +16,15 @@ from aiohttp import web
 
 from sidecar.admin.access import OWN_HEADERS, error, guard
 from sidecar.admin.health import add_health
-from sidecar.admin.orders import MAX_BODY, RECORDS, PromotionOrder, flag_of, read_body, text_of
+from sidecar.admin.orders import (
+    MAX_BODY,
+    ORDER_KEYS,
+    RECORDS,
+    PromotionOrder,
+    flag_of,
+    read_body,
+    text_of,
+)
 from sidecar.admin.page import Page
 from sidecar.admin.process import Process
 from sidecar.admin.session import Sessions
@@ -150,7 +158,7 @@ class Api:
         """Decide on an order to move rules: the gate's verdicts, journalled, and the edit for
         whoever writes the file. With `fleet` the edit comes in force on all replicas instead.
         """
-        body = await read_body(request, PromotionOrder.KEYS)
+        body = await read_body(request, ORDER_KEYS)
         order = PromotionOrder.of(body)
         try:
             self._shared(body)

@@ -10,14 +10,15 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from aiohttp import web
 
+from sidecar.revisions.granted import MOVES, Move
+
 MAX_BODY = 1 << 20
 _SHA256 = re.compile("[0-9a-f]{64}")
-_MOVES = ("enforce", "trial", "back")
 
 
 async def read_body(request: web.Request, known: Collection[str]) -> dict[str, Any]:
@@ -84,7 +85,7 @@ class PromotionOrder:
     """An order to move rules one step: to enforce, to trial, or back."""
 
     rules: tuple[str, ...]
-    move: str
+    move: Move
     policy: str
     """The text that is to be edited; "" = what is in force."""
     file: str
@@ -101,32 +102,14 @@ class PromotionOrder:
     command: str
     who: str
 
-    KEYS = frozenset(
-        {
-            "rules",
-            "move",
-            "policy",
-            "file",
-            "minimums",
-            "waived",
-            "override",
-            "evidence",
-            "fleet",
-            "version",
-            "dry_run",
-            "command",
-            "who",
-        }
-    )
-
     @classmethod
     def of(cls, body: Mapping[str, Any]) -> PromotionOrder:
         """The order that a body holds."""
         rules, move = texts_of(body, "rules"), text_of(body, "move") or "enforce"
         if not rules:
             raise web.HTTPBadRequest(reason="a promotion names its rules")
-        if move not in _MOVES:
-            raise web.HTTPBadRequest(reason=f"unknown move {move!a}; known: {', '.join(_MOVES)}")
+        if move not in MOVES:
+            raise web.HTTPBadRequest(reason=f"unknown move {move!a}; known: {', '.join(MOVES)}")
         order = cls(
             tuple(dict.fromkeys(rules)),
             move,
@@ -144,6 +127,10 @@ class PromotionOrder:
         if not (order.policy or order.fleet):
             raise web.HTTPBadRequest(reason="a promotion holds the policy that is to be edited")
         return order
+
+
+ORDER_KEYS = frozenset(one.name for one in fields(PromotionOrder)) | {"version"}
+"""What the body of such an order may hold; `version` is the fleet's, as in every order."""
 
 
 @dataclass(frozen=True, slots=True)

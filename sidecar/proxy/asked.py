@@ -7,17 +7,18 @@ Must not know connections, nor what the policy says.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Coroutine, Iterable
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from sidecar.policy.engine.nonces import hidden
 from sidecar.policy.rules.conditions import Facts
 from sidecar.proxy.faults import Refused
 from sidecar.proxy.forwarding import new_nonce
-from sidecar.proxy.http1.requests import Request
+from sidecar.proxy.http1.requests import Request, forwards_left, one_forward_less
 from sidecar.proxy.http1.responses import Response
 from sidecar.proxy.http1.writing import response_head
 from sidecar.proxy.local_replies import local_reply
+from sidecar.proxy.reporting import receive_report, report_key
 
 if TYPE_CHECKING:
     from sidecar.proxy.body import Body
@@ -25,6 +26,12 @@ if TYPE_CHECKING:
     from sidecar.proxy.downstream import Downstream
     from sidecar.proxy.upload import Upload
     from sidecar.telemetry.pages import PageCopy
+
+
+Rest: TypeAlias = Coroutine[Any, None, bool]
+"""What is left of an exchange that has to wait on its way; True = another request may follow on
+the connection.
+"""
 
 
 class Asked:
@@ -147,6 +154,26 @@ class Asked:
         sent = b"" if self._method == "HEAD" else body
         self._client.write(self._judged(response, origin, keep_alive=keep_alive, body=sent))
         return keep_alive
+
+    def _special(self, request: Request) -> Rest | None:
+        """What the upstream is not asked for; Max-Forwards is counted down on the way."""
+        key = report_key(self._context.settings, self._active.plan, request.path)
+        if key is not None:
+            return self._take_report(request, key)
+        forwards = forwards_left(request) if request.method == "OPTIONS" else None
+        if forwards == 0:
+            return self._no_further()
+        if forwards:
+            one_forward_less(request)
+        return None
+
+    async def _take_report(self, request: Request, key: str) -> bool:
+        body, turn = self._body, self._client.turn
+        status = await receive_report(self._context, request, body, turn, key, self._address)
+        return self._own(status, origin="report")
+
+    async def _no_further(self) -> bool:
+        return self._own(204)
 
     def _begin_response(self) -> None:
         """From here on nothing else may be sent to the client: no 1xx, no error response."""

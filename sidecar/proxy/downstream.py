@@ -1,10 +1,8 @@
 """The client's side of a connection: requests one by one, each as an exchange that is driven from
 here.
 
-Lives here: `Downstream`. How requests follow each other, what their bytes become and when a
-connection ends is decided here. One request is read at a time: bytes behind it are held until it
-has its response, so no later fault can reach an earlier response. Must not know the upstream or the
-policy.
+Lives here: `Downstream`. How requests follow each other and when a connection ends is decided here.
+Must not know the upstream or the policy.
 """
 
 from __future__ import annotations
@@ -15,15 +13,13 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from sidecar.proxy.body import Body
+from sidecar.proxy.asked import Rest
 from sidecar.proxy.deadlines import NEVER
-from sidecar.proxy.exchange import Exchange, Rest
+from sidecar.proxy.exchange import Exchange
 from sidecar.proxy.faults import ClientGone, Refused
-from sidecar.proxy.flow import Flow, Tunnelled
-from sidecar.proxy.http1.bodies import Chunked, Decoder, Sized
-from sidecar.proxy.http1.grammar import CHUNKED, Malformed, TooLarge
+from sidecar.proxy.flow import Tunnelled
 from sidecar.proxy.http1.requests import Request
-from sidecar.proxy.http1.stream import RequestHeads
+from sidecar.proxy.incoming import HELD, LINGER_BYTES, Incoming, header_late
 from sidecar.proxy.turns import Turn
 
 if TYPE_CHECKING:
@@ -34,27 +30,19 @@ if TYPE_CHECKING:
 HIGH_WATER: Final = 131_072
 """Bytes of responses that wait for a slow client before more is written."""
 
-HELD: Final = 65_536
-"""Bytes behind a request that is being served; more are not read."""
-
 LINGER_SECONDS: Final = 2.0
-LINGER_BYTES: Final = 1 << 20
-"""After an early response the client may still be sending; without reading on, a reset would
-destroy the response.
-"""
+"""How long a client that got an early response is read on, up to LINGER_BYTES."""
 
 FIRST_REQUEST: Final = 0.5
 """Seconds that a new connection has, while the process ends, for the request that it was opened
 for.
 """
 
-_NOTHING: Final[Decoder] = Sized(0)
 _idle_over: Final = partial(ClientGone, "idle")
-_header_late: Final = partial(Refused, 408, "header_timeout")
 _client_stuck: Final = partial(ClientGone, "stopped reading")
 
 
-class Downstream(Flow):
+class Downstream(Incoming):
     """One client connection.
 
     `_exchange` is the one under way. Where it must wait for more than the response's head, `_rest`
@@ -65,24 +53,13 @@ class Downstream(Flow):
     peer: Peer
 
     def __init__(self, listener: Listener, source: Source | None = None) -> None:
-        context = self._context = listener.context
+        super().__init__(listener.context, listener.no_body)
         self._source = source
         self._listener = listener
-        super().__init__(context.loop)
-        self._heads = RequestHeads(context.requests, context.settings.limits)
-        self._none = listener.no_body
-        self._body, self._decoder = self._none, _NOTHING
-        self._incoming: Request | Refused | None = None
         self._exchange: Exchange | None = None
         self._rest: Rest | None = None
         self._waiting: Turn | asyncio.Future[Any] | None = None
-        self._busy = False
-        self._deaf = False
-        self._last = False
         self._used = False
-        self._head_started = False
-        self._held = b""
-        self._budget = 0
 
     # What the exchange asks.
 
@@ -105,25 +82,6 @@ class Downstream(Flow):
         held, self._held = self._held, b""
         self.resume_transport()
         return held
-
-    @property
-    def begun(self) -> bool:
-        """A request is being served, or has begun to arrive."""
-        return self._busy or self._head_started
-
-    def left(self) -> int:
-        """Bytes of the body that are to come, where its length is known."""
-        return self._decoder.left if isinstance(self._decoder, Sized) else 0
-
-    def waits(self) -> bool:
-        """Bytes of the body are here that nobody has taken."""
-        return self._body.waiting
-
-    def passed(self, size: int) -> None:
-        """So many bytes of the body have been spliced."""
-        assert isinstance(self._decoder, Sized)
-        self._decoder.left -= size
-        self._body.received += size
 
     def hurry(self) -> None:
         """The process ends: close a kept connection that waits, and give a new one a moment for
@@ -153,6 +111,11 @@ class Downstream(Flow):
             self.advance()
         else:
             self._end()
+
+    def arrived(self) -> None:
+        """A request is at hand, or the refusal in its place."""
+        if self._exchange is None:
+            self.advance()
 
     # The life of the connection.
 
@@ -294,115 +257,8 @@ class Downstream(Flow):
             seconds = bounds.idle if self._used and not self._head_started else bounds.header
             self.expect(
                 min(seconds, FIRST_REQUEST) if closing else seconds,
-                _header_late if self._head_started else _idle_over,
+                header_late if self._head_started else _idle_over,
             )
-
-    # Reading.
-
-    def data_received(self, data: bytes) -> None:
-        """Asyncio's protocol."""
-        if self._tunnel is not None:
-            self._tunnel.from_client(data)
-        elif self._deaf:
-            self._budget -= len(data)
-            if self._budget < 0 and self.transport is not None and not self._busy:
-                self.transport.abort()
-        elif not self._busy:
-            self._feed_head(data)
-            if self._incoming is not None and self._exchange is None:
-                self.advance()
-        elif self._decoder.done:
-            self._hold(data)
-        else:
-            self._feed_body(data)
-
-    def _hold(self, data: bytes) -> None:
-        """Keep what came behind the request."""
-        self._held += data
-        if len(self._held) > HELD:
-            self.pause_transport()
-
-    def _feed_head(self, data: bytes) -> None:
-        """Read a head. Whatever goes wrong becomes a refusal in the request's place."""
-        heads = self._heads
-        try:
-            request = heads.take(data)
-            if request is None:
-                if not self._head_started and heads.started:
-                    self._head_started = True
-                    self.expect(self._context.bounds.header, _header_late)
-                return
-            self._body, self._decoder = self._none, _NOTHING
-            self._last = not request.keep_alive
-            rest, heads.rest = heads.rest, b""
-            if request.length:
-                self._begin_body(request, rest)
-            elif rest:
-                self._hold(rest)
-        except Refused as refusal:
-            self._body, self._decoder = self._none, _NOTHING
-            self._refuse(refusal)
-        else:
-            self._arrive(request)
-
-    def _begin_body(self, request: Request, rest: bytes) -> None:
-        """Read on behind a head; raises Refused for what is wrong at once, so that the upstream
-        is not asked.
-        """
-        limits = self._context.settings.limits
-        self._body = Body(self._body_room)
-        if request.length == CHUNKED:
-            self._decoder = Chunked(limits.header_bytes, limits.headers)
-        else:
-            self._decoder = Sized(request.length)
-        if rest:
-            try:
-                self._pass_body(rest)
-            except Refused as refusal:
-                refusal.method, refusal.path = request.method, request.path
-                refusal.head = request.head
-                raise
-
-    def _feed_body(self, data: bytes) -> None:
-        try:
-            self._pass_body(data)
-        except Refused as refusal:
-            self._refuse(refusal)
-
-    def _pass_body(self, data: bytes) -> None:
-        """Read a piece of the body; what is left over behind it waits for the next request's
-        turn.
-        """
-        decoder = self._decoder
-        try:
-            piece = decoder.feed(data)
-        except TooLarge:
-            raise Refused(431, "header_too_large") from None
-        except Malformed:
-            raise Refused(400, "framing") from None
-        if decoder.done and decoder.rest:
-            self._hold(decoder.rest)
-        if self._body.push(piece, last=decoder.done):
-            self.pause_transport()
-
-    def _body_room(self) -> None:
-        """The body has room again."""
-        if len(self._held) <= HELD:
-            self.resume_transport()
-
-    def _refuse(self, refusal: Refused) -> None:
-        """Read nothing more: the refusal is the response to the request at hand, or to what
-        stands in the next one's place.
-        """
-        self._deaf, self._budget = True, LINGER_BYTES
-        if self._body.whole:
-            self._arrive(refusal)
-        else:
-            self._body.set_exception(refusal)
-
-    def _arrive(self, incoming: Request | Refused) -> None:
-        self._incoming = incoming
-        self._busy, self._head_started = True, False
 
     def _linger(self) -> None:
         """Let the response reach a client that may still be sending: end our side, read on for a

@@ -8,25 +8,18 @@ messages (downstream, upstream), nor what the policy says.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Final
 
-from sidecar.proxy.asked import Asked
+from sidecar.proxy.asked import Asked, Rest
 from sidecar.proxy.deadlines import NEVER
 from sidecar.proxy.faults import ClientGone, Refused, UpstreamFailed
 from sidecar.proxy.forwarding import Origin, new_nonce
 from sidecar.proxy.http1.grammar import CHUNKED, IDEMPOTENT, UNTIL_CLOSE
-from sidecar.proxy.http1.requests import Request, forwards_left, one_forward_less
+from sidecar.proxy.http1.requests import Request
 from sidecar.proxy.http1.responses import Response
-from sidecar.proxy.http1.writing import (
-    LAST_CHUNK,
-    chunk,
-    request_head,
-    response_head,
-)
+from sidecar.proxy.http1.writing import LAST_CHUNK, chunk, request_head, response_head
 from sidecar.proxy.reporting import PREFIX as REPORTS_PREFIX
-from sidecar.proxy.reporting import receive_report, report_key
 from sidecar.proxy.splice import splice
 from sidecar.proxy.tunnel import accepted, websocket
 from sidecar.proxy.upload import Upload
@@ -45,11 +38,6 @@ more than another write.
 _response_late: Final = partial(UpstreamFailed, 504, "response_timeout")
 _idle_late: Final = partial(UpstreamFailed, 504, "idle_timeout")
 _total_late: Final = partial(UpstreamFailed, 504, "total_timeout")
-
-Rest: TypeAlias = Coroutine[Any, None, bool]
-"""What is left of an exchange that has to wait on its way; True = another request may follow on
-the connection.
-"""
 
 
 class Exchange(Asked):
@@ -194,26 +182,6 @@ class Exchange(Asked):
             self._nonce = new_nonce()
             origin.lines += context.forwarder.nonce_line(self._nonce)
         return request
-
-    def _special(self, request: Request) -> Rest | None:
-        """What the upstream is not asked for; Max-Forwards is counted down on the way."""
-        key = report_key(self._context.settings, self._active.plan, request.path)
-        if key is not None:
-            return self._take_report(request, key)
-        forwards = forwards_left(request) if request.method == "OPTIONS" else None
-        if forwards == 0:
-            return self._no_further()
-        if forwards:
-            one_forward_less(request)
-        return None
-
-    async def _take_report(self, request: Request, key: str) -> bool:
-        body, turn = self._body, self._client.turn
-        status = await receive_report(self._context, request, body, turn, key, self._address)
-        return self._own(status, origin="report")
-
-    async def _no_further(self) -> bool:
-        return self._own(204)
 
     # To the upstream.
 

@@ -6,9 +6,12 @@ Lives here: the choice, over entries. Must not know files, nor how a promotion i
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 Entry: TypeAlias = Mapping[str, Any]
+Move: TypeAlias = Literal["enforce", "trial", "back"]
+MOVES: tuple[Move, ...] = ("enforce", "trial", "back")
+"""Where rules can be ordered to."""
 
 GRANTED = ("promotion.granted", "step_back.granted")
 """Entries that allow an edit. Each has an id of its own (`promotion`), and the `revision` that the

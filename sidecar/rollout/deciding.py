@@ -8,18 +8,16 @@ from __future__ import annotations
 import difflib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 from sidecar.policy.browsers.prospects import prospect
 from sidecar.policy.model import PolicyError, Problem
+from sidecar.revisions.granted import Move
 from sidecar.rollout.gate import admit, judge
 from sidecar.rollout.note import digest
 from sidecar.rollout.promotion import promote, standing, step_back
 from sidecar.rollout.testimony import Evidence, Gathered, Minimums, Verdict
 from sidecar.source import load_policy
-
-Move: TypeAlias = Literal["enforce", "trial", "back"]
-MOVES: tuple[Move, ...] = ("enforce", "trial", "back")
 
 
 @dataclass(frozen=True, slots=True)

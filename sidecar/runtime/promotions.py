@@ -9,7 +9,7 @@ import asyncio
 import secrets
 import time
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from sidecar.admin.orders import PromotionOrder
 from sidecar.policy.model import PolicyError
@@ -21,9 +21,7 @@ from sidecar.runtime.together import Together
 from sidecar.source import load_policy
 
 if TYPE_CHECKING:
-    from sidecar.rollout.deciding import Move, Promotion
-
-_EVENTS = {"back": "policy.stepped_back"}
+    from sidecar.rollout.deciding import Promotion
 
 
 class Promotions:
@@ -68,7 +66,7 @@ class Promotions:
         return data
 
     async def _in_force(self, made: Promotion, who: str, leaving: str) -> str:
-        event = _EVENTS.get(made.move, "policy.promoted")
+        event = "policy.stepped_back" if made.move == "back" else "policy.promoted"
         reason = ", ".join(f"{rule} to {where}" for rule, where in made.to.items())
         about = {"event": event, "who": who, "reason": reason, "leaving": leaving}
         return (await self._revisions.promote(made.edited, **about)).id
@@ -94,8 +92,7 @@ def _decided(
     policy = order.policy, order.file
     if order.fleet and not _is(order, current.id):
         policy = current.text, f"revision {current.id}"
-    move = cast("Move", order.move)
-    return decide(order.rules, move, policy, seen, minimums, order.waived, order.override)
+    return decide(order.rules, order.move, policy, seen, minimums, order.waived, order.override)
 
 
 def _is(order: PromotionOrder, revision: str) -> bool:

@@ -140,10 +140,8 @@ class Person:
         """Load a page and wait until it is loaded, or the browser says why not."""
         loaded = self.tab._loaded
         data = self.tab.send("Page.navigate", url=self._address(address))
-        end = time.monotonic() + PATIENCE
-        while "errorText" not in data and self.tab._loaded == loaded:
-            assert time.monotonic() < end, f"{address} is not loaded"
-            self.tab.hears()
+        there = "errorText" in data or self._waits(lambda: self.tab._loaded != loaded, PATIENCE)
+        assert there, f"{address} is not loaded"
 
     def run(self, script: str) -> object:
         """The value of an expression, with the rights of a click; None while one page gives way
@@ -181,8 +179,9 @@ class Person:
             self.run("document.title + ' | ' + (document.body ? document.body.innerText : '')")
         )
 
-    def _waits(self, asked: Callable[[], bool]) -> bool:
-        end = time.monotonic() + self._patience
+    def _waits(self, asked: Callable[[], bool], patience: float | None = None) -> bool:
+        """Whether it becomes true; each look lets the browser speak."""
+        end = time.monotonic() + (self._patience if patience is None else patience)
         while not asked():
             if time.monotonic() > end:
                 return False
