@@ -1,7 +1,4 @@
-"""ASGI: the sidecar as a middleware, outermost around an application.
-
-Must not know how a response is judged.
-"""
+"""ASGI: the sidecar as a middleware, outermost around an application."""
 
 from __future__ import annotations
 

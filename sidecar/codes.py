@@ -1,7 +1,6 @@
 """The codes of findings: why each matters, a value that causes it, one that does not, the source.
 
-Lives here: the table, read from `policy/codes.yaml`, and its examples as policies, for `check
---explain` and the generated documentation. Must not know how a finding is made or printed.
+The table is `policy/codes.yaml`; `check --explain` and the generated documents show it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """The demo: a faulty sample service, the sidecar in front of it, a policy to edit.
 
-Lives here: the starter policy and the printed tour. It builds the same `Service` from the same
-settings as a user's set-up does.
+It builds the same `Service` from the same settings as a user's set-up does.
 """
 
 from __future__ import annotations

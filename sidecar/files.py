@@ -1,6 +1,6 @@
 """Files written whole or not at all: readers see the old text or the new one, never a part.
 
-Lives here: the one way to write a file that stays. Must not know what stands in it.
+The one way to write a file that stays.
 """
 
 from __future__ import annotations

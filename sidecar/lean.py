@@ -1,9 +1,8 @@
 """Libraries loaded without the parts that no running sidecar uses: half of the time to ready was
 theirs.
 
-Lives here: `hidden`, for what a library would load if it found it, and `aiohttp_server`, for
-aiohttp without its client. Whatever is asked for nevertheless is loaded then. Must not know what
-the libraries are used for.
+`hidden` is for what a library would load if it found it, `aiohttp_server` for aiohttp without its
+client. Whatever is asked for nevertheless is loaded then.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Tries a release: the real settings and policy on scratch ports, step by step, timed.
 
-It builds the same `Service` that `run` does. Must not know how the sheet is shown.
+It builds the same `Service` that `run` does.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""A small service with the usual faults, and the CDN that its page loads a script from.
-
-Must not know the sidecar.
-"""
+"""A small service with the usual faults, and the CDN that its page loads a script from."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The frame of a SARIF 2.1.0 log: one run of one tool, for code scanning.
 
-Must not know what is found, nor where. Source: SARIF Version 2.1.0 (OASIS),
+Source: SARIF Version 2.1.0 (OASIS),
 https://docs.oasis-open.org/sarif/sarif/v2.1.0/sarif-v2.1.0.html
 """
 

@@ -1,4 +1,4 @@
-"""Values as YAML text on one line, for files that people read. Must not know their meaning."""
+"""Values as YAML text on one line, for files that people read."""
 
 from __future__ import annotations
 

@@ -1,7 +1,5 @@
 """The kinds of values that settings take: addresses, URLs, networks, names, shares; each refuses
 with what to write.
-
-Must not know which setting takes what.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """How this process runs: listen, upstream, limits, timeouts, logging.
 
-Lives here: the frozen `Settings` and its units (durations in seconds, sizes in bytes). Must not
-know where they stand, header intent (that is the policy), sockets, or who reads which setting.
+Durations are in seconds, sizes in bytes.
 """
 
 from __future__ import annotations

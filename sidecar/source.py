@@ -1,7 +1,7 @@
 """Loads YAML strictly, with line and column of every key and value.
 
-Lives here: YAML 1.2 words, no duplicate keys, tags, merge keys or alias bombs; and the shipped
-presets. The only module that imports yaml. Must not know what the keys mean.
+YAML 1.2 words, no duplicate keys, tags, merge keys or alias bombs; and the shipped presets. The
+only module that imports yaml.
 """
 
 from __future__ import annotations

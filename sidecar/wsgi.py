@@ -1,6 +1,6 @@
 """WSGI: the sidecar as a middleware, outermost around an application.
 
-Must not know how a response is judged. Source: PEP 3333.
+Source: PEP 3333.
 """
 
 from __future__ import annotations

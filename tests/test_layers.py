@@ -238,20 +238,18 @@ def test_right_imports_pass():
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
 def test_every_file_keeps_to_the_layout(file: Path):
-    """It opens with what lives there, is short enough to be one idea, is plain ASCII, and has a
+    """It opens with what it contains, is short enough to be one idea, is plain ASCII, and has a
     name that says something.
     """
     text = file.read_text("utf-8")
 
-    assert ast.get_docstring(ast.parse(text)), (
-        "open the file with what lives here, and what it must not know"
-    )
+    assert ast.get_docstring(ast.parse(text)), "open the file with what it contains"
     assert len(text.splitlines()) <= 400, "a file that passes 400 lines has two ideas in it"
     assert [
         (number, line) for number, line in enumerate(text.splitlines(), 1) if not line.isascii()
     ] == [], "source is ASCII: no look-alike letters"
     assert not NO_NAMES & {part.removesuffix(".py") for part in file.relative_to(ROOT).parts}, (
-        "name the package after what lives there"
+        "name the package after what it contains"
     )
 
 

@@ -1,6 +1,4 @@
-"""The control plane: status, orders, health. Must not know the data plane, and no order is
-obeyed by GET.
-"""
+"""The control plane: status, orders, health."""
 
 from sidecar.lean import aiohttp_server
 

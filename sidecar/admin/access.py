@@ -1,7 +1,4 @@
-"""Who may use the admin listener: token, host names, and no orders from other sites' pages.
-
-Lives here: one middleware and the rule for binds. Must not know what the handlers do.
-"""
+"""Who may use the admin listener: token, host names, and no orders from other sites' pages."""
 
 from __future__ import annotations
 

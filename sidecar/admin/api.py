@@ -1,8 +1,4 @@
-"""The admin API: what is in force, what happened, and orders (POST only, JSON).
-
-Lives here: the handlers and the checks of their bodies. Must not know the data plane; what it needs
-of the process comes as `Process`.
-"""
+"""The admin API: what is in force, what happened, and orders (POST only, JSON)."""
 
 from __future__ import annotations
 

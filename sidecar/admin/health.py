@@ -1,7 +1,4 @@
-"""Probes and metrics: read-only, no secrets, may be bound to the pod's address.
-
-Lives here: /livez /readyz /metrics. Must not know orders, or what the checks look at.
-"""
+"""Probes and metrics: read-only, no secrets, may be bound to the pod's address."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""The admin and health listeners: aiohttp's application runner with our error responses.
-
-Must not know paths or orders.
-"""
+"""The admin and health listeners: aiohttp's application runner with our error responses."""
 
 from __future__ import annotations
 

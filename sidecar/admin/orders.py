@@ -1,8 +1,5 @@
 """Orders at the admin API: their bodies, checked word by word. A wrong type is refused: it must not
 turn into another order.
-
-Lives here: how a body is read, the order to move rules, and what is only recorded. Must not know
-how an order is carried out.
 """
 
 from __future__ import annotations

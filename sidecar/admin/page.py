@@ -1,7 +1,6 @@
 """The admin page: rendered by the server; only live events need scripts.
 
-Lives here: what the page shows, and the forms' orders, which call what the API calls. Templates and
-style are in `assets/`.
+Templates and style are in `assets/`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the control plane needs of the process around it. Must not know who provides it."""
+"""What the control plane needs of the process around it."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""A browser's log-in at the admin listener: a signed cookie, and a secret word in each form.
-
-Must not know pages or handlers.
-"""
+"""A browser's log-in at the admin listener: a signed cookie, and a secret word in each form."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is in force, as data: for the API, the page and the state event. Must not know who asks."""
+"""What is in force, as data: for the API, the page and the state event."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""What the admin page shows: functions from the API's data to what a template needs.
-
-Must not know requests or templates.
-"""
+"""What the admin page shows: functions from the API's data to what a template needs."""
 
 from __future__ import annotations
 

@@ -1,9 +1,7 @@
 """OWASP ASVS 5.0.0, section V3.4 (browser security mechanism headers), for one page.
 
-Lives here: the eight controls and how each is judged, with the lines that prove it. A control is
-about a whole application; each result names the responses of the visit that it is about. Must not
-know scores, fixes or formats. Source: OWASP Application Security Verification Standard 5.0.0,
-V3.4.1 to V3.4.8.
+A control is about a whole application; each result names the responses of the visit that it is
+about. Source: OWASP Application Security Verification Standard 5.0.0, V3.4.1 to V3.4.8.
 """
 
 from __future__ import annotations

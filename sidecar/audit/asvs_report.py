@@ -1,4 +1,4 @@
-"""ASVS results as plain data, Markdown and SARIF. Must not know how they are judged."""
+"""ASVS results as plain data, Markdown and SARIF."""
 
 from __future__ import annotations
 

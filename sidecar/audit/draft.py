@@ -1,7 +1,4 @@
-"""Reports -> a first report-only policy: one rule for each finding, with a comment above it.
-
-Must not know files, nor how a finding is made.
-"""
+"""Reports -> a first report-only policy: one rule for each finding, with a comment above it."""
 
 from __future__ import annotations
 

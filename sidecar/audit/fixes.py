@@ -1,7 +1,4 @@
-"""A fix: a policy rule for a finding, as data and as YAML text.
-
-Must not know verdicts, scores or responses.
-"""
+"""A fix: a policy rule for a finding, as data and as YAML text."""
 
 from __future__ import annotations
 

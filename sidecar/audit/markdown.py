@@ -1,4 +1,4 @@
-"""Reports as Markdown, for pull requests and tickets. Must not know files or terminals."""
+"""Reports as Markdown, for pull requests and tickets."""
 
 from __future__ import annotations
 

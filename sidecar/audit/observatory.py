@@ -1,7 +1,4 @@
-"""A visit judged by the MDN HTTP Observatory's twelve tests: one outcome each.
-
-Lives here: the short tests, and the table of all twelve. Must not know points, sockets or fixes.
-"""
+"""A visit judged by the MDN HTTP Observatory's twelve tests: one outcome each."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
 """The Observatory's Content Security Policy test.
 
-Its reading of "unsafe" differs in places from CSP Level 3. Must not know points, nor how a policy
-is parsed or merged (see `sidecar.policy.csp`).
+Its reading of "unsafe" differs in places from CSP Level 3. `sidecar.policy.csp` parses and merges.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""The Observatory's tests of cookies and of the page's scripts.
-
-Must not know points, nor how a Set-Cookie line or HTML is read.
-"""
+"""The Observatory's tests of cookies and of the page's scripts."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
 """Which of OWASP's recommended headers a response has, and which revealing names.
 
-Values are compared with the shipped preset by meaning, not by spelling. Must not know the
-Observatory, nor what is wrong with a value (see `verdicts`).
+Values are compared with the shipped preset by meaning, not by spelling.
 """
 
 from __future__ import annotations

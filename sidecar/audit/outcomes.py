@@ -1,7 +1,7 @@
 """The twelve tests of the MDN HTTP Observatory, their outcomes, points and grades.
 
-Must not know how an outcome is found (see `observatory`). The points are those that MDN published
-with algorithm 6. Source: https://developer.mozilla.org/en-US/observatory/docs/tests_and_scoring
+The points are those that MDN published with algorithm 6. Source:
+https://developer.mozilla.org/en-US/observatory/docs/tests_and_scoring
 """
 
 from __future__ import annotations

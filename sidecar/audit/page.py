@@ -1,8 +1,7 @@
 """A page's HTML: its scripts, and the policies in its meta elements.
 
-Lives here: undoing the content coding, and one pass over start tags, as the HTML standard
-tokenises. The standard library's parser takes quadratic time on hostile text; this pass is linear.
-Must not know scores.
+One pass over start tags, as the HTML standard tokenises. The standard library's parser takes
+quadratic time on hostile text; this pass is linear.
 """
 
 from __future__ import annotations

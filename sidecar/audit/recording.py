@@ -1,7 +1,4 @@
-"""Recorded responses (HTTP archives, `curl -si` output) -> visits.
-
-Must not know files, formats, scores or verdicts.
-"""
+"""Recorded responses (HTTP archives, `curl -si` output) -> visits."""
 
 from __future__ import annotations
 

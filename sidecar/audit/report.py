@@ -1,8 +1,4 @@
-"""Everything the audit found on one page.
-
-Lives here: putting results, coverage and rows together, and the level of a row. Must not know
-files, terminals or formats.
-"""
+"""Everything the audit found on one page."""
 
 from __future__ import annotations
 

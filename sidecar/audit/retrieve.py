@@ -1,7 +1,6 @@
 """Fetches what is judged: the page, its http twin, robots.txt and a CORS preflight.
 
-Lives here: all I/O of the audit: requests, redirects, certificates, limits. Must not know what any
-response is worth.
+All I/O of the audit is here.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Reports as SARIF 2.1.0, for code scanning. Must not know files or terminals."""
+"""Reports as SARIF 2.1.0, for code scanning."""
 
 from __future__ import annotations
 

@@ -1,8 +1,4 @@
-"""A service's first files, from one look at it: a commented report-only policy, and tests of it.
-
-Lives here: the texts, the choice of a preset, and what of a response a test may contain. Must not
-know files, terminals or sockets.
-"""
+"""A service's first files, from one look at it: a commented report-only policy, and tests of it."""
 
 from __future__ import annotations
 

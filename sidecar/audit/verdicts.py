@@ -1,7 +1,4 @@
-"""One row for each header of a response, sent or missing: the verdict, why it matters, and the fix.
-
-Must not know points, nor any grammar (see `sidecar.policy.headers`).
-"""
+"""One row for each header of a response, sent or missing: verdict, why it matters, fix."""
 
 from __future__ import annotations
 

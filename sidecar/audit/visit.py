@@ -1,6 +1,6 @@
 """What was seen of one page: its responses over https and http, and the probes.
 
-Also how values are shown. Must not know sockets, files, scores or verdicts.
+Also how values are shown.
 """
 
 from __future__ import annotations

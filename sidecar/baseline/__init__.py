@@ -1,8 +1,4 @@
-"""What a service sends: header lines by route, status class and content class, with counts.
-
-Lives here: `Cell` and `Baseline`, their sums and differences. Must not know where responses come
-from (`capture`), how a baseline is written (`file`), nor which differences matter (`drift`).
-"""
+"""What a service sends: header lines by route, status class and content class, with counts."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
 """The tally: samples of what the service sends, in bounded memory.
 
-Lives here: `Tally`, which the data plane feeds. Must not know how a tally is written or compared. A
-response that is not sampled costs one lookup and one comparison; at most `per_second` responses of
-a route and status class are sampled in a second.
+A response that is not sampled costs one lookup and one comparison; at most `per_second` responses
+of a route and status class are sampled in a second.
 """
 
 from __future__ import annotations

@@ -1,8 +1,6 @@
 """Differences from a baseline: headers lost, added, changed, weakened, duplicated.
 
-Lives here: the comparison, its severities, accepting a difference, and the check of a running
-sidecar. Must not know how responses are gathered, nor where findings are shown. What changes with
-every response is masked before, so it never differs.
+What changes with every response is masked before, so it never differs.
 """
 
 from __future__ import annotations

@@ -1,8 +1,4 @@
-"""A baseline as a file: YAML that people read and commit, and that loads back strictly.
-
-Lives here: the form of the file, reading it with every problem in its place, and writing it (only
-`source` may know a YAML library). Must not know how a baseline is made or compared.
-"""
+"""A baseline as a file: YAML that people read and commit, and that loads back strictly."""
 
 from __future__ import annotations
 

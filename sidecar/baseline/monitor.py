@@ -1,8 +1,4 @@
-"""Compares a running sidecar with its baseline once a minute; drift is counted and logged.
-
-Lives here: `DriftMonitor`. Must not know how responses are tallied, nor what a difference is
-(`drift`).
-"""
+"""Compares a running sidecar with its baseline once a minute; drift is counted and logged."""
 
 from __future__ import annotations
 

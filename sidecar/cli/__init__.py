@@ -1,9 +1,8 @@
 """The command line: verbs in families, one file each; a verb calls a function and prints its
 result.
 
-Lives here: the command group, which verb is in which family, and the exit codes (0 fine, 1 findings
-or refused, 2 usage). A family is loaded when one of its verbs is called: a rollback does not wait
-for what an audit needs. Must not know what any verb does.
+Exit codes: 0 fine, 1 findings or refused, 2 usage. A family is loaded when one of its verbs is
+called: a rollback does not wait for what an audit needs.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""The verb audit: live pages, HTTP archives or raw responses judged, scored, turned into rules.
-
-Must not know how anything is judged or fetched.
-"""
+"""The verb audit: live pages, HTTP archives or raw responses judged, scored, turned into rules."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""The verb `reports`: what browsers say rules in trial would break.
-
-Must not know how reports become causes.
-"""
+"""The verb `reports`: what browsers say rules in trial would break."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The verb check: policy files, judged as `run` reads them. Must not know how."""
+"""The verb check: policy files, judged as `run` reads them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The verbs that try a policy out on paper: diff, test. Must not know a running process."""
+"""The verbs that try a policy out on paper: diff, test."""
 
 from __future__ import annotations
 

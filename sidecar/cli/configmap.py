@@ -1,7 +1,4 @@
-"""A policy in a ConfigMap: the command that replaces its text, unless somebody else has edited it.
-
-Must not know how a policy is edited, nor any cluster.
-"""
+"""A policy in a ConfigMap: the command that replaces its text, unless somebody edited it."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""The difference of two policies as Markdown, for a pull request.
-
-Must not know files or terminals.
-"""
+"""The difference of two policies as Markdown, for a pull request."""
 
 from __future__ import annotations
 

@@ -1,7 +1,5 @@
 """The verb `evidence`, and what it shares with `promote`: where evidence comes from, and how it is
 printed.
-
-Must not know how numbers are counted or judged.
 """
 
 from __future__ import annotations

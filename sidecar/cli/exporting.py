@@ -1,4 +1,4 @@
-"""The verb `export`: a policy in, another proxy's configuration out. Must not know any target."""
+"""The verb `export`: a policy in, another proxy's configuration out."""
 
 from __future__ import annotations
 

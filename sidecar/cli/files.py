@@ -1,4 +1,4 @@
-"""Files of the operator's, read whole. Must not know what stands in them."""
+"""Files of the operator's, read whole."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""What `check` finds, as GitHub annotations, JSON or SARIF, and the meaning of its codes.
-
-Must not know how anything is judged.
-"""
+"""What `check` finds, as GitHub annotations, JSON or SARIF, and the meaning of its codes."""
 
 from __future__ import annotations
 

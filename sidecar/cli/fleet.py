@@ -1,4 +1,4 @@
-"""What the verbs of a running sidecar say of its fleet. Must not know how replicas agree."""
+"""What the verbs of a running sidecar say of its fleet."""
 
 from __future__ import annotations
 

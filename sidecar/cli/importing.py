@@ -1,7 +1,4 @@
-"""The verb `import`: what a running server sends, or settings of other servers, in; a policy out.
-
-Lives here: asking and reading. Must not know any format, nor how a policy is made.
-"""
+"""The verb `import`: a policy from what a running server sends, or from other servers' settings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The verb headers: what is known of each response header. Must not know how one is judged."""
+"""The verb headers: what is known of each response header."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The verb `note`: the change note of a running sidecar. Must not know how it is written."""
+"""The verb `note`: the change note of a running sidecar."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""The verbs for a running sidecar: status, history, reload, rollback, mode.
-
-Lives here: `Admin`, a client of the admin API. Must not know how orders are carried out.
-"""
+"""The verbs for a running sidecar: status, history, reload, rollback, mode."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Kinds of options that several verbs take. Must not know any verb."""
+"""Kinds of options that several verbs take."""
 
 from __future__ import annotations
 

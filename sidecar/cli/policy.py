@@ -1,7 +1,4 @@
-"""The verbs about a policy as written: explain, schema, presets.
-
-Must not know a running process.
-"""
+"""The verbs about a policy as written: explain, schema, presets."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
 """How results reach people and machines: tables to a terminal, JSON to stdout, problems to stderr.
 
-Must not know what the results mean. `rich` is loaded only for a table or colours, which follow
-NO_COLOR and the terminal.
+`rich` is loaded only for a table or colours, which follow NO_COLOR and the terminal.
 """
 
 from __future__ import annotations

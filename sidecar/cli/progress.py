@@ -1,4 +1,4 @@
-"""Progress bars on stderr, for verbs that ask many addresses. Must not know what is done."""
+"""Progress bars on stderr, for verbs that ask many addresses."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 """The verb `promote`: an order to move rules goes to the sidecar, and what it grants into the
-policy file. Must not know how numbers are counted or judged.
+policy file.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The verb `rehearse`: the release on scratch ports. Must not know the steps."""
+"""The verb `rehearse`: the release on scratch ports."""
 
 from __future__ import annotations
 

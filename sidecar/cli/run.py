@@ -1,4 +1,4 @@
-"""The verbs that run: run, demo, health. Must not know what a service is made of."""
+"""The verbs that run: run, demo, health."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""The verb init: a policy, its tests and the next command, from a running service or a preset.
-
-Must not know how a service is judged, nor how the files are written out.
-"""
+"""The verb init: a policy, its tests and the next command, from a running service or a preset."""
 
 from __future__ import annotations
 

@@ -1,8 +1,4 @@
-"""The verb `suggest`: the smallest edit of the policy file that prevents what browsers reported.
-
-Lives here: asking the sidecar, reading pages by URL or from a recording, and showing the proposals.
-Must not know how a proposal is found.
-"""
+"""The verb `suggest`: the smallest edit of the policy file that prevents what browsers reported."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""The verb verify: whether a running server sends what a policy says.
-
-Must not know how responses are judged.
-"""
+"""The verb verify: whether a running server sends what a policy says."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The verbs about what the service sends: capture, drift. Must not know what a difference is."""
+"""The verbs about what the service sends: capture, drift."""
 
 from __future__ import annotations
 

@@ -1,10 +1,9 @@
 """Apache httpd: SetEnvIfExpr notes facts of a request, Header directives with expr= change lines.
 
-Lives here: how steps become directives for Apache's two tables of headers, and what Apache cannot
-express. What a service sends is in the table `onsuccess`, for any status; what Apache sends itself
-is in the table `always`, which is sent too and processed first. So a line that is set goes into
-`always`, and the service's is removed from `onsuccess`. Must not know the other targets. Source:
-Apache's documentation of mod_headers, mod_setenvif and its expressions.
+Apache has two tables of headers. What a service sends is in the table `onsuccess`, for any status;
+what Apache sends itself is in the table `always`, which is sent too and processed first. So a line
+that is set goes into `always`, and the service's is removed from `onsuccess`. Source: Apache's
+documentation of mod_headers, mod_setenvif and its expressions.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """Apache's expressions: conditions of rules, and the variables that SetEnvIfExpr sets.
 
-Lives here: `Conditions`, the quoting. An expression that is "" always holds. Must not know
-directives that write headers.
+An expression that is "" always holds.
 """
 
 from __future__ import annotations

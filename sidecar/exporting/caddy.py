@@ -1,8 +1,5 @@
 """Caddy: its own JSON, where a headers handler can test the response (a Caddyfile since 2.10).
 
-Lives here: how steps become handlers, and what Caddy cannot express. Must not know the other
-targets.
-
 Deferred handlers work when the head is written, the innermost first: so the last handler of a route
 is the first step, and each sees what the ones before it made. A response's class is noted for them
 in a line (`MARK`) that the outermost handler removes. Errors of Caddy's own use the server's error

@@ -1,7 +1,6 @@
 """Cookie attributes as regular expressions without look-ahead, to rewrite Set-Cookie lines.
 
-Lives here: the edits of a cookie rule. An attribute is removed wherever it is, and added at the
-end. Must not know any target.
+An attribute is removed wherever it is, and added at the end.
 """
 
 from __future__ import annotations

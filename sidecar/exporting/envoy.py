@@ -1,8 +1,6 @@
 """Envoy: one Lua filter that notes facts of a request, and changes the response step by step.
 
-Lives here: the script and its place in the configuration, and what Envoy cannot express. Must not
-know the other targets. Source: Envoy's documentation of the HTTP filter Lua and of the HTTP
-connection manager.
+Source: Envoy's documentation of the HTTP filter Lua and of the HTTP connection manager.
 """
 
 from __future__ import annotations

@@ -1,8 +1,6 @@
 """Gateway API: HTTPRoutes with a ResponseHeaderModifier for each route of the policy.
 
-Lives here: which paths are exact, prefixes or expressions, which of two routes a Gateway takes, and
-the limits of the schema. Must not know the other targets. Source: Gateway API 1.x, HTTPRoute:
-HTTPRouteRule (precedence), HTTPPathMatch, HTTPHeaderFilter.
+Source: Gateway API 1.x, HTTPRoute: HTTPRouteRule (precedence), HTTPPathMatch, HTTPHeaderFilter.
 """
 
 from __future__ import annotations

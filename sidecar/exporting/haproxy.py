@@ -1,8 +1,7 @@
 """HAProxy: http-request rules note facts of a request, http-after-response rules change lines.
 
-Lives here: how steps become rules, the quoting, and what HAProxy cannot express. Must not know the
-other targets. Source: HAProxy's configuration manual, sections 2.2 (quoting), 4.2, 7.1 (ACLs) and
-8.2.6 (log-format).
+Source: HAProxy's configuration manual, sections 2.2 (quoting), 4.2, 7.1 (ACLs) and 8.2.6
+(log-format).
 """
 
 from __future__ import annotations

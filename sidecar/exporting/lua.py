@@ -1,8 +1,4 @@
-"""Lua for Envoy's filter: the texts, patterns (without alternatives) and conditions of a script.
-
-Lives here: quoting, globs as Lua patterns, and the functions that every script begins with. Must
-not know policies' steps.
-"""
+"""Lua for Envoy's filter: the texts, patterns (without alternatives) and conditions of a script."""
 
 from __future__ import annotations
 

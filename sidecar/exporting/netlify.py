@@ -1,7 +1,6 @@
 """Netlify: a `_headers` file. Of the blocks that match a path the last one with a header counts.
 
-Lives here: the order of blocks, the paths, and what they cannot express. Must not know the other
-targets. Source: Netlify's documentation of custom headers, and its own engine (`@netlify/headers`).
+Source: Netlify's documentation of custom headers, and its own engine (`@netlify/headers`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,5 @@
 """nginx: maps for conditions and routes, add_header always and proxy_hide_header for what leaves.
 
-Lives here: the directives of a step, and what nginx cannot express. Must not know the other
-targets.
 Sources: nginx's documentation of the modules headers, map, proxy and core.
 """
 

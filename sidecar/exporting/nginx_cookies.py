@@ -1,8 +1,4 @@
-"""nginx: attributes of cookies by proxy_cookie_flags, of which the first match counts.
-
-Lives here: how rules whose patterns overlap become one directive for each set of them. Must not
-know headers.
-"""
+"""nginx: attributes of cookies by proxy_cookie_flags, of which the first match counts."""
 
 from __future__ import annotations
 

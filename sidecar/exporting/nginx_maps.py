@@ -1,8 +1,5 @@
 """nginx variables computed by map blocks: conditions, routes, and a header's value after all steps.
 
-Lives here: `Maps`, the quoting of nginx's words, and which variable holds which fact. Must not know
-directives.
-
 Conditions are tested on the response as it leaves, error pages of nginx included (`sent`); those of
 cookies while the lines of the service are copied, when only these are known (`upstream`).
 """

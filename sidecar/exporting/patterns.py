@@ -1,8 +1,4 @@
-"""Regular expressions that PCRE and RE2 read alike, for a policy's * and **.
-
-Lives here: hosts, paths, whole routes, media types, header values, cookie names. Must not know any
-target's quoting.
-"""
+"""Regular expressions that PCRE and RE2 read alike, for a policy's * and **."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""For targets without conditions on responses: the lines of a route that are always or never sent.
-
-Lives here: `plain_steps`. Must not know any target.
-"""
+"""For targets without conditions on responses: a route's lines that are always or never sent."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
 """What a policy enforces, as steps that other proxies can take: between a policy and all targets.
 
-Lives here: `Program`, `Route`, `Step`, `Gap`, and `program(resolved)`, which keeps the rules in
-enforce and notes what no target can express. Must not know any target.
+`program(resolved)` keeps the rules in enforce and notes what no target can express.
 """
 
 from __future__ import annotations

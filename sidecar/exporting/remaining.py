@@ -1,7 +1,4 @@
-"""A policy without what an export lost: what the exported server can be held to.
-
-Lives here: `remaining(resolved, gaps)`. Must not know any target.
-"""
+"""A policy without what an export lost: what the exported server can be held to."""
 
 from __future__ import annotations
 

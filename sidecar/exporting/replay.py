@@ -1,8 +1,4 @@
-"""The requests of a verification: named ones, those of an archive, or an example of each route.
-
-Lives here: `Request` and where requests come from. Must not know sockets, nor what becomes of
-responses.
-"""
+"""The requests of a verification: named ones, those of an archive, or an example of each route."""
 
 from __future__ import annotations
 

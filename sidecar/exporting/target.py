@@ -1,7 +1,4 @@
-"""What every target shares: the text written, its heading, common limits, the shortest steps.
-
-Lives here: `Written`, `heading`, `shortest`, `out_of_order`. Must not know any target.
-"""
+"""What every target shares: the text written, its heading, common limits, the shortest steps."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""The targets by name. To add one, add a row, and test its real proxy, or say in `checked` what.
-
-Lives here: `TARGETS` and `export`. Must not know what a target writes.
-"""
+"""The targets by name. To add one, add a row, and test its real proxy, or say in `checked` what."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""The conditions of rules in parts that other proxies can test: alternatives of terms.
-
-Lives here: the kinds of terms, and `condition(when)`. Must not know rules or any target.
-"""
+"""The conditions of rules in parts that other proxies can test: alternatives of terms."""
 
 from __future__ import annotations
 

@@ -1,8 +1,6 @@
 """Traefik: a headers middleware and a router for each route, as the file provider reads them.
 
-Lives here: which steps are lines that are always or never sent, the only ones that Traefik's own
-middleware can express. Must not know the other targets. Source: Traefik's reference of the
-middleware Headers and of HTTP routers and rules, version 3.
+Source: Traefik's reference of the middleware Headers and of HTTP routers and rules, version 3.
 """
 
 from __future__ import annotations

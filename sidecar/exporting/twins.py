@@ -1,7 +1,6 @@
 """Rules that are not enforced yet as report-only twins: what a trial adds, with an address.
 
-Lives here: `Twinned` and `twinned(rule, ...)`; `policy.browsers.trial` makes the twins themselves.
-Must not know targets.
+`policy.browsers.trial` makes the twins themselves.
 """
 
 from __future__ import annotations

@@ -1,8 +1,6 @@
 """Whether responses are as a policy makes them, when only these and not the service's are known.
 
-Lives here: `Verification`, which takes responses and has a row for each enforced rule, header and
-route. It claims nothing that was not seen, and reports what a response cannot show. Must not know
-how responses are fetched.
+It claims nothing that was not seen, and reports what a response cannot show.
 
 The reasoning: a policy applied to its own result changes nothing more. So a response that it would
 still change did not pass through it, whatever the service sent. That needs conditions that read the

@@ -1,9 +1,7 @@
 """This replica in its fleet: decisions taken here go to the fleet, and the fleet's come here.
 
-Lives here: `Member`: join, propose, follow, publish what was decided while the store was away. Must
-not know how the store keeps a decision, nor what one does. The store lost changes nothing in force.
-Of two decisions the higher version wins; of the same version, the one in the store. Clocks play no
-part.
+The store lost changes nothing in force. Of two decisions the higher version wins; of the same
+version, the one in the store. Clocks play no part.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """The shared store: Redis or Valkey.
 
-Lives here: `RedisStore` and its keys. Must not know what a decision does. Whatever goes wrong, what
-is lost, slow or garbage, comes out as `StoreError`.
+Whatever goes wrong, what is lost, slow or garbage, comes out as `StoreError`.
 
 Keys of the fleet NAME, all beginning `sidecar:{NAME}:` (the braces keep them in one slot of a
 cluster): `decision` (hash: version, data, mark), `texts` (hash: revision -> text and parent),

@@ -1,7 +1,4 @@
-"""The store's atomic steps: scripts in Lua. Times are the store's own.
-
-Must not know Python's side of the keys.
-"""
+"""The store's atomic steps: scripts in Lua. Times are the store's own."""
 
 DECIDE = """
 local held = redis.call('HGET', KEYS[1], 'version')

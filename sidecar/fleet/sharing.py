@@ -1,7 +1,6 @@
 """What replicas share by the store: their evidence, canaries that came back, the guard's votes.
 
-Lives here: `Sharing`, of one replica. Must not know what evidence says. The store may hold
-anything; its loss loses nothing here.
+The store may hold anything; its loss loses nothing here.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """Apache httpd: the headers of every virtual host and section, as they count for each path.
 
-Lives here: which sections cover a path, and in which order they count (httpd, "How the sections are
-merged"). Must not know what Header statements do.
+Source: httpd, "How the sections are merged".
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
 """Apache's Header statements: what a list of them does to a response of a proxied service.
 
-Lives here: the two tables that httpd keeps. What the service sent is in one (`onsuccess`, for any
-status); `always` works on the other, which starts empty, and both are sent. So `always set` adds a
-line beside the service's own, and `always unset` never touches it. Facts: httpd's documentation of
-mod_headers. Must not know sections.
+httpd keeps two tables. What the service sent is in one (`onsuccess`, for any status); `always`
+works on the other, which starts empty, and both are sent. So `always set` adds a line beside the
+service's own, and `always unset` never touches it. Facts: httpd's documentation of mod_headers.
 """
 
 from __future__ import annotations

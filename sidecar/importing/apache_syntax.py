@@ -1,7 +1,6 @@
 r"""Apache httpd configuration text to directives: lines, quotes, sections, Include, Define.
 
-Names come out in lower case, the words of a section without its angle brackets. Must not know what
-any directive means, but for Include and Define.
+Names come out in lower case, the words of a section without its angle brackets.
 """
 
 from __future__ import annotations

@@ -1,8 +1,6 @@
 """Caddy: the header directives of every site, in the order of Caddy, as they count for each path.
 
-Lives here: sites, handle and route blocks, and what the chain of handlers does to a response of a
-proxied service. Facts: caddyserver.com/docs/caddyfile/directives (header, handle, route,
-reverse_proxy). Must not know YAML.
+Facts: caddyserver.com/docs/caddyfile/directives (header, handle, route, reverse_proxy).
 """
 
 # ruff: noqa: SIM905 - lists of words are read as words

@@ -1,9 +1,8 @@
 """Caddy's header directive: what a chain of them does to a response of a proxied service.
 
-Lives here: the three moments. A plain operation works before the service responds, on an empty
-head, and the service's lines are added. header_down works on the service's lines alone. A deferred
-one (defer, -, ?, >) works on all of them as they leave, the innermost first. Must not know
-matchers.
+A plain operation works before the service responds, on an empty head, and the service's lines are
+added. header_down works on the service's lines alone. A deferred one (defer, -, ?, >) works on all
+of them as they leave, the innermost first.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Caddy's request matchers that a policy has: path, not path, path_regexp, header, protocol.
 
-Facts: caddyserver.com/docs/caddyfile/matchers. Must not know header operations.
+Facts: caddyserver.com/docs/caddyfile/matchers.
 """
 
 from __future__ import annotations

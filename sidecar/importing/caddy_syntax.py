@@ -1,7 +1,6 @@
 """Caddyfile text to directives: words, quotes, blocks, snippets and imports.
 
-A site is a directive whose words are its addresses; global options have the name "". Must not know
-what any directive means, but for `import`.
+A site is a directive whose words are its addresses; global options have the name "".
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""YAML and TOML texts of other tools as data with places; a file may hold several documents.
-
-Must not know what the keys mean.
-"""
+"""YAML and TOML texts of other tools as data with places; a file may hold several documents."""
 
 from __future__ import annotations
 

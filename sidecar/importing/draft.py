@@ -1,8 +1,4 @@
-"""What an importer gathers before a policy is written: effects on headers, at places, with notes.
-
-Lives here: the nouns that all formats share, and `settle`, which makes effects fit the policy's
-demands. Must not know any format, nor YAML.
-"""
+"""What an importer gathers before a policy is written: effects on headers, places, notes."""
 
 from __future__ import annotations
 

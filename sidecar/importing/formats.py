@@ -1,8 +1,4 @@
-"""Which format a text is in, and the policy that it becomes.
-
-Lives here: the table of formats, those that are recognised but not read, and `convert`. Must not
-know how any is read.
-"""
+"""Which format a text is in, and the policy that it becomes."""
 
 from __future__ import annotations
 

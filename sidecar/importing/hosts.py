@@ -1,7 +1,4 @@
-"""Virtual servers by host name, as a first-match list of host patterns.
-
-Lives here: which of several servers responds for a host. Must not know what is in a server.
-"""
+"""Virtual servers by host name, as a first-match list of host patterns."""
 
 from __future__ import annotations
 

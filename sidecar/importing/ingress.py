@@ -1,8 +1,6 @@
 """ingress-nginx: snippets, custom headers and the ConfigMap, as the nginx text they become.
 
-Lives here: Ingress and ConfigMap resources put together as servers and locations; `nginx` says what
-these do. Facts: kubernetes.github.io/ingress-nginx, annotations and ConfigMap. Must not know what
-nginx makes of them.
+Facts: kubernetes.github.io/ingress-nginx, annotations and ConfigMap.
 """
 
 # ruff: noqa: SIM905 - lists of words are read as words

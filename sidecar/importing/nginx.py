@@ -1,7 +1,4 @@
-"""nginx: the headers of every server and location, as they count for each path.
-
-Lives here: servers, their places, and what a policy cannot express. Must not know YAML.
-"""
+"""nginx: the headers of every server and location, as they count for each path."""
 
 from __future__ import annotations
 

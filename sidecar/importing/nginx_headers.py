@@ -1,7 +1,7 @@
 """nginx's header statements: what a block inherits of them, and what they do to a response.
 
-Lives here: `Level` and `effects`. Facts: nginx.org on ngx_http_headers_module and
-ngx_http_proxy_module, and the headers-more module's own page. Must not know servers and locations.
+Facts: nginx.org on ngx_http_headers_module and ngx_http_proxy_module, and the headers-more module's
+own page.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """nginx's locations: which one counts for a path.
 
-Lives here: the tree of locations and nginx's way through it (ngx_http_core_module, `location`): an
-exact one ends the search; else the longest prefix, unless it is not marked ^~ and a regular
-expression matches; inner ones first. Must not know what the effects are.
+As nginx searches (ngx_http_core_module, `location`): an exact one ends the search; else the longest
+prefix, unless it is not marked ^~ and a regular expression matches; inner ones first.
 """
 
 from __future__ import annotations

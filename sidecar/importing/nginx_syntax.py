@@ -1,7 +1,4 @@
-r"""nginx configuration text to directives: words, quotes, escapes, comments, braces, includes.
-
-Must not know what any directive means, but for `include`.
-"""
+r"""nginx configuration text to directives: words, quotes, escapes, comments, braces, includes."""
 
 from __future__ import annotations
 

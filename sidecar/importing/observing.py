@@ -1,9 +1,8 @@
 """A policy from what a running proxy or application sends: one rule where all responses agree,
 conditions and routes where they do not.
 
-Lives here: what explains the differences of one header between responses: the first of nothing,
-media type, status class, scheme, two of these; then the path. Must not know formats, sockets or
-YAML.
+The differences of one header between responses are explained by the first of these that does:
+nothing, media type, status class, scheme, two of these; then the path.
 """
 
 from __future__ import annotations

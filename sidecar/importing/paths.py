@@ -1,7 +1,4 @@
-"""Sets of request paths that globs express exactly, and overlapping ones as a first-match list.
-
-Lives here: `Pattern`, `meet`, `regions`. Must not know servers, headers or regular expressions.
-"""
+"""Sets of request paths that globs express exactly, and overlapping ones as a first-match list."""
 
 from __future__ import annotations
 

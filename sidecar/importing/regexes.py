@@ -1,7 +1,7 @@
 r"""Regular expressions of other servers as path globs, where that is exact.
 
-Lives here: the few constructs that configurations use: `^/api/`, `\.(?:css|js|woff2?)$`, `.*`. All
-others are refused, never guessed. Must not know servers or headers.
+Only the few constructs that configurations use: `^/api/`, `\.(?:css|js|woff2?)$`, `.*`. All others
+are refused, never guessed.
 """
 
 from __future__ import annotations

@@ -1,8 +1,4 @@
-"""One request with the response of the old proxy or application, and that of the bare service.
-
-Lives here: which headers are looked at, which values change with every response, and which edits
-would turn the service's lines into those observed. Must not know paths, conditions or rules.
-"""
+"""One request with the response of the old proxy or application, and that of the bare service."""
 
 # ruff: noqa: SIM905 - lists of words are read as words
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""What the readers of server configurations share: directives with their place, and includes.
-
-Must not know any server's words.
-"""
+"""What the readers of server configurations share: directives with their place, and includes."""
 
 from __future__ import annotations
 

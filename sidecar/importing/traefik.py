@@ -1,8 +1,4 @@
-"""Traefik: headers middlewares and their routers, from files, labels or Kubernetes resources.
-
-Lives here: gathering both, and which router counts where. Must not know what a middleware's options
-do.
-"""
+"""Traefik: headers middlewares and their routers, from files, labels or Kubernetes resources."""
 
 from __future__ import annotations
 

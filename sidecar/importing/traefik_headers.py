@@ -1,7 +1,7 @@
 """Traefik's headers middleware: what its options do to a response.
 
 customResponseHeaders are set, or removed where empty, after the security options have set theirs.
-Facts: doc.traefik.io on the headers middleware. Must not know routers.
+Facts: doc.traefik.io on the headers middleware.
 """
 
 # ruff: noqa: SIM905 - lists of words are read as words

@@ -1,7 +1,7 @@
 """Traefik's router rules that a policy can express: Host, Path, PathPrefix, PathRegexp, &&, ||.
 
 A rule is read as the Python expression of the same shape, which has the same precedence, and is
-never run. Facts: doc.traefik.io on routers. Must not know headers.
+never run. Facts: doc.traefik.io on routers.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """Places and their effects as a policy file for people: in the source's order, with comments.
 
-Lives here: rules shared by all places come first, routes say only what differs. Must not know any
-format.
+Rules shared by all places come first, routes say only what differs.
 """
 
 from __future__ import annotations

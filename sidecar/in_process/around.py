@@ -1,7 +1,4 @@
-"""What the middlewares of ASGI and WSGI share: how they are made.
-
-Lives here: `Around`. Must not know ASGI or WSGI.
-"""
+"""What the middlewares of ASGI and WSGI share: how they are made."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""One request that the service serves itself: its route, and its response judged and counted.
-
-Lives here: `Exchange`, and `Request`, as it is judged. Must not know ASGI or WSGI.
-"""
+"""One request that the service serves itself: its route, and its response judged and counted."""
 
 from __future__ import annotations
 

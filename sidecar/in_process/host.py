@@ -1,7 +1,6 @@
 """The sidecar's own work in a thread beside a service's requests: policy, admin, evidence.
 
-Lives here: `Host`. A forked process, and a second process on the same state folder, has a host of
-its own. Must not know ASGI or WSGI.
+A forked process, and a second process on the same state folder, has a host of its own.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Responses from elsewhere than live traffic: requested, or read from a record.
-
-Lives here: `Response` with its request, and addresses. Must not know any format.
-"""
+"""Responses from elsewhere than live traffic: requested, or read from a record."""
 
 from __future__ import annotations
 

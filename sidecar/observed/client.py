@@ -1,7 +1,4 @@
-"""One small HTTP client for a few addresses: no redirects, proxies or cookies.
-
-Must not know what a response is for.
-"""
+"""One small HTTP client for a few addresses: no redirects, proxies or cookies."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Recorded responses: HTTP archives (HAR 1.2), and responses as `curl -si` prints them.
-
-Lives here: reading both formats, hostile records too. Must not know files.
-"""
+"""Recorded responses: HTTP archives (HAR 1.2), and responses as `curl -si` prints them."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""How long browsers are asked to keep something: `5m`, `1d`, `2y` as whole seconds, and back.
-
-Must not know headers or rules.
-"""
+"""How long browsers are asked to keep something: `5m`, `1d`, `2y` as whole seconds, and back."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
 """What a grammar finds wrong in a header value: a kind from a closed list, its text, its fix.
 
-Lives here: `Fault`, the base of every module's list of kinds (their texts are in `faults.json`),
-and the safe quoting of hostile text. Must not know any header, nor how bad a fault is (see `lint`).
+The texts of the kinds are in `faults.json`.
 """
 
 from __future__ import annotations

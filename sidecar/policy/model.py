@@ -1,8 +1,4 @@
-"""The nouns of a policy as written: one source for validation, JSON Schema and reference docs.
-
-Lives here: the frozen models of the YAML file. Must not know YAML, files, layers merged from
-presets (see `resolve`), or how a response is judged (see `plan`).
-"""
+"""The models of a policy file: the one source of validation, JSON Schema and reference docs."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
 """Validation errors of the models in the reader's words: place, wrong word, fix.
 
-Lives here: the translation from pydantic's errors to `Problem`, and the did-you-mean. Must not
-know what the models mean, nor lines and columns (`source` adds those by the path).
+`source` adds lines and columns by the path.
 """
 
 from __future__ import annotations

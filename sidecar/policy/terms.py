@@ -1,8 +1,6 @@
 """The closed lists of a policy's words, and the problems of a text that cannot be used.
 
-Lives here: modes, actions, kinds, the rule of the ceiling, `Problem` and `PolicyError`. They are
-apart from the models that read YAML (`model`), as orders to a running sidecar need no models. Must
-not know those.
+Apart from the models (`model`), as orders to a running sidecar need no pydantic.
 """
 
 from __future__ import annotations

@@ -1,8 +1,4 @@
-"""The words of a policy: names, values, statuses, durations, sizes, and their schemas.
-
-Lives here: one check per kind of text, which raises ValueError with the fix, and the types that the
-models are made of. Must not know the models (see `model`), YAML or files.
-"""
+"""The words of a policy: names, values, statuses, durations, sizes, and their schemas."""
 
 # ruff: noqa: SIM905 - lists of words are read as words
 from __future__ import annotations

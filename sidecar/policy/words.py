@@ -1,4 +1,4 @@
-"""Words for people: a number with its noun. Must not know what is counted."""
+"""Words for people: a number with its noun."""
 
 from __future__ import annotations
 

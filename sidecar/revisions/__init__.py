@@ -1,7 +1,6 @@
 """The active revision: activate, reject, roll back, pin, override; alone, or as the fleet decides.
 
-Lives here: the life of a revision. One reference (`active`) is swapped; requests that hold the old
-one finish under it. Must not know HTTP, nor how a policy is written or judged.
+One reference (`active`) is swapped; requests that hold the old one finish under it.
 """
 
 from __future__ import annotations

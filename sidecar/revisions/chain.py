@@ -1,8 +1,7 @@
 """The journal's chain: each entry holds the hash of the one before it, so that an edit shows.
 
-Lives here: sealing one entry, closing the gap that a compaction leaves, and finding what was
-changed. Whoever can write the file can also seal all of it anew; therefore each change note quotes
-the last hash. Must not know files.
+Whoever can write the file can also seal all of it anew; therefore each change note quotes the last
+hash.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Keeps the state folder within the settings' bounds, at start and then hourly.
-
-Must not know what may go (see `retention`).
-"""
+"""Keeps the state folder within the settings' bounds, at start and then hourly."""
 
 from __future__ import annotations
 

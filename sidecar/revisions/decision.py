@@ -1,8 +1,4 @@
-"""What a fleet agrees on: one decision at a time, each with the next version.
-
-Lives here: `Decision`, its form as data, and the protocol `Fleet`. Must not know the store that
-holds it.
-"""
+"""What a fleet agrees on: one decision at a time, each with the next version."""
 
 from __future__ import annotations
 

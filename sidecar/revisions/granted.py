@@ -1,7 +1,4 @@
-"""Promotions in the journal: which were granted, and of which a revision has come.
-
-Lives here: the choice, over entries. Must not know files, nor how a promotion is decided.
-"""
+"""Promotions in the journal: which were granted, and of which a revision has come."""
 
 from __future__ import annotations
 

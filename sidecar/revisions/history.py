@@ -1,8 +1,4 @@
-"""Earlier revisions: those of this process in memory, those of the state folder on disk.
-
-Lives here: `Revision`, `Override` and `History`, which adds, finds and keeps them. Must not know
-which one is in force, or why.
-"""
+"""Earlier revisions: those of this process in memory, those of the state folder on disk."""
 
 from __future__ import annotations
 

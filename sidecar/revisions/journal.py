@@ -1,7 +1,6 @@
 """Records the life of revisions: events, counts, the journal and the state on disk.
 
-Lives here: `Journal`. It reads `revisions` and changes only its `problems`. Must not know why
-anything is done.
+It reads `revisions` and changes only its `problems`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""The policy file: read, watched, and quoted at the place of a fault.
-
-Must not know what a policy is for. Belongs to the layer of `revisions`.
-"""
+"""The policy file: read, watched, and quoted at the place of a fault."""
 
 from __future__ import annotations
 

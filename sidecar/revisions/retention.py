@@ -1,7 +1,4 @@
-"""Which journal entries and revisions may go, and which a review or a rollback still needs.
-
-Must not know files.
-"""
+"""Which journal entries and revisions may go, and which a review or a rollback still needs."""
 
 from __future__ import annotations
 

@@ -1,8 +1,5 @@
 """The state folder: what must survive a crash. Every write is whole or not there.
 
-Lives here: `Store` (revisions' texts, the state, the journal). Must not know
-what a revision means, or when one is activated. Belongs to the layer of `revisions`.
-
 Layout: `state.json` and `evidence.json` (replaced by rename), `revisions/ID.yaml` (written once),
 `journal.jsonl` (appended, synced line by line, each entry with the hash of the one before it; a
 torn last line is cut when the folder is opened).

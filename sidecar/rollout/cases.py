@@ -1,8 +1,4 @@
-"""Tests of a policy (`*.test.yaml`): a request and response in, violations and headers out.
-
-Lives here: the form of the file, running the cases by the plan that serves, the JUnit report. Must
-not know where files lie, nor how results are shown to people.
-"""
+"""Tests of a policy (`*.test.yaml`): a request and response in, violations and headers out."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
 """What browsers reported of rules in trial, as causes: what was blocked, where, and whose it is.
 
-Lives here: `Cause`, `classify` and `Causes`, in bounded memory whatever is posted. Must not know
-how reports arrive.
+In bounded memory, whatever is posted.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Clients distinguished without keeping their addresses.
-
-Must not know what is counted of them.
-"""
+"""Clients distinguished without keeping their addresses."""
 
 from __future__ import annotations
 

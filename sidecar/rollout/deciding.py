@@ -1,7 +1,4 @@
-"""Whether rules may move: the edit of the policy, the gate's verdicts, and the decision on both.
-
-Lives here: `decide`. Must not know who asks, where evidence comes from, nor who writes the edit.
-"""
+"""Whether rules may move: the edit of the policy, the gate's verdicts, and the decision on both."""
 
 from __future__ import annotations
 

@@ -1,8 +1,4 @@
-"""Checks of a deployment: permissions, secrets, exposure, limits, time to drain.
-
-Lives here: each check as a function over settings and policy text. Must not know how results are
-shown.
-"""
+"""Checks of a deployment: permissions, secrets, exposure, limits, time to drain."""
 
 from __future__ import annotations
 

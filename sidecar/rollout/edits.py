@@ -1,7 +1,4 @@
-"""Edits of a policy's text that change one word and keep every other byte.
-
-Lives here: `set_word`, what it needs, and `applied`. Must not know why a word changes, nor files.
-"""
+"""Edits of a policy's text that change one word and keep every other byte."""
 
 from __future__ import annotations
 

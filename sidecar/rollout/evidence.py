@@ -1,8 +1,5 @@
 """When is it safe to enforce? What this process's counters say of each rule since it came as it is
 now.
-
-Lives here: the book of readings, and the trend. Must not know where numbers are shown, or the
-gate's verdicts.
 """
 
 from __future__ import annotations

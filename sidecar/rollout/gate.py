@@ -1,8 +1,8 @@
 """The gate: what has been seen of a rule, by whom, and the verdict against stated minimums.
 
-Lives here: `judge`. A verdict claims no more than a witness has seen: without one, or with one that
-said nothing, it is inconclusive and says what to do next. Must not know where the numbers come
-from: `evidence` reads this process's counters, `prometheus` those of a fleet.
+A verdict claims no more than a witness has seen: without one, or with one that said nothing, it is
+inconclusive and says what to do next. `evidence` reads this process's counters, `prometheus` those
+of a fleet.
 """
 
 from __future__ import annotations

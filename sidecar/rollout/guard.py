@@ -1,7 +1,7 @@
 """Watches an activation that enforces more than before: worse responses take it back.
 
-Lives here: what is compared, and the verdict. Only the service's own responses and failed exchanges
-count, so no client can fire it by what it posts. Must not know how a rollback is done.
+Only the service's own responses and failed exchanges count, so no client can fire it by what it
+posts.
 """
 
 from __future__ import annotations

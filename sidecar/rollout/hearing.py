@@ -1,7 +1,4 @@
-"""What each witness that a rule needs has said, and how far its silence is proof.
-
-Lives here: `hear`. Must not know causes, minimum times, or what the verdict will be.
-"""
+"""What each witness that a rule needs has said, and how far its silence is proof."""
 
 from __future__ import annotations
 

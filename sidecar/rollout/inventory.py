@@ -1,8 +1,7 @@
 """The inventory of scripts for reviewers: which scripts pages load, their owners and reasons.
 
-Lives here: its file (`scripts.yaml`), and adding what was seen since. People write owner and
-reason; the rest is written from what was seen. Must not know how it was seen, nor where the file
-lies. Source: PCI DSS 4.0.1, requirement 6.4.3.
+People write owner and reason; the rest is written from what was seen. Source: PCI DSS 4.0.1,
+requirement 6.4.3.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What reports of COEP, COOP and of frames under a Permissions-Policy mean.
 
-Pure. Must not know how reports are counted. Source: HTML sections 7.1.3 and 7.1.4 (the report-only
-header of the other page or frame does not count yet); Permissions Policy section 5.4 (`allow`).
+Pure. Source: HTML sections 7.1.3 and 7.1.4 (the report-only header of the other page or frame does
+not count yet); Permissions Policy section 5.4 (`allow`).
 """
 
 from __future__ import annotations

@@ -1,8 +1,4 @@
-"""The change note: what was changed, why, who owns it, on what evidence, and how to undo it.
-
-Lives here: the note from the journal, the status and the evidence, as data and as Markdown. Must
-not know where these come from.
-"""
+"""The change note: what was changed, why, who owns it, on what evidence, and how to undo it."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
 """How far each rule is on its way to enforce: one row for each rule, over all its routes.
 
-Lives here: `overview`, which joins the plan, the evidence and the gate's verdict. Pure: the time is
-passed in. Must not know who shows it.
+Pure: the time is passed in.
 """
 
 from __future__ import annotations

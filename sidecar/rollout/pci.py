@@ -1,7 +1,6 @@
 """The note for PCI DSS 4.0.1: scripts and owners (6.4.3), changes of headers and scripts (11.6.1).
 
-Lives here: the note as data and as Markdown. Each statement names its proof, and what the sidecar
-cannot see. Must not know where its facts come from.
+Each statement names its proof, and what the sidecar cannot see.
 """
 
 from __future__ import annotations

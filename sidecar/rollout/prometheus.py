@@ -1,7 +1,7 @@
 """Evidence summed over a fleet, from a Prometheus server that scrapes it.
 
-Lives here: the queries and their reading. Must not know the verdict. Numbers are Prometheus's own
-(`increase`), all of one time, so that the same query gives the same again.
+Numbers are Prometheus's own (`increase`), all of one time, so that the same query gives the same
+again.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What browsers keep of a ladder: each age of Strict-Transport-Security sent, and when last.
 
 A browser keeps the latest that it got, and may never come again: what was sent at a higher step
-counts until its age has passed. Must not know verdicts, nor where this is kept over a restart.
+counts until its age has passed.
 """
 
 from __future__ import annotations

@@ -1,8 +1,5 @@
 """A rule goes up or down by a step in the file, and nothing else in the file or its meaning
 changes.
-
-Lives here: `promote(text, rules) -> text`, and `step_back`. Must not know files, evidence, or who
-asks.
 """
 
 from __future__ import annotations

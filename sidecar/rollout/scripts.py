@@ -1,8 +1,7 @@
 """Scripts that browsers say they loaded, by address and hash, as they arrived.
 
-A policy asks for these reports by `'report-sha256'` in script-src. Lives here: `LoadedScripts`,
-bounded in number. Must not know which are allowed. Source: CSP Level 3, reporting of hashes
-(`csp-hash`).
+A policy asks for these reports by `'report-sha256'` in script-src. Source: CSP Level 3, reporting
+of hashes (`csp-hash`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """What the pages of each route hold: inline code by its hash, and addresses by directive.
 
-Lives here: `ServedPages`, in bounded memory whatever is served. Must not know how pages are read,
-nor what browsers reported.
+In bounded memory, whatever is served.
 """
 
 from __future__ import annotations

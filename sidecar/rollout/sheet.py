@@ -1,4 +1,4 @@
-"""Where the gate writes its reasons down. Must not know what they are."""
+"""Where the gate writes its reasons down."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
 """The evidence of several replicas as one, added up for each rule; causes are joined by id.
 
-Lives here: `summed`, `with_causes` and `merged`. Must not know how replicas reach each other. Their
-data may be anything: a row that is not evidence is left out.
+Their data may be anything: a row that is not evidence is left out.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""What happens when the guard fires: the activation is taken back the way it came.
-
-Must not know what the guard has seen.
-"""
+"""What happens when the guard fires: the activation is taken back the way it came."""
 
 from __future__ import annotations
 

@@ -1,9 +1,4 @@
-"""What has been seen of a rule, and what the gate says of it, as nouns.
-
-Lives here: `Evidence` with its `Trial`, `Minimums`, `Verdict`, and how they are read back from
-JSON. Must not know how a verdict is reached (`gate`), nor where numbers come from (`evidence`,
-`prometheus`).
-"""
+"""What has been seen of a rule, and what the gate says of it, as nouns."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Messages between a parent and its workers: JSON lines over a socket pair.
-
-Lives here: framing alone. Must not know what the messages mean.
-"""
+"""Messages between a parent and its workers: JSON lines over a socket pair."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""How a process of ours runs: the garbage collector, the loop, the end. Must not know what it
-does.
-"""
+"""How a process of ours runs: the garbage collector, the loop, the end."""
 
 from __future__ import annotations
 

@@ -1,8 +1,5 @@
 """What serves the requests of a service: the proxy in its own process, worker processes, or the
 service's process itself.
-
-Lives here: `Plane`, the noun, and what is the same for all planes of one process. Must not know how
-requests are served.
 """
 
 from __future__ import annotations

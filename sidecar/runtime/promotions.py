@@ -1,7 +1,4 @@
-"""Orders to move rules, from the evidence to the journal and, in a fleet, to all replicas.
-
-Lives here: `Promotions`. Must not know how a verdict is reached, nor how the order came.
-"""
+"""Orders to move rules, from the evidence to the journal and, in a fleet, to all replicas."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""One process from start to stop: build the parts, wire them, hear signals, drain.
-
-Lives here: `Service`. Must not know how any part does its work.
-"""
+"""One process from start to stop: build the parts, wire them, hear signals, drain."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""Settings as a process reads them: flag > environment > file > default. Must not know what is run
-with them.
-"""
+"""Settings as a process reads them: flag > environment > file > default."""
 
 from __future__ import annotations
 

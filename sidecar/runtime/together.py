@@ -1,7 +1,5 @@
 """The evidence of a fleet at one of its replicas: what this one saw, what the others say they saw,
 and both as one.
-
-Lives here: `Together`. Must not know how replicas reach each other, nor how a verdict is reached.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """One worker process: a data plane that takes its settings, its policy and its orders from the
 parent.
 
-Lives here: the worker's side of the orders. Must not know files, admin or health: the parent owns
-them.
+The parent owns files, admin and health.
 """
 
 from __future__ import annotations

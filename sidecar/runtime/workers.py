@@ -1,8 +1,8 @@
 """Several processes behind one address: the parent's side. A `Plane`, as the proxy of one process
 is.
 
-Lives here: spawning, the two-step switch (all prepare, then all commit), replacing the dead,
-summing their metrics. Must not know how a worker serves, nor how a revision came to be.
+All prepare a plan before any commits to it, dead workers are replaced, and their metrics are
+summed.
 """
 
 from __future__ import annotations

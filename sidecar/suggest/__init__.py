@@ -1,8 +1,4 @@
-"""The smallest edit of a policy file that would have silenced what browsers reported in a trial.
-
-Lives here: `suggest`, which puts the proposals for each rule together and makes the edit. Pure.
-Must not know how causes or pages are fetched, nor who is shown the result.
-"""
+"""The smallest edit of a policy file that would have silenced what browsers reported in a trial."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
 """What to add to a Content Security Policy for one cause, and what never to add.
 
-Lives here: `advise` for what is blocked by address or keyword. Pure. Must not know policy files.
-Source: CSP Level 3 section 6.7.
+Pure. Source: CSP Level 3 section 6.7.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """Inline code that a policy would block: a hash where it stays the same, a nonce where it varies.
 
-Pure. Must not know addresses, nor how a policy is edited. Source: CSP Level 3 section 6.7.3
-(inline).
+Pure. Source: CSP Level 3 section 6.7.3 (inline).
 """
 
 from __future__ import annotations

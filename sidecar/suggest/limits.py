@@ -1,8 +1,4 @@
-"""What must never be added to a Content Security Policy, whatever the evidence, and the right fix.
-
-Lives here: `refusal`, and what is known of hosts. Pure. Must not know evidence, pages or policy
-files.
-"""
+"""What must never be added to a Content Security Policy, whatever the evidence, and the fix."""
 
 # ruff: noqa: SIM905 - lists of words are read as words
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""The data of a suggestion: what pages hold, when evidence is enough, proposals.
-
-Must not know how a proposal is found.
-"""
+"""The data of a suggestion: what pages hold, when evidence is enough, proposals."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Causes under other headers than CSP: the smallest correct edit of the value, or advice.
 
-Lives here: `advise_other`. Pure. Must not know policy files. Source: HTML sections 7.1.3 (COOP) and
-7.1.4 (COEP), Permissions Policy section 4, Integrity-Policy (Subresource Integrity).
+Pure. Source: HTML sections 7.1.3 (COOP) and 7.1.4 (COEP), Permissions Policy section 4,
+Integrity-Policy (Subresource Integrity).
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""What the service's pages hold: from what the sidecar read, and from pages read just now.
-
-Lives here: `from_routes` and `from_loads`. Must not know how either is fetched.
-"""
+"""What the service's pages hold: from what the sidecar read, and from pages read just now."""
 
 from __future__ import annotations
 

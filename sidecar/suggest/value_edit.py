@@ -1,8 +1,4 @@
-"""Adds sources to a Content Security Policy in a policy file; every other byte stays.
-
-Lives here: `value_edits`, for values written as text or as a mapping, in block or flow style, with
-comments or without. Must not know why a source is added.
-"""
+"""Adds sources to a Content Security Policy in a policy file; every other byte stays."""
 
 from __future__ import annotations
 

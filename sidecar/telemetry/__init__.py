@@ -1,8 +1,4 @@
-"""Turns a decision into one event and a few counts, through structlog and prometheus_client.
-
-Lives here: `Telemetry`, which the other packages call. Must not know sockets, files or the admin
-API.
-"""
+"""Turns a decision into one event and a few counts, through structlog and prometheus_client."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A limit on events per second: `Cap`. Must not know what is limited."""
+"""A limit on events per second: `Cap`."""
 
 from __future__ import annotations
 

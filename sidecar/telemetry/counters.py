@@ -1,4 +1,4 @@
-"""What is counted: single numbers, and durations by bucket. Must not know what they are of."""
+"""What is counted: single numbers, and durations by bucket."""
 
 from __future__ import annotations
 

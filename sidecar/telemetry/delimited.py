@@ -1,8 +1,7 @@
 """The metrics as length-delimited protobuf messages, in which Prometheus takes native histograms.
 
-Lives here: `exposed`, and the few rules of the encoding. No library: prometheus_client writes text
-only, and protobuf is larger than the dozen fields of one message. Must not know where numbers come
-from. Source: io/prometheus/client/metrics.proto (numbers of fields), protobuf's encoding.
+No library: prometheus_client writes text only, and protobuf is larger than the dozen fields of one
+message. Source: io/prometheus/client/metrics.proto (numbers of fields), protobuf's encoding.
 """
 
 from __future__ import annotations

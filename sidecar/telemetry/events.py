@@ -1,8 +1,4 @@
-"""Events as JSON lines on stdout; a blocked reader never blocks the loop.
-
-Lives here: the sink, and which part of a value may be shown. Must not know metrics, the proxy, or
-which events exist (their makers name them).
-"""
+"""Events as JSON lines on stdout; a blocked reader never blocks the loop."""
 
 from __future__ import annotations
 

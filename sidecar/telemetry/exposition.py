@@ -1,7 +1,4 @@
-"""The metrics as text for Prometheus; loaded by the first scrape.
-
-Must not know where the numbers come from.
-"""
+"""The metrics as text for Prometheus; loaded by the first scrape."""
 
 from __future__ import annotations
 

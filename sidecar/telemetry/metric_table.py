@@ -1,7 +1,7 @@
 """The table of metrics, and the closed lists that labels come from.
 
 Dashboards and alerts rely on it. Labels come from the policy or from closed lists, never from the
-wire. Must not know numbers (see `metrics`), events or the proxy.
+wire.
 """
 
 from __future__ import annotations

@@ -1,8 +1,4 @@
-"""All numbers of one process, behind the table of metrics, read at scrape.
-
-Lives here: `Metrics`: the counters of the plan in force, those of the process, and their sum with
-other processes. Must not know events or the proxy.
-"""
+"""All numbers of one process, behind the table of metrics, read at scrape."""
 
 from __future__ import annotations
 

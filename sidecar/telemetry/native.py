@@ -1,7 +1,6 @@
 """Native histograms: exponential buckets, of which only those that hold something are kept.
 
-Lives here: which bucket a duration falls into, and how buckets are made fewer. Must not know the
-format they leave in. Source: Prometheus, Native Histograms (specification), section Schema.
+Source: Prometheus, Native Histograms (specification), section Schema.
 """
 
 from __future__ import annotations

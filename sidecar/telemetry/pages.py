@@ -1,8 +1,7 @@
 """Reading pages of the service while a rule is in trial.
 
-Lives here: `PageReader` and `PageCopy`. A copy never delays its response; pages are read in small
-steps between other work, in a tenth of the time at most. Must not know what the pages are compared
-with.
+A copy never delays its response; pages are read in small steps between other work, in a tenth of
+the time at most.
 """
 
 from __future__ import annotations

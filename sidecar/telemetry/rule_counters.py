@@ -1,8 +1,5 @@
 """What is counted of the rules of a compiled plan: typed counters that requests add to, and that
 both the exposition and the evidence read.
-
-Lives here: `RuleCounters` of one rule on one route, and `RouteTally`, those of a route. Must not
-know events, nor what the numbers prove.
 """
 
 from __future__ import annotations

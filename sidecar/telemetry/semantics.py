@@ -1,7 +1,4 @@
-"""The names of HTTP facts in events and spans: OpenTelemetry's semantic conventions.
-
-Must not know events or spans.
-"""
+"""The names of HTTP facts in events and spans: OpenTelemetry's semantic conventions."""
 
 from __future__ import annotations
 

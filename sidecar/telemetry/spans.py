@@ -1,8 +1,8 @@
 """Spans of requests for OpenTelemetry, where the settings name a collector (extra `otel`).
 
 The proxy passes `traceparent` on untouched, so our span and the service's have the same parent. The
-libraries are loaded by the first `Spans`. Must not know exchanges. Source: OpenTelemetry semantic
-conventions for HTTP spans; W3C Trace Context.
+libraries are loaded by the first `Spans`. Source: OpenTelemetry semantic conventions for HTTP
+spans; W3C Trace Context.
 """
 
 from __future__ import annotations

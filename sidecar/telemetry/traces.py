@@ -1,6 +1,6 @@
 """The trace that a request belongs to. Source: W3C Trace Context, Recommendation of 2021-11-23.
 
-The proxy passes the header on untouched. Must not know events or the proxy.
+The proxy passes the header on untouched.
 """
 
 from __future__ import annotations

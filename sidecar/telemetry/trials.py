@@ -3,8 +3,6 @@
 A canary is a page load that also carries a report-only policy which every page violates: when its
 report comes back, reports of that browser come through, and the silence of the others means
 something.
-
-Lives here: `Trials`. Must not know the gate's verdicts, nor what reports say.
 """
 
 from __future__ import annotations

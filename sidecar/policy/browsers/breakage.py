@@ -1,8 +1,7 @@
 """What a rule would have broken in a real browser, read from the request.
 
-Lives here: `oracle`, and the oracles of loading and cookies; that of frames is in `framing`, those
-of CORS in `sharing`, those of what browsers show and keep in `keeping`. Must not know counters or
-modes.
+Oracles of loading and cookies are here; those of frames in `framing`, of CORS in `sharing`, of what
+browsers show and keep in `keeping`.
 
 Source: Fetch Metadata Request Headers (W3C); Fetch sections 3.6 (nosniff) and 3.7 (CORP); HTML
 section 7.1.6 (X-Frame-Options); CSP Level 3 section 6.4.2 (frame-ancestors); RFC 6265bis section

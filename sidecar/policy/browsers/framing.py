@@ -1,7 +1,5 @@
 """Who is framed by whom: the oracle of `X-Frame-Options` and of `frame-ancestors` alone.
 
-Lives here: `Framing`. Must not know counters or modes.
-
 Source: HTML section 7.1.6 (X-Frame-Options); CSP Level 3 section 6.4.2 (frame-ancestors: every
 ancestor must be allowed); Fetch Metadata.
 """

@@ -1,8 +1,5 @@
 """What browsers would no longer keep or show: pages saved, results of forms, cleared cookies.
 
-Lives here: the oracles of `Content-Disposition`, `Cache-Control: no-store` and `Clear-Site-Data`.
-Must not know counters or modes.
-
 Source: RFC 6266 section 4.2, RFC 9111 section 5.2.2.5, HTML section 7.4 (history), Clear Site Data
 section 3.1.
 """

@@ -1,7 +1,7 @@
 """What a service's own header gives and a rule would remove: upgraded addresses, a fuller Referer.
 
-Lives here: the oracles of a removed `Content-Security-Policy` and of `Referrer-Policy`. Both look
-at the service's own header in the response. Must not know counters or modes.
+The oracles of a removed `Content-Security-Policy` and of `Referrer-Policy`. Both look at the
+service's own header in the response.
 
 Source: Upgrade Insecure Requests section 3.1; Referrer Policy section 3.
 """

@@ -1,7 +1,6 @@
 """What the elements of a page load, by the directive that governs it.
 
-Lives here: `LOADS`, and `css_loads` for style sheets. Addresses are as written in the page. Must
-not know inline code, or how a page is parsed.
+Addresses are as written in the page.
 
 Source: CSP Level 3 section 6.8 (the effective directive of a request), Fetch (destinations).
 """

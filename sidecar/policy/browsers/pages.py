@@ -1,7 +1,6 @@
 """What a page has that a Content Security Policy governs: inline code with its hash, and loads.
 
-Lives here: `read_page`. The parser is that of the HTML standard, so that a script here is what
-browsers take for one. Must not know who served the page, or what its content is used for.
+The parser is that of the HTML standard, so that a script here is what browsers take for one.
 
 Sources: HTML (parsing; scripts, styles, event handlers), CSP Level 3 sections 6.7.3 (inline code
 and its hash) and 6.8 (which directive rules on a load).

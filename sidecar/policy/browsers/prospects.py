@@ -1,7 +1,4 @@
-"""What a trial of a rule can show, and what it cannot, before it begins.
-
-Lives here: `prospect`. Must not know counters, verdicts or modes.
-"""
+"""What a trial of a rule can show, and what it cannot, before it begins."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
 """What a browser's report says, reduced to what may be counted and logged.
 
-Lives here: `read_reports`. Everything in a report is untrusted text: types and directives are
-matched against closed lists, addresses lose their query, and the policy that it claims is ignored.
-Must not know who counts.
+Everything in a report is untrusted text: types and directives are matched against closed lists,
+addresses lose their query, and the policy that it claims is ignored.
 
 Source: CSP Level 3 section 5.2 (`application/csp-report`) and its reports of hashes
 (`'report-sha256'`), Reporting API section 3 (`application/reports+json`).

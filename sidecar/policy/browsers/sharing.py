@@ -1,7 +1,7 @@
 """What a change of `Access-Control-*` would refuse to other origins, read from their requests.
 
-Lives here: the oracles of the CORS headers. A CORS request always names its origin (Fetch section
-3.2), also on plain http, so these need no Fetch Metadata. Must not know counters or modes.
+A CORS request always names its origin (Fetch section 3.2), also on plain http, so these need no
+Fetch Metadata.
 
 Source: Fetch sections 3.3.3 (response headers) and 4.10 (CORS check, preflight).
 """

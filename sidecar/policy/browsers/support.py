@@ -1,7 +1,5 @@
 """Which report-only twins each engine reports, and what of a CSP it never reports.
 
-Lives here: the dated tables of support. Must not know rules or counters.
-
 Source: MDN browser compatibility data, and what Chromium 156, Firefox 153 and WebKitGTK 2.50 did in
 tests, as of SUPPORT_DATE.
 """

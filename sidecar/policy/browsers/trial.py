@@ -1,8 +1,5 @@
 """Trial: the report-only twin of what a rule would write, so that browsers report breakage.
 
-Lives here: which headers have a twin, and how a twin is made from a finding. Pure. Must not know
-who counts the reports, nor how a page load is reported from another response.
-
 Source: CSP Level 3 section 3.2, HTML section 7.1.3 and 7.1.4 (COOP, COEP), Permissions Policy
 section 5.2, Subresource Integrity (Integrity-Policy-Report-Only), Reporting API section 3.2
 (`Reporting-Endpoints`).

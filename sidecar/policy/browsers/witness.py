@@ -1,8 +1,7 @@
 """Who can tell whether a rule breaks the site: nobody needs to, the proxy, browsers in a trial, or
 nobody can.
 
-Lives here: one row per header, and what depends on the rule's value. A verdict may claim no more
-than the witness has seen. Must not know counters, verdicts or modes.
+A verdict may claim no more than the witness has seen.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The four kinds of witness, and what to do for its word. Must not know rules or headers."""
+"""The four kinds of witness, and what to do for its word."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who can tell whether a rule on a cookie breaks the site. Must not know counters or verdicts."""
+"""Who can tell whether a rule on a cookie breaks the site."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
 """Content Security Policy Level 3: parse, serialise, normalise, judge, and merge by directive.
 
-Lives here: the nouns `Directive` and `Policy`, and all verbs over them. Must not know header lines,
-rules or modes. Hostile text is read up to 64 KiB and 1,000 words; nothing here raises.
-Source: CSP Level 3 (https://www.w3.org/TR/CSP3/).
+Hostile text is read up to 64 KiB and 1,000 words; nothing here raises. Source: CSP Level 3
+(https://www.w3.org/TR/CSP3/).
 """
 
 from __future__ import annotations

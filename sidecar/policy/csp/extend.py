@@ -1,6 +1,5 @@
 """A Content Security Policy gains sources for one use, and allows no less than before.
 
-Lives here: `extended`. Must not know why sources are added.
 Source: CSP Level 3 section 6.8.3 (which directive governs by fallback).
 """
 

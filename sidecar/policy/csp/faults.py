@@ -1,8 +1,7 @@
 """What is wrong with one directive of a Content Security Policy: misspelt, misquoted, bad values.
 
-Lives here: the faults that need no more than the directive itself. Must not know policies, headers
-or rules. A fault is what browsers read otherwise than it was meant, with the text to write instead.
-Source: CSP Level 3 sections 2.3 and 6; Trusted Types; Reporting API.
+A fault is what browsers read otherwise than it was meant, with the text to write instead. Source:
+CSP Level 3 sections 2.3 and 6; Trusted Types; Reporting API.
 """
 
 from __future__ import annotations

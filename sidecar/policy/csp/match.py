@@ -1,7 +1,6 @@
 """Whether a Content Security Policy lets one thing through: an address, or inline code.
 
-Lives here: the matching of Level 3 as browsers do it. Must not know reports, rules or how a policy
-is changed. Source: CSP Level 3 sections 6.7.2 (addresses) and 6.7.3 (inline).
+Source: CSP Level 3 sections 6.7.2 (addresses) and 6.7.3 (inline).
 """
 
 from __future__ import annotations

@@ -1,7 +1,5 @@
 """Source expressions of CSP Level 3: read one, compare two, and intersect two lists of them.
 
-Lives here: the order "allows no more than" between sources, and the meet and join of source lists.
-Must not know directives, policies or headers.
 Source: CSP Level 3 sections 2.3.1 (grammar), 6.7.2 (matching), 6.7.3.2 (inline).
 """
 

@@ -1,6 +1,5 @@
 """What is known of Content Security Policy Level 3: directives, keywords, schemes, kinds of fault.
 
-Lives here: data only. Must not know how a policy is read, merged or judged.
 Sources: CSP Level 3 (https://www.w3.org/TR/CSP3/) and the specifications that add directives to it.
 """
 

@@ -1,10 +1,8 @@
 """What is weak in a Content Security Policy as a whole: the checks of Google's CSP Evaluator.
 
-Lives here: the checks beyond those that `csp_faults` makes of any value, and `csp_weaknesses`,
-which makes them all. Must not know rules, routes or lines and columns. Nothing here raises. Source:
-CSP Evaluator (https://csp-evaluator.withgoogle.com), its checks as of May 2026; the hosts below are
-our own short list, each of a service whose documentation names a JSONP callback, or that serves
-AngularJS or any file that anyone publishes.
+Nothing here raises. Source: CSP Evaluator (https://csp-evaluator.withgoogle.com), its checks as of
+May 2026; the hosts below are our own short list, each of a service whose documentation names a
+JSONP callback, or that serves AngularJS or any file that anyone publishes.
 """
 
 # ruff: noqa: SIM905 - lists of words are read as words

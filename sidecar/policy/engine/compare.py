@@ -1,8 +1,4 @@
-"""Two policies compared: what differs in meaning, which enforces more, and how responses change.
-
-Lives here: `compare` (meaning) and `effects` (responses). Pure. Must not know files, where
-responses come from, or how a difference is shown.
-"""
+"""Two policies compared: what differs in meaning, which enforces more, and how responses change."""
 
 from __future__ import annotations
 

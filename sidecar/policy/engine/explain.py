@@ -1,7 +1,6 @@
 """Why a header is as it is: the very checks that run, asked one by one with their reasons.
 
-Lives here: `explain(route, facts) -> Explanation`. Must not know how it is printed, nor decide
-anything on its own: what it says is what `decide` does.
+It decides nothing of its own: what it says is what `decide` does.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Which routes may match a request, by host and path segments: cost does not grow with routes.
 
-Lives here: `Index`. It names candidates, in the order of the file; the matcher decides whether one
-matches. Patterns whose segments are literal, `*` or `**` are found by a tree; those that share all
-of it, as `/a*` and `/b*` do, are candidates together. Must not know rules or modes.
+It names candidates, in the order of the file; the matcher decides whether one matches. Patterns
+whose segments are literal, `*` or `**` are found by a tree; those that share all of it, as `/a*`
+and `/b*` do, are candidates together.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """What checks say of one response, and a memory of it: services repeat what rules look at.
 
-Lives here: `Decision` and `decide_by`, `Judge` and `PreparedDecision`. Pure: remembering changes
-the cost of a judgement, never what it says. Must not know routes, counters or sockets.
+Pure: remembering changes the cost of a judgement, never what it says.
 """
 
 from __future__ import annotations

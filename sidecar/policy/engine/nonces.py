@@ -1,9 +1,6 @@
 """`'nonce-{request}'`: a nonce of each response, written where a rule says so and never kept.
 
-Lives here: which rules ask for one, the checks of a rule that writes one, and the two ways between
-the placeholder and the nonce itself. Judgements know only the placeholder, so they can be
-remembered and logged whatever the nonce is. Must not know where a nonce comes from, nor how the
-service receives it.
+Judgements know only the placeholder, so they can be remembered and logged whatever the nonce is.
 
 Source: CSP Level 3 sections 2.3.1 and 7.1 (nonces), RFC 9111 sections 3.2 and 4.3.4 (what a 304
 replaces in a stored response) and 5.2.2.7 (private), RFC 9213 (targeted cache headers).

@@ -1,8 +1,6 @@
 """Whether one match or condition includes another, judged by the patterns themselves.
 
-Lives here: inclusion of patterns, of routes' matches and of rules' conditions. Never claims too
-much: an inclusion that it does not see counts as none. Must not know rules, actions or what follows
-from an inclusion.
+Never claims too much: an inclusion that it does not see counts as none.
 """
 
 from __future__ import annotations

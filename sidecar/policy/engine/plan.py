@@ -1,7 +1,6 @@
 """A compiled policy: route a request, decide on one response. Pure: no exception for any bytes.
 
-Lives here: `compile_policy(resolved) -> Plan`, `Plan.route`. The mode is part of what is compiled,
-so nothing here asks "is this report-only?". Must not know files, time, or who asks.
+The mode is part of what is compiled, so nothing here asks "is this report-only?".
 """
 
 from __future__ import annotations

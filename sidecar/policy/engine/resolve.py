@@ -1,8 +1,4 @@
-"""From the file's mapping to a complete policy: layers merged, every problem said at once.
-
-Lives here: how presets, policy and routes are merged, and the demands that only a complete rule can
-meet. Must not know YAML, lines and columns, or how a response is judged.
-"""
+"""From the file's mapping to a complete policy: layers merged, every problem said at once."""
 
 from __future__ import annotations
 

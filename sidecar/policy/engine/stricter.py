@@ -1,9 +1,8 @@
 """Which of two compiled routes is stricter: it applies where a path can be read in two ways.
 
-Lives here: `stricter(one, other)`. A route is stricter when it demands something more and nothing
-less. A rule demands more in a higher mode, under wider conditions, with a larger share, or with a
-value that protects more; a lower limit on bodies counts too. Must not know paths, nor how routes
-are found.
+A route is stricter when it demands something more and nothing less. A rule demands more in a higher
+mode, under wider conditions, with a larger share, or with a value that protects more; a lower limit
+on bodies counts too.
 """
 
 from __future__ import annotations

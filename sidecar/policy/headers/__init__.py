@@ -1,7 +1,6 @@
 """Any header by name: its row, its faults, how copies collapse, how values merge.
 
-Lives here: the dispatch from a header to its grammar. Must not know rules, modes or conditions; the
-rows are in `table`, the grammars in modules of their own. Values are text, bytes decoded as
+The rows are in `table`, the grammars in modules of their own. Values are text, bytes decoded as
 latin-1. Nothing here raises for any value; `merge` does for a header that has no rule for it.
 """
 

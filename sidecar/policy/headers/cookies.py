@@ -1,9 +1,8 @@
 """One Set-Cookie line: read its name and attributes, judge them, and edit attributes alone.
 
-Lives here: `Cookie`, `Demands`, `apply`, `cookie_faults`, and which cookies scripts must read. Must
-not know rules or modes, and never keeps, compares or reports a cookie's value. Lines are bytes
-decoded as latin-1, so that every byte is one character and none changes. Source: RFC 6265bis
-(section 5.6, the user agent's side) and the cookie prefixes of its successors.
+A cookie's value is never kept, compared or reported. Lines are bytes decoded as latin-1, so that
+every byte is one character and none changes. Source: RFC 6265bis (section 5.6, the user agent's
+side) and the cookie prefixes of its successors.
 """
 
 # ruff: noqa: SIM905 - lists of words are read as words

@@ -1,8 +1,7 @@
 """Where browsers send reports: the endpoints that values name and declare; faults of NEL.
 
-Lives here: `named` and `declared` over one header value, and the judges of NEL and Report-To. Must
-not know rules, routes or header lines. Hostile text is read up to 64 KiB; nothing here raises.
-Sources: Reporting API (https://www.w3.org/TR/reporting-1/), Network Error Logging
+Hostile text is read up to 64 KiB; nothing here raises. Sources: Reporting API
+(https://www.w3.org/TR/reporting-1/), Network Error Logging
 (https://www.w3.org/TR/network-error-logging/), which reads the older header Report-To.
 """
 

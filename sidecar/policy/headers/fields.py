@@ -1,8 +1,6 @@
 """Structured fields (RFC 9651) and the headers written in them: read, judge, merge by key.
 
-Lives here: all use of `http_sf`, and what is known of Permissions-Policy, Reporting-Endpoints and
-Integrity-Policy. Must not know other grammars, nor which header has which (see `headers`). Hostile
-text is read up to 64 KiB; nothing here raises.
+All use of `http_sf` is here. Hostile text is read up to 64 KiB; nothing here raises.
 """
 
 # ruff: noqa: SIM905 - lists of words are read as words

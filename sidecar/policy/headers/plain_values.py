@@ -1,6 +1,5 @@
 """Headers with one plain value: a media type, a disposition, a date, a path, a challenge, origins.
 
-Lives here: what is wrong with such a value. Must not know which header has which (see `headers`).
 Hostile text is read up to 64 KiB; nothing here raises. Sources: RFC 9110 sections 5.6.7, 8.3 and
 11.6.1; RFC 6266; Service Workers; Resource Timing; Connection Allowlists.
 """

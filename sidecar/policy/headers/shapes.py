@@ -1,7 +1,6 @@
 """What may be written down of a response: values of policy headers, of all others only the form.
 
-Lives here: the form of a value, the content class of a response, the masks for what is secret or
-changes with every response. Must not know counts, files or policies. Nothing here raises.
+Nothing here raises.
 """
 
 from __future__ import annotations

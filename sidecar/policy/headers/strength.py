@@ -1,8 +1,7 @@
 """Whether one value of a header protects less than another.
 
-Lives here: `weaker` for a header's lines, `weaker_cookie` for a cookie's attributes. Must not know
-rules, modes or counts. Where a header can be merged, the law of the merge decides: a value that
-changes when the other is merged into it had allowed more. Values may be masked (see `shapes`).
+Where a header can be merged, the law of the merge decides: a value that changes when the other is
+merged into it had allowed more. Values may be masked (see `shapes`).
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
 """The table of headers: one row for each security-relevant response header in use, and the names
 that disclose.
 
-Lives here: `Header`, the rows as `table.json` holds them, and the names to remove. Must not know
-how a value is judged, merged or collapsed (see `headers`). To add a header, add a row to the file.
-Sources: the specification named in each row; OWASP Secure Headers Project, lists of 2026-07-19.
+To add a header, add a row to the file. Sources: the specification named in each row; OWASP Secure
+Headers Project, lists of 2026-07-19.
 """
 
 # ruff: noqa: SIM905 - lists of words are read as words

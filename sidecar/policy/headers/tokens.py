@@ -1,9 +1,8 @@
 """Headers whose grammar is older than structured fields: HSTS, Referrer-Policy, Cache-Control, word
 lists.
 
-Lives here: reading, judging and merging them. Must not know which header has which grammar (see
-`headers`). Hostile text is read up to 64 KiB; nothing here raises.
-Sources: RFC 6797 (HSTS), Referrer Policy (W3C), RFC 9111 (Cache-Control), Clear Site Data (W3C).
+Hostile text is read up to 64 KiB; nothing here raises. Sources: RFC 6797 (HSTS), Referrer Policy
+(W3C), RFC 9111 (Cache-Control), Clear Site Data (W3C).
 """
 
 # ruff: noqa: SIM905 - lists of words are read as words

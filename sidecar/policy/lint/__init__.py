@@ -1,8 +1,7 @@
 """Judges a complete policy: what is legal, and yet weak, idle, or bound to break something.
 
-Lives here: the walk over rules and routes, the place of each finding in the file, and what is
-refused outright. The findings are made in `values`, `nonces` and `routes`. Must not know files,
-lines and columns (`source` adds those by the path), or how findings are printed.
+The findings are made in `values`, `nonces` and `routes`. `source` adds lines and columns by the
+path.
 """
 
 from __future__ import annotations

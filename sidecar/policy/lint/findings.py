@@ -1,7 +1,4 @@
-"""The findings of lint: each code has a row in `findings.json` with its severity, text and fix.
-
-Lives here: `finding`. Must not know when a finding is made, nor where in a file a rule stands.
-"""
+"""The findings of lint: each code has a row in `findings.json` with its severity, text and fix."""
 
 from __future__ import annotations
 

@@ -1,8 +1,4 @@
-"""Nonces in policies: fixed ones, misspelt placeholders, caches that would keep a page's nonce.
-
-Lives here: findings on `'nonce-{request}'`. Must not know where in a file a rule stands (see
-`lint`).
-"""
+"""Nonces in policies: fixed ones, misspelt placeholders, caches that would keep a page's nonce."""
 
 # ruff: noqa: SIM905 - lists of words are read as words
 from __future__ import annotations

@@ -1,8 +1,4 @@
-"""Several rules or routes together: shadows, clashes, report destinations, sizes, and the review.
-
-Lives here: findings over a whole route or policy. Must not know what one value is worth (see
-`values`), nor where in a file a rule stands (see `lint`).
-"""
+"""Several rules or routes together: shadows, clashes, report destinations, sizes, review."""
 
 from __future__ import annotations
 

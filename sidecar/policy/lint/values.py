@@ -1,8 +1,4 @@
-"""One rule judged by itself: its value, its scope, its conditions, its cookies.
-
-Lives here: findings whose path leads to a key of the rule. Must not know other rules or routes, nor
-where in a file a rule stands (see `lint`).
-"""
+"""One rule judged by itself: its value, its scope, its conditions, its cookies."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
 """One small class per action: what it finds in a response's header lines, and the edit to fix it.
 
-Lives here: `Check` and its kinds. Everything knowable is known when a check is made; only a
-mismatch allocates. Must not know routes, layers or why a mode is what it is.
+Everything knowable is known when a check is made; only a mismatch allocates.
 """
 
 from __future__ import annotations

@@ -1,8 +1,4 @@
-"""The classes of responses: page, data, static file, download, API documentation, logout.
-
-Lives here: the classes that a rule's `when` may name, recognised by media type,
-Content-Disposition, path and status. Must not know rules, actions or modes.
-"""
+"""The classes of responses: page, data, static file, download, API documentation, logout."""
 
 from __future__ import annotations
 

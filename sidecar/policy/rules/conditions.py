@@ -1,7 +1,4 @@
-"""The facts of one exchange, and the conditions (`when`) of a rule over them.
-
-Lives here: `Facts` and `conditions(when)`. Must not know rules, actions or modes.
-"""
+"""The facts of one exchange, and the conditions (`when`) of a rule over them."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The check of a cookie rule: attributes of Set-Cookie lines by cookie name, never values.
 
-Lives here: one class. The grammar is in `cookies`. Must not know routes or modes.
+The grammar is in `cookies`.
 """
 
 from __future__ import annotations

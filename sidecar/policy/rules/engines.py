@@ -1,7 +1,6 @@
 """Browsers' engines: which one a request comes from.
 
-Lives here: `engine_of`. Must not know rules or counters. A User-Agent may be forged: it is
-evidence, never control.
+A User-Agent may be forged: it is evidence, never control.
 """
 
 from __future__ import annotations

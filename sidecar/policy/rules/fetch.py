@@ -1,9 +1,8 @@
 """What a request shows of a browser's fetch: Fetch Metadata, origin, cookies, preflight headers.
 
-Lives here: `Fetch`, and the nouns of the oracles that read it (`Outcome`, `Oracle`). Evidence,
-never control: a client may forge what it sends. Clients other than browsers count as irrelevant; a
-browser that sends no Fetch Metadata, as on plain http names, is unknown unless other headers of the
-request say enough. Must not know rules.
+Evidence, never control: a client may forge what it sends. Clients other than browsers count as
+irrelevant; a browser that sends no Fetch Metadata, as on plain http names, is unknown unless other
+headers of the request say enough.
 
 Source: Fetch Metadata Request Headers (W3C); Fetch sections 3.2 (Origin) and 3.3 (CORS protocol);
 HTML section 7.4 and Upgrade Insecure Requests section 3.2.1 (every navigation sends

@@ -1,7 +1,4 @@
-"""What a check finds in the header lines of a response, and how the lines are changed.
-
-Lives here: `Finding` and `write`. Must not know how anything is judged.
-"""
+"""What a check finds in the header lines of a response, and how the lines are changed."""
 
 from __future__ import annotations
 

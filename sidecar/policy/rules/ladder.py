@@ -1,9 +1,7 @@
 """The ladder of Strict-Transport-Security: the same promise for longer and longer, step by step.
 
-Lives here: what a rule's `ladder` and `step` mean, what is wrong with them, and what a request
-shows of the step. A browser keeps a promise until it gets another over https, so each step is tried
-before the next (RFC 6797 sections 5.3 and 8.1). Must not know counters, verdicts, or where in a
-file a rule stands.
+A browser keeps a promise until it gets another over https, so each step is tried before the next
+(RFC 6797 sections 5.3 and 8.1).
 """
 
 from __future__ import annotations

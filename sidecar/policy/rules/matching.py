@@ -1,8 +1,4 @@
-"""Where a route applies: host, method and path patterns compiled to one test.
-
-Lives here: the path grammar (* within one segment, ** any rest), and patterns whose cost does not
-explode on hostile texts. Must not know rules or modes.
-"""
+"""Where a route applies: host, method and path patterns compiled to one test."""
 
 from __future__ import annotations
 

@@ -1,8 +1,6 @@
 """The ways in which services turn the bytes of a request path into the path that they route on.
 
-Lives here: `readings` of a path as sent, the same decoding for the literal parts of patterns, and a
-path as it may be shown. Paths are bytes, one character for each (latin-1), so any can be read. Must
-not know routes or rules.
+Paths are bytes, one character for each (latin-1), so any can be read.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Enforcing for a share of clients: sticky, growing, never where a shared cache may keep it.
-
-Lives here: the check that combines an enforced and a reported one. Must not know rules or routes.
-"""
+"""Enforcing for a share of clients: sticky, growing, never where a shared cache may keep it."""
 
 from __future__ import annotations
 
