@@ -6,12 +6,12 @@ The texts of the kinds are in `faults.json`.
 from __future__ import annotations
 
 import difflib
-import json
 import re
 from collections.abc import Iterable
 from enum import StrEnum
-from pkgutil import get_data
 from typing import Literal, NamedTuple, TypeAlias
+
+from sidecar.policy.data import read_table
 
 FaultVerdict: TypeAlias = Literal["invalid", "weak"]
 """invalid: browsers ignore the value or this part of it; weak: they obey it and protect less."""
@@ -19,7 +19,7 @@ FaultVerdict: TypeAlias = Literal["invalid", "weak"]
 MAX_TEXT = 65_536
 """Values are read up to here, in characters (= bytes); what follows is not judged."""
 
-_ROWS = json.loads(get_data("sidecar.policy", "faults.json") or b"")
+_ROWS = read_table("sidecar.policy", "faults.json")
 _SHOWN = 60
 _LETTERS = re.compile(r"[^a-z0-9]")
 # A nonce is a secret of one response: it may reach neither logs nor reports.
@@ -35,6 +35,10 @@ class FaultKind(StrEnum):
     verdict: FaultVerdict
     text: str
     fix: str
+    severity: Literal["warning", "info"]
+    """What it is to `check`: a call for a change, or good to know."""
+    absent: bool
+    """Whether something is missing: of a value that is merged into another, that says little."""
 
     def __new__(cls, code: str) -> FaultKind:  # noqa: PYI034
         """Make a member whose value is the kind's name in events and reports."""
@@ -42,6 +46,7 @@ class FaultKind(StrEnum):
         kind._value_ = code
         row = _ROWS[code]
         kind.verdict, kind.text, kind.fix = row["verdict"], row["text"], row["fix"]
+        kind.severity, kind.absent = row.get("severity", "warning"), row.get("absent", False)
         return kind
 
     def hint_for(self, part: str) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from sidecar.policy.csp import Directive, Policy, effective
 from sidecar.policy.csp.match import Address, allows_address
 from sidecar.policy.csp.sources import source_list
-from sidecar.policy.csp.weaknesses import ANGULAR_HOSTS, JSONP_HOSTS, PLUGIN_HOSTS
+from sidecar.policy.csp.table import ANGULAR_HOSTS, JSONP_HOSTS, PLUGIN_HOSTS
 from sidecar.rollout.causes import Cause
 from sidecar.suggest.nouns import Proposal, proposal
 

@@ -10,8 +10,6 @@ from hypothesis import strategies as st
 
 from sidecar.policy.headers import fields
 from sidecar.policy.headers.fields import (
-    FEATURES,
-    POWERFUL,
     FieldFaultKind,
     both_lists,
     merge_dictionary,
@@ -282,4 +280,3 @@ def test_every_kind_teaches():
         fault = kind.about("camera", "dictionary")
         assert fault.text.endswith(".")
         assert fault.fix.endswith(".")
-    assert POWERFUL <= FEATURES

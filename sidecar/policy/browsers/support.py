@@ -4,13 +4,13 @@ Source: MDN browser compatibility data, and what Chromium 156, Firefox 153 and W
 tests, as of SUPPORT_DATE.
 """
 
-# ruff: noqa: SIM905 - lists of words are read as words
 from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
 
 from sidecar.policy import csp
+from sidecar.policy.headers import fields
 from sidecar.policy.rules.engines import Engine
 
 SUPPORT_DATE = "2026-11"
@@ -31,26 +31,18 @@ counts; WebKit did not report COOP. Firefox knows Integrity-Policy since 145, at
 endpoints: 153 is the first that did report.
 """
 
-FEATURES = frozenset(
-    """
-    accelerometer camera clipboard-read clipboard-write compute-pressure display-capture
-    encrypted-media geolocation gyroscope hid idle-detection local-fonts magnetometer microphone
-    midi payment picture-in-picture screen-wake-lock serial sync-xhr unload usb xr-spatial-tracking
-    """.split()
-)
+
+def _having(fact: str) -> frozenset[str]:
+    return frozenset(name for name, facts in fields.FEATURES.items() if facts.get(fact))
+
+
+FEATURES = _having("reported")
 """Features of Permissions-Policy whose refusal Chromium reports in tests. Of `fullscreen` it
 reports only the use: players ask `fullscreenEnabled`, and hide their button silently.
 """
-GONE = frozenset(
-    """
-    ambient-light-sensor attribution-reporting document-domain execution-while-not-rendered
-    execution-while-out-of-viewport interest-cohort join-ad-interest-group manual-text
-    private-aggregation run-ad-auction shared-storage shared-storage-select-url vertical-scroll
-    window-placement
-    """.split()
-)
+GONE = _having("gone")
 """Features that Chromium 156 does not know, or that no longer do anything."""
-FRAMES_TOO = frozenset({"picture-in-picture", "sync-xhr", "unload"})
+FRAMES_TOO = _having("frames_too")
 """Those of `FEATURES` that frames of other origins have without `allow` (default allowlist `*`)."""
 
 _CODE = "eval, WebAssembly, code in `srcdoc` frames"

@@ -142,11 +142,6 @@ def from_mapping(mapping: Mapping[str, Iterable[str] | str | bool | None]) -> Po
     return Policy(tuple(directives.values()), tuple(faults))
 
 
-def value_text(value: str | Mapping[str, Iterable[str] | str | bool | None]) -> str:
-    """The header value of a rule: a text as it stands, or directives serialised."""
-    return value if isinstance(value, str) else serialise(from_mapping(value))
-
-
 def normalise(policy: Policy) -> Policy:
     """The canonical form, for comparing and not for sending: sorted, folded, without repeats.
 

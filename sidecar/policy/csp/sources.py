@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from sidecar.policy.csp.table import KEYWORDS, REPORTING_KEYWORDS
+from sidecar.policy.csp.table import KEYWORDS
 
 Shape: TypeAlias = Literal["keyword", "nonce", "hash", "any", "scheme", "host", "other"]
 
@@ -138,7 +138,7 @@ def meet(one: Sources, other: Sources) -> Sources:
     both: Sources = {}
     for mine, theirs in ((one, _index(other)), (other, _index(one))):
         for source in mine.values():
-            if source.key in REPORTING_KEYWORDS or _within(source, theirs):
+            if KEYWORDS.get(source.key, {}).get("reports_only") or _within(source, theirs):
                 both.setdefault(source.key, source)
             elif source.shape == "host" and not source.scheme and source.port in ("", "*"):
                 secure = parse_source(f"https://{source.text}")

@@ -3,13 +3,13 @@
 Sources: CSP Level 3 (https://www.w3.org/TR/CSP3/) and the specifications that add directives to it.
 """
 
-# ruff: noqa: SIM905 - lists of words are read as words
 from __future__ import annotations
 
-from types import MappingProxyType
-from typing import Literal, TypeAlias
+from collections.abc import Mapping
+from typing import Any, Literal, TypeAlias
 
 from sidecar.policy import faults
+from sidecar.policy.data import read_table
 from sidecar.policy.faults import nearest
 
 Grammar: TypeAlias = Literal[
@@ -22,125 +22,49 @@ names; `types`: media types; `sinks`: each one a further restriction; `uris` and
 reports go.
 """
 
-_FETCH = """
-default-src child-src connect-src fenced-frame-src font-src frame-src img-src manifest-src media-src
-object-src prefetch-src script-src script-src-attr script-src-elem style-src style-src-attr
-style-src-elem worker-src
-""".split()
+_TABLE = read_table("sidecar.policy.csp", "table.json")
+_ROWS: Mapping[str, Mapping[str, Any]] = _TABLE["directives"]
 
-DIRECTIVES: MappingProxyType[str, Grammar] = MappingProxyType(
-    {
-        **dict.fromkeys(_FETCH, "sources"),
-        "base-uri": "sources",
-        "form-action": "sources",
-        "frame-ancestors": "sources",
-        "navigate-to": "sources",
-        "sandbox": "flags",
-        "trusted-types": "names",
-        "plugin-types": "types",
-        "require-trusted-types-for": "sinks",
-        "require-sri-for": "sinks",
-        "report-uri": "uris",
-        "report-to": "token",
-        "webrtc": "webrtc",
-        "upgrade-insecure-requests": "valueless",
-        "block-all-mixed-content": "valueless",
-        "disown-opener": "valueless",
-        "referrer": "token",
-        "reflected-xss": "token",
-    }
-)
+DIRECTIVES: Mapping[str, Grammar] = {name: row["grammar"] for name, row in _ROWS.items()}
 """Every directive of Level 3 and of older drafts, with its grammar."""
-
-DEPRECATED: MappingProxyType[str, str] = MappingProxyType(
-    {
-        "block-all-mixed-content": "browsers block or upgrade mixed content by themselves",
-        "disown-opener": "use the header Cross-Origin-Opener-Policy",
-        "navigate-to": "it is no longer part of Level 3",
-        "plugin-types": "use object-src 'none'",
-        "prefetch-src": "default-src governs prefetches",
-        "referrer": "use the header Referrer-Policy",
-        "reflected-xss": "the filters that it steered are gone",
-        "require-sri-for": "use the header Integrity-Policy",
-    }
-)
+DEPRECATED: Mapping[str, str] = {
+    name: row["deprecated"] for name, row in _ROWS.items() if "deprecated" in row
+}
 """Directives that browsers dropped, with what to do instead."""
-
-FALLBACKS: MappingProxyType[str, tuple[str, ...]] = MappingProxyType(
-    {
-        **{name: (name, "default-src") for name in _FETCH},
-        "default-src": ("default-src",),
-        "fenced-frame-src": ("fenced-frame-src", "frame-src", "child-src", "default-src"),
-        "frame-src": ("frame-src", "child-src", "default-src"),
-        "script-src-attr": ("script-src-attr", "script-src", "default-src"),
-        "script-src-elem": ("script-src-elem", "script-src", "default-src"),
-        "style-src-attr": ("style-src-attr", "style-src", "default-src"),
-        "style-src-elem": ("style-src-elem", "style-src", "default-src"),
-        "worker-src": ("worker-src", "child-src", "script-src", "default-src"),
-    }
-)
+FALLBACKS: Mapping[str, tuple[str, ...]] = {
+    name: (name, *row["falls_back_to"]) for name, row in _ROWS.items() if "falls_back_to" in row
+}
 """Fetch directive -> the directives that govern it, first one present wins (section 6.8.3).
 
 Directives that are not here (base-uri, form-action, frame-ancestors...) fall back to nothing.
 """
-
-KEYWORDS = frozenset(
-    f"'{word}'"
-    for word in """
-    none self unsafe-inline unsafe-eval unsafe-hashes strict-dynamic report-sample wasm-unsafe-eval
-    trusted-types-eval inline-speculation-rules unsafe-allow-redirects report-sha256 report-sha384
-    report-sha512
-    """.split()
-)
-"""Keyword sources (section 2.3.1), in lower case with their quotes."""
-
-REPORTING_KEYWORDS = frozenset(
-    {"'report-sample'", "'report-sha256'", "'report-sha384'", "'report-sha512'"}
-)
-"""Keywords that say what is reported, and allow nothing."""
-
-BROAD = frozenset({"*", "http:", "https:", "ws:", "wss:", "data:", "blob:", "filesystem:"})
-"""Sources under which any attacker can host files, so that they protect no script."""
-
-SCHEMES = frozenset(
-    "http https ws wss data blob filesystem mediastream about file javascript".split()
-)
-"""Schemes that people name as sources; without the colon each is a host of that name."""
-
-QUOTED_WORDS: MappingProxyType[str, frozenset[str]] = MappingProxyType(
-    {
-        "require-trusted-types-for": frozenset({"'script'"}),
-        "trusted-types": frozenset({"'allow-duplicates'", "'none'"}),
-        "webrtc": frozenset({"'allow'", "'block'"}),
-    }
-)
+QUOTED_WORDS: Mapping[str, frozenset[str]] = {
+    name: frozenset(row["keywords"]) for name, row in _ROWS.items() if "keywords" in row
+}
 """Directives whose quoted keywords are their own, with these keywords."""
+KEYWORDS: dict[str, dict[str, Any]] = _TABLE["keywords"]
+"""Keyword sources (section 2.3.1), in lower case with their quotes.
 
-_SCRIPTS = frozenset("default-src script-src script-src-attr script-src-elem worker-src".split())
-_INLINE = _SCRIPTS | frozenset("style-src style-src-attr style-src-elem".split())
-COUNTS_IN: MappingProxyType[str, frozenset[str]] = MappingProxyType(
-    {
-        "'unsafe-eval'": _SCRIPTS,
-        "'wasm-unsafe-eval'": _SCRIPTS,
-        "'trusted-types-eval'": _SCRIPTS,
-        "'strict-dynamic'": _SCRIPTS,
-        "'inline-speculation-rules'": _SCRIPTS,
-        "'unsafe-inline'": _INLINE,
-        "'unsafe-hashes'": _INLINE,
-        "hash": _INLINE,
-    }
-)
+`reports_only`: they say what is reported, and allow nothing; `counts_in`: see `COUNTS_IN`.
+"""
+COUNTS_IN: Mapping[str, frozenset[str]] = {
+    word: frozenset(_TABLE["counts_in"][row["counts_in"]])
+    for word, row in (KEYWORDS | {"hash": {"counts_in": "scripts and styles"}}).items()
+    if "counts_in" in row
+}
 """Keywords and hashes -> the directives in which they have an effect (sections 6.1 and 6.7)."""
-
-SANDBOX_FLAGS = frozenset(
-    f"allow-{word}"
-    for word in """
-    downloads forms modals orientation-lock pointer-lock popups popups-to-escape-sandbox
-    presentation same-origin scripts storage-access-by-user-activation top-navigation
-    top-navigation-by-user-activation top-navigation-to-custom-protocols
-    """.split()
-)
+BROAD = frozenset(_TABLE["broad"])
+"""Sources under which any attacker can host files, so that they protect no script."""
+SCHEMES = frozenset(_TABLE["schemes"])
+"""Schemes that people name as sources; without the colon each is a host of that name."""
+SANDBOX_FLAGS = frozenset(_TABLE["sandbox"])
 """Sandbox tokens of the HTML standard."""
+JSONP_HOSTS = frozenset(_TABLE["hosts"]["jsonp"])
+"""Hosts that serve scripts of the caller's choice (JSONP)."""
+ANGULAR_HOSTS = frozenset(_TABLE["hosts"]["angular"])
+"""Hosts that serve AngularJS, whose templates run as script, or any file that anyone publishes."""
+PLUGIN_HOSTS = frozenset(_TABLE["hosts"]["plugin"])
+"""Hosts that serve plugin files which run scripts of the caller's choice."""
 
 _HEADERS = frozenset({"content-security-policy", "content-security-policy-report-only"})
 

@@ -1,11 +1,10 @@
 """What is weak in a Content Security Policy as a whole: the checks of Google's CSP Evaluator.
 
 Nothing here raises. Source: CSP Evaluator (https://csp-evaluator.withgoogle.com), its checks as of
-May 2026; the hosts below are our own short list, each of a service whose documentation names a
-JSONP callback, or that serves AngularJS or any file that anyone publishes.
+May 2026; the hosts in `table.json` are our own short list, each of a service whose documentation
+names a JSONP callback, or that serves AngularJS or any file that anyone publishes.
 """
 
-# ruff: noqa: SIM905 - lists of words are read as words
 from __future__ import annotations
 
 import ipaddress
@@ -15,33 +14,15 @@ from typing import NamedTuple
 from sidecar.policy import csp, faults
 from sidecar.policy.csp import Directive, Policy, allowed, effective, is_broad
 from sidecar.policy.csp.sources import Source, Sources, parse_source
-from sidecar.policy.csp.table import COUNTS_IN, DIRECTIVES
+from sidecar.policy.csp.table import (
+    ANGULAR_HOSTS,
+    COUNTS_IN,
+    DIRECTIVES,
+    JSONP_HOSTS,
+    PLUGIN_HOSTS,
+)
 from sidecar.policy.csp.table import CspFaultKind as Known
 from sidecar.policy.faults import Fault
-
-JSONP_HOSTS = frozenset(
-    """
-    accounts.google.com ajax.googleapis.com api.bing.com api.flickr.com api.github.com
-    api.pinterest.com api.stackexchange.com api.tumblr.com clients1.google.com disqus.com
-    en.wikipedia.org graph.facebook.com itunes.apple.com maps.google.com maps.googleapis.com
-    openlibrary.org soundcloud.com suggestqueries.google.com translate.googleapis.com vimeo.com
-    www.google.com www.googleapis.com www.reddit.com www.youtube.com
-    """.split()
-)
-"""Hosts that serve scripts of the caller's choice (JSONP)."""
-
-ANGULAR_HOSTS = frozenset(
-    """
-    ajax.aspnetcdn.com ajax.googleapis.com cdn.bootcdn.net cdn.jsdelivr.net cdn.rawgit.com
-    cdn.skypack.dev cdn.staticfile.org cdnjs.cloudflare.com code.angularjs.org esm.sh
-    raw.githack.com rawcdn.githack.com s3.amazonaws.com storage.googleapis.com unpkg.com
-    yastatic.net
-    """.split()
-)
-"""Hosts that serve AngularJS, whose templates run as script, or any file that anyone publishes."""
-
-PLUGIN_HOSTS = frozenset({"ajax.googleapis.com", "storage.googleapis.com", "vk.com"})
-"""Hosts that serve plugin files which run scripts of the caller's choice."""
 
 _SHORT_NONCE = 8
 
@@ -67,26 +48,6 @@ class Weakness(faults.FaultKind):
     INSECURE_SOURCE = "csp-insecure-source"
     NO_REPORTS = "csp-no-reports"
     REPORT_TO_ALONE = "csp-report-to-alone"
-
-
-INFO: frozenset[str] = frozenset(
-    """
-    csp-unsafe-hashes csp-object-allowed csp-script-host csp-allow-list csp-no-inline-fallback
-    csp-no-host-fallback csp-no-trusted-types csp-ip-source csp-no-reports csp-report-to-alone
-    csp-deprecated csp-keyword-idle
-    """.split()
-)
-"""Codes to know of, where the Evaluator says "maybe", "strict CSP" or "info"; all others call for
-a change.
-"""
-
-ABSENT: frozenset[str] = frozenset(
-    """
-    csp-object-open csp-no-trusted-types csp-no-reports csp-no-inline-fallback
-    csp-no-host-fallback csp-scripts-open csp-base-open
-    """.split()
-)
-"""Codes of what is missing: of a value that is merged into another, they say little."""
 
 
 class _Check(NamedTuple):

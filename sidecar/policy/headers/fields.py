@@ -3,17 +3,17 @@
 All use of `http_sf` is here. Hostile text is read up to 64 KiB; nothing here raises.
 """
 
-# ruff: noqa: SIM905 - lists of words are read as words
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Generic, Literal, NamedTuple, TypeAlias, TypeVar
 
 import http_sf
 from http_sf import Token
 
 from sidecar.policy import faults
+from sidecar.policy.data import read_table
 from sidecar.policy.faults import MAX_TEXT, Fault
 
 T = TypeVar("T")
@@ -28,33 +28,11 @@ Dictionary: TypeAlias = dict[str, Member]
 Combine: TypeAlias = Callable[[Member, Member], Member]
 """The member for a key that both dictionaries have, from the service's and from ours."""
 
-FEATURES = frozenset(
-    """
-    accelerometer ambient-light-sensor aria-notify attribution-reporting autoplay bluetooth
-    browsing-topics camera captured-surface-control clipboard-read clipboard-write
-    compute-pressure cross-origin-isolated deferred-fetch deferred-fetch-minimal
-    digital-credentials-create digital-credentials-get display-capture document-domain
-    encrypted-media execution-while-not-rendered execution-while-out-of-viewport fullscreen
-    gamepad geolocation gyroscope hid identity-credentials-get idle-detection interest-cohort
-    join-ad-interest-group keyboard-map language-detector language-model local-fonts local-network
-    local-network-access loopback-network magnetometer manual-text
-    media-playback-while-not-visible microphone midi monetization navigation-override
-    on-device-speech-recognition otp-credentials payment picture-in-picture private-aggregation
-    private-state-token-issuance private-state-token-redemption proofreader
-    publickey-credentials-create publickey-credentials-get rewriter run-ad-auction
-    screen-wake-lock serial shared-storage shared-storage-select-url smart-card speaker-selection
-    storage-access sub-apps summarizer sync-xhr translator unload usb vertical-scroll web-share
-    window-management window-placement writer xr-spatial-tracking
-    """.split()
-)
-"""Policy-controlled features of the standards and of shipped drafts."""
-POWERFUL = frozenset(
-    """
-    bluetooth camera display-capture geolocation hid local-fonts microphone midi payment serial usb
-    window-management
-    """.split()
-)
-"""Features that reach devices, money or the person."""
+FEATURES: Mapping[str, Mapping[str, bool]] = read_table("sidecar.policy.headers", "features.json")
+"""Policy-controlled features of the standards and of shipped drafts, with what is known of each.
+
+`powerful`: it reaches devices, money or the person; for the others see `browsers.support`.
+"""
 
 _OWS = " \t"
 _SHAPES = {
@@ -214,7 +192,7 @@ def _feature_faults(feature: str, member: Member) -> Iterable[Fault]:
         yield kind.about(feature)
     if parameters.keys() - {"report-to"}:
         yield FieldFaultKind.BAD_PARAMETER.about(feature)
-    if feature in POWERFUL and _is_all(_entries(member)):
+    if FEATURES.get(feature, {}).get("powerful") and _is_all(_entries(member)):
         yield FieldFaultKind.BROAD_ALLOWLIST.about(feature)
 
 

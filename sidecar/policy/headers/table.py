@@ -5,12 +5,11 @@ To add a header, add a row to the file. Sources: the specification named in each
 Headers Project, lists of 2026-07-19.
 """
 
-# ruff: noqa: SIM905 - lists of words are read as words
 from __future__ import annotations
 
-import json
-from pkgutil import get_data
 from typing import Literal, NamedTuple, TypeAlias, get_args
+
+from sidecar.policy.data import read_table
 
 _Protecting: TypeAlias = Literal["content", "transport", "framing", "cross-origin", "cors"]
 _Other: TypeAlias = Literal["reporting", "session", "caching", "disclosure", "deprecated"]
@@ -80,7 +79,7 @@ class Header(NamedTuple):
 
 
 def _read() -> tuple[Header, ...]:
-    rows = json.loads(get_data("sidecar.policy.headers", "table.json") or b"")
+    rows = read_table("sidecar.policy.headers", "table.json")
     names = {row["name"] for row in rows}
     for row in rows:
         row["tokens"] = tuple(row.get("tokens", ()))
@@ -92,28 +91,7 @@ def _read() -> tuple[Header, ...]:
 
 ALL: tuple[Header, ...] = _read()
 
-DISCLOSURE: frozenset[str] = frozenset(
-    """
-    $wsep host-header k-proxy-request liferay-portal oraclecommercecloud-version pega-host
-    powered-by product server sourcemap x-aspnet-version x-aspnetmvc-version x-atmosphere-error
-    x-atmosphere-first-request x-atmosphere-tracking-id x-b3-parentspanid x-b3-sampled x-b3-spanid
-    x-b3-traceid x-backside-transport x-beserver x-calculatedbetarget x-cf-powered-by x-cms
-    x-cocoon-version x-content-encoded-by x-datadog-origin x-datadog-parent-id
-    x-datadog-sampling-priority x-datadog-tags x-datadog-trace-id x-diaginfo x-dtagentid
-    x-dthealthcheck x-dtinjectedservlet x-envoy-attempt-count x-envoy-external-address
-    x-envoy-internal x-envoy-original-dst-host x-envoy-upstream-service-time x-feserver x-framework
-    x-generated-by x-generator x-gitlab-meta x-jitsi-release x-joomla-version x-kong-admin-latency
-    x-kong-client-latency x-kong-proxy-latency x-kong-request-id x-kong-response-latency
-    x-kong-third-party-latency x-kong-total-latency x-kong-upstream-latency x-kong-upstream-status
-    x-kubernetes-pf-flowschema-ui x-kubernetes-pf-flowschema-uid x-kubernetes-pf-prioritylevel-uid
-    x-litespeed-cache x-litespeed-cache-control x-litespeed-purge x-litespeed-tag x-litespeed-vary
-    x-mod-pagespeed x-nextjs-cache x-nextjs-matched-path x-nextjs-page x-nextjs-redirect
-    x-old-content-length x-oneagent-js-injection x-owa-version x-page-speed x-php-version
-    x-powered-by x-powered-by-plesk x-powered-cms x-redirect-by x-ruxit-js-agent x-server-powered-by
-    x-sourcefiles x-sourcemap x-turbo-charged-by x-tyk-trace-id x-umbraco-version x-varnish-backend
-    x-varnish-server x-woodpecker-version
-    """.split()
-)
+DISCLOSURE: frozenset[str] = frozenset(read_table("sidecar.policy.headers", "disclosure.json"))
 """Names to remove from responses, in lower case: the OWASP list, and the name that Kubernetes in
 fact sends (...-UID).
 """

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
-from pkgutil import get_data
-
+from sidecar.policy.data import read_table
 from sidecar.policy.model import Path, Problem, Severity
 
-_ROWS = json.loads(get_data("sidecar.policy.lint", "findings.json") or b"")
+_ROWS = read_table("sidecar.policy.lint", "findings.json")
 
 
 def finding(

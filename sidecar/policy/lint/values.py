@@ -17,9 +17,6 @@ from sidecar.policy.rules.classes import of_media_type
 _GIVING = ("set", "default", "append", "merge")
 _LOGOUT = re.compile(r"(?:log|sign)[-_]?(?:out|off)", re.IGNORECASE)
 _EMPTY_STATUS = frozenset({"204", "304"})
-_INFO = frozenset(
-    {*csp_lint.INFO, headers.HeaderFaultKind.DISCLOSES, tokens.TokenFaultKind.HSTS_SHORT}
-)  # a short max-age is the first step of the ladder
 
 
 def refusals(rule: Rule) -> Iterator[Problem]:
@@ -57,7 +54,7 @@ def _value(rule: Rule, header: str) -> Iterator[Problem]:
     for fault in csp_lint.csp_weaknesses(text) if is_csp else headers.header_faults(header, text):
         if fault.kind is csp_lint.Weakness.NO_REPORTS and header.lower().endswith("-report-only"):
             continue  # said of every such header, with more weight
-        is_info = fault.kind in _INFO or (rule.action == "merge" and fault.kind in csp_lint.ABSENT)
+        is_info = fault.kind.severity == "info" or (rule.action == "merge" and fault.kind.absent)
         text, fix = fault.text.removesuffix("."), fault.fix.removesuffix(".")
         severity: Severity = "info" if is_info else "warning"
         code = fault.kind.value
