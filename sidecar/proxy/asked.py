@@ -134,21 +134,22 @@ class Asked:
             client=self._client.peer.address,
             head=self._seen,
         )
-        return self._own(refusal.status, refusal.fields, close=self._unread())
+        return self._own(refusal.status, refusal.fields)
 
     def _own(
         self,
         status: int,
         extra: tuple[tuple[bytes, bytes], ...] = (),
         *,
-        close: bool = False,
         origin: str = "sidecar",
     ) -> bool:
         """Respond ourselves; the connection ends when the request was not read to its end."""
         request = self._request
         response, body = local_reply(status, extra, self._route.judge.looks)
         keep_alive = (
-            request is not None and request.keep_alive and not (close or self._context.draining)
+            request is not None
+            and request.keep_alive
+            and not (self._unread() or self._context.draining)
         )
         self._begin_response()
         sent = b"" if self._method == "HEAD" else body

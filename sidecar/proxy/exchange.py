@@ -138,7 +138,7 @@ class Exchange(Asked):
             return self._refused(refusal)
         except UpstreamFailed as failure:
             self._failed(failure.reason, failure.detail)
-            return self._own(failure.status, close=self._unread())
+            return self._own(failure.status)
         except asyncio.CancelledError:
             if not self._settled:
                 self._context.telemetry.aborts.n += 1

@@ -10,7 +10,6 @@ import asyncio
 import os
 import re
 import select
-from asyncio.trsock import TransportSocket
 from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Protocol, cast
@@ -239,7 +238,7 @@ class Connection(asyncio.BufferedProtocol):
         if self._tunnel is not None:
             self._tunnel.upstream_lost()
             return
-        if exc is not None and self._state == HEAD:
+        if exc is not None and self._state not in (IDLE, DONE, CLOSED):
             self._rescue()
         if self._state not in (IDLE, DONE):
             untouched = self._state == HEAD and not self._buffer and not self._interims
@@ -381,17 +380,10 @@ class Connection(asyncio.BufferedProtocol):
 
     def _rescue(self) -> None:
         """Read a response that the upstream sent before it closed on our upload, where writing
-        failed first.
-
-        Only asyncio's own transport needs it (uvloop reads before it gives up), and only its socket
-        still knows here whether its descriptor is open: a bare number could be another connection's
-        by now.
+        failed first. Both loops close the descriptor behind this call.
         """
         raw = self.transport.get_extra_info("socket")
-        if (
-            not isinstance(raw, TransportSocket)
-            or self.transport.get_extra_info("ssl_object") is not None
-        ):
+        if raw is None or self.transport.get_extra_info("ssl_object") is not None:
             return
         with suppress(OSError, UpstreamFailed):
             while self._state != DONE and (data := os.read(raw.fileno(), 65_536)):

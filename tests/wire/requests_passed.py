@@ -75,6 +75,9 @@ PASSED: dict[str, Passed] = {
     "2.2 HTTP/1.0 without Host": Passed(
         get(version=b"HTTP/1.0", host=b"X-A: 1"), has=(("X-A", "1"),)
     ),
+    "2.2 HTTP/1.2 is read as 1.1": Passed(
+        post(b"Transfer-Encoding: chunked", body=b"0\r\n\r\n", version=b"HTTP/1.2"), method="POST"
+    ),
     "2.2 two spaces before the target": Passed(get(method=b"GET ")),
     "2.2 leading empty line": Passed(b"\r\n" + get()),
     **{

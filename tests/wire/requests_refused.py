@@ -150,9 +150,8 @@ _TARGETS = {
 }
 
 _VERSIONS = {
-    "0.9": (b"HTTP/0.9", 505),
+    "0.9": (b"HTTP/0.9", 400),
     "2.0": (b"HTTP/2.0", 505),
-    "1.2": (b"HTTP/1.2", 400),
     "1.10": (b"HTTP/1.10", 400),
     "3": (b"HTTP/3", 400),
     "lower case": (b"http/1.1", 400),
@@ -300,7 +299,7 @@ REFUSED: dict[str, tuple[bytes, int]] = {
         f"2.2 version {name}": (get(version=value), status)
         for name, (value, status) in _VERSIONS.items()
     },
-    "2.2 HTTP/0.9 simple request": (b"GET /x\r\n\r\n", 505),
+    "2.2 HTTP/0.9 simple request": (b"GET /x\r\n\r\n", 400),
     "2.2 HTTP/2 preface": (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400),
     "2.2 TLS hello": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\0" * 40, 400),
     "2.2 method in lower case": (get(method=b"get"), 400),

@@ -209,7 +209,11 @@ GOOD: dict[str, Good] = {
         status=204,
         lacks=("content-length", "transfer-encoding", "content-type"),
     ),
-    "204 with length zero": Good(ok(b"Content-Length: 0", start=b"HTTP/1.1 204 N\r\n"), status=204),
+    "204 with length zero": Good(
+        ok(b"Content-Length: 0", start=b"HTTP/1.1 204 N\r\n"),
+        status=204,
+        lacks=("content-length",),
+    ),
     "304 keeps its length": Good(
         ok(b"Content-Length: 5", b"ETag: x", start=b"HTTP/1.1 304 N\r\n"),
         status=304,

@@ -1,7 +1,6 @@
 """More than one message on a connection: what may follow what, on either side.
 
-Lives here: pipelining, reuse, retries, 100-continue and early responses. Must not know single
-messages (the tables do).
+Lives here: pipelining, reuse and retries. Must not know single messages (the tables do).
 """
 
 from __future__ import annotations
@@ -11,7 +10,6 @@ import threading
 
 import pytest
 
-from sidecar.proxy.upload import CONTINUE_AFTER
 from tests.patience import PATIENCE
 from tests.wire.origin import Line, echo
 from tests.wire.requests_refused import SMUGGLED, chunked, get, post
@@ -190,113 +188,22 @@ def test_max_forwards(stage: Stage, value: str, status: int, reached: int) -> No
         assert stage.origin.requests[0].values("max-forwards") == ["4"]
 
 
-# 100-continue.
-
-UPLOAD = post(b"Expect: 100-continue", b"Content-Length: 5")
-
-
-def test_continue_end_to_end(stage: Stage) -> None:
-    """2.3 Expect: the upstream's 100 reaches the client once, and then the body reaches the
-    upstream.
+@pytest.mark.parametrize("framing", ["length", "chunked"])
+def test_body_behind_our_own_response(stage: Stage, framing: str) -> None:
+    """2.1 Early response: a body that has not come yet when we respond ourselves is never read as
+    requests.
     """
-
-    async def early(line: Line) -> None:
-        await line.send(b"HTTP/1.1 100 Continue\r\n\r\n")
-        stage.origin.early = None
-
-    stage.origin.early = early
+    lines = b"Max-Forwards: 0\r\nContent-Length: %d" % len(SMUGGLED)
+    if framing == "chunked":
+        lines = b"Max-Forwards: 0\r\nTransfer-Encoding: chunked"
     with stage.connect() as client:
-        client.sendall(UPLOAD)
-        stage.until(lambda: stage.telemetry.in_flight.n == 1)
-        stage.forward(CONTINUE_AFTER + 0.1)
-        assert client.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
-        client.sendall(b"hello")
-        assert read_responses(client, method="POST")[0].body == b"POST /x 5"
-    assert stage.origin.requests[0].values("expect") == ["100-continue"]
-
-
-def test_continue_for_an_upstream_that_says_nothing(stage: Stage) -> None:
-    """2.3 Expect: a client is not blocked by an upstream that ignores its expectation."""
-    with stage.connect() as client:
-        client.sendall(UPLOAD)
-        stage.until(lambda: stage.telemetry.in_flight.n == 1)
-        stage.forward(CONTINUE_AFTER + 0.1)
-        assert client.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
-        client.sendall(b"hello")
-        assert read_responses(client, method="POST")[0].body == b"POST /x 5"
-
-
-def test_client_that_does_not_wait(stage: Stage) -> None:
-    """2.3 Expect: a body that comes without waiting goes on at once."""
-    with stage.connect() as client:
-        client.sendall(UPLOAD + b"hello")
-        received = client.recv(4096)
-        assert received.startswith(b"HTTP/1.1 200 "), "no 100 Continue, which comes after a second"
-
-
-@pytest.mark.parametrize(
-    "request_",
-    [UPLOAD, post(b"Content-Length: 500000", body=b"x" * 1000 + SMUGGLED)],
-    ids=["2.3 instead of 100", "2.1 inside the body"],
-)
-def test_early_response(stage: Stage, request_: bytes) -> None:
-    """A response ahead of the body is relayed; neither connection carries another request."""
-
-    async def early(line: Line) -> None:
-        await line.send(sized(start=b"HTTP/1.1 401 U\r\n"))
-        stage.origin.early = None
-
-    stage.origin.early = early
-    replies = stage.talk(request_, method="POST", responses=2)
-    assert [(reply.status, reply.body) for reply in replies] == [(401, b"hi")]
-    assert replies[0].values("connection") == ["close"]
-    connections = stage.origin.connections
+        client.sendall(get(lines, method=b"OPTIONS"))
+        (reply,) = read_responses(client, method="OPTIONS")
+        send(client, SMUGGLED)
+        assert read_responses(client) == []
+    assert (reply.status, reply.values("connection")) == (204, ["close"])
     stage.canary()
-    assert stage.origin.connections > connections
     assert targets(stage) == []
-
-
-def test_no_continue_inside_an_response(stage: Stage) -> None:
-    """2.3 Expect: once the final response has begun, no 100 is sent into it, however long it
-    takes.
-    """
-
-    async def early(line: Line) -> None:
-        await line.send(
-            ok(b"Transfer-Encoding: chunked", body=b"2\r\nhi\r\n", start=b"HTTP/1.1 401 U\r\n")
-        )
-        await go.wait()
-        await line.send(b"0\r\n\r\n")
-
-    go = asyncio.Event()
-    stage.origin.early = early
-    with stage.connect() as client:
-        client.sendall(UPLOAD)
-        head = b""
-        while not head.endswith(b"2\r\nhi\r\n"):
-            head += client.recv(4096)
-        stage.forward(CONTINUE_AFTER + 0.1)
-        stage.loop.call_soon_threadsafe(go.set)
-        (reply,) = read_responses(client, method="POST", responses=2, rest=head)
-    assert (reply.status, reply.body, reply.interim, reply.whole) == (401, b"hi", [], True)
-
-
-@pytest.mark.parametrize("pause", [0, 0.001, 0.004])
-def test_early_response_and_close(stage: Stage, pause: float) -> None:
-    """2.4 Upstream responses early and closes: the 413 arrives though a megabyte is on its way,
-    at whatever moment.
-    """
-
-    async def early(line: Line) -> None:
-        await asyncio.sleep(pause)
-        await line.send(sized(start=b"HTTP/1.1 413 T\r\n"))
-        line.writer.close()
-
-    for _ in range(20):
-        stage.origin.early = early
-        replies = stage.talk(post(b"Content-Length: 1000000", body=b"x" * 1_000_000), method="POST")
-        assert [(reply.status, reply.body) for reply in replies] == [(413, b"hi")]
-    stage.canary()
 
 
 # The upstream's kept connections.

@@ -14,8 +14,8 @@ from sidecar.proxy.http1.grammar import ABSOLUTE, IN_TARGET, valid_host
 if TYPE_CHECKING:
     from mypy_extensions import i64
 
-_VERSIONS = {b"HTTP/1.1": False, b"HTTP/1.0": True}
-"""Whether it is 1.0."""
+_VERSIONS = {b"HTTP/1.%d" % minor: not minor for minor in range(10)}
+"""Whether it is 1.0; those behind 1.1 are read as that (RFC 9110 section 2.5)."""
 _UNUSUAL: Final = (b"", b"", b"", 0)
 _IN_TARGET: Final = bytes(
     (2 if byte == 0x3F else 1) if byte in IN_TARGET else 0 for byte in range(256)
@@ -70,11 +70,9 @@ def read_version(sent: bytes, space: bytes, version: bytes) -> bool:
     """Whether the version is 1.0 (RFC 9112 section 2.3)."""
     http10 = _VERSIONS.get(version)
     if http10 is None:
-        simple = not space and sent.startswith(b"/")  # HTTP/0.9
-        if not space and not simple:
+        if not space and not sent.startswith(b"/"):  # which would be HTTP/0.9
             raise Refused(400, "target")
-        known = simple or version in (b"HTTP/0.9", b"HTTP/2.0")
-        raise Refused(505 if known else 400, "version")
+        raise Refused(505 if version == b"HTTP/2.0" else 400, "version")
     return http10
 
 

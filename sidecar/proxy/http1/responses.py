@@ -175,7 +175,7 @@ def _judged(head: Head, method: str, status: int, line: bytes, *, http11: bool) 
             if length is not None or number < 0:
                 raise UpstreamFailed(502, "invalid_framing", "Content-Length")
             length = number
-            if status >= 200 and (status != 204 or length == 0):
+            if status >= 200 and status != 204:  # RFC 9110 section 8.6: none in a 1xx or 204
                 continue
         elif kind == CODING:
             value = head.value(colon, end)
