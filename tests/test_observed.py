@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from sidecar.observed import NoResponse, complete
+from sidecar.observed import NoResponse, complete, failure
 from sidecar.observed.client import ask
 from sidecar.observed.records import from_har, from_raw
 
@@ -73,6 +73,35 @@ def test_what_is_no_response_is_said(data: bytes) -> None:
     """
     with sending(data) as (address, _), pytest.raises(NoResponse, match=f"{address}/: no response"):
         ask(address)
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (ConnectionRefusedError(111, "Connect call failed ('127.0.0.1', 8000)"), "nothing listens"),
+        (socket.gaierror(-2, "Name or service not known"), "the host name cannot be resolved"),
+        (TimeoutError(110, "Connection timed out"), "timed out"),
+        (OSError(101, "Connect call failed ('10.0.0.1', 80)"), "Network is unreachable"),
+        (ValueError("a header line is not HTTP\nat all"), "a header line is not HTTP"),
+        (ValueError(), "ValueError"),
+    ],
+)
+def test_why_nothing_came_is_said_in_words(error: Exception, said: str) -> None:
+    """No number of the system's and no call of a library."""
+    assert said in failure(error)
+    assert "Errno" not in failure(error)
+    assert "call" not in failure(error)
+
+
+def test_a_port_without_tls_is_named() -> None:
+    """https where plain HTTP is spoken: the fix is in the text."""
+    with (
+        sending(b"HTTP/1.1 400 Bad Request\r\n\r\n") as (address, _),
+        pytest.raises(
+            NoResponse, match="it does not speak TLS; write http:// in place of https://"
+        ),
+    ):
+        ask(address.replace("http:", "https:"))
 
 
 @pytest.mark.parametrize("url", ["ftp://a.example", "http://", "http://a:x/", "http://a:0/"])

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from sidecar.audit.draft import gather
 from sidecar.audit.report import Report
 from sidecar.audit.verdicts import Row
+from sidecar.policy.words import counted
 
 _SPECIAL = str.maketrans({char: f"\\{char}" for char in "\\`*_[]<>|~$"})
 
@@ -26,7 +27,8 @@ def markdown(reports: Iterable[Report]) -> str:
         parts.append(f"## {escaped(report.url)}: {_mark(report)}")
         if seen := report.coverage:
             followed = f"{seen.followed} of {seen.due} headers as recommended"
-            parts.append(f"OWASP: {followed}, {len(seen.leaks)} that leak.")
+            leaks = counted(len(seen.leaks), "header")
+            parts.append(f"OWASP: {followed}, {leaks} to remove.")
         if report.rows:
             columns = ("Header", "Verdict", "Observed", "Why")
             parts.append(as_table(columns, map(_verdict, report.rows)))
@@ -53,7 +55,8 @@ def _mark(report: Report) -> str:
 
 def _verdict(row: Row) -> tuple[str, ...]:
     observed = "<br>".join(as_code(value) for value in row.observed if value)
-    why = escaped(" ".join((row.why, *row.more)))
+    advice = (f"Fix: {row.advice}",) if row.advice else ()
+    why = escaped(" ".join((row.why, *row.more, *advice)))
     return row.header, f"**{row.verdict}**", observed, why
 
 

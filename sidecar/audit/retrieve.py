@@ -15,7 +15,7 @@ import aiohttp
 
 from sidecar.audit.page import MAX_BODY
 from sidecar.audit.visit import HTML_TYPES, MAX_HOPS, PORTS, Visit
-from sidecar.observed import Response, join, split, without_query
+from sidecar.observed import Response, failure, join, split, without_query
 
 ORIGIN = "https://foreign-origin.example"
 """The origin that the CORS preflight claims to come from; nobody can own it (RFC 2606)."""
@@ -153,7 +153,7 @@ class _Reader:
                 self._trust, self._verified = False, False
                 return await self._ask(url, method, headers)
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            self._notes.append(f"{without_query(url)}: no response: {_reason(error)}")
+            self._notes.append(f"{without_query(url)}: no response: {failure(error)}")
             return None
 
     async def _ask(self, url: str, method: str, headers: dict[str, str] | None) -> Response:
@@ -176,11 +176,3 @@ async def _body(content: aiohttp.StreamReader) -> bytes:
     except (aiohttp.ClientError, TimeoutError):
         pass
     return bytes(body)
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, TimeoutError):
-        return "timed out"
-    if isinstance(error, aiohttp.ClientConnectorError):
-        return error.os_error.strerror or str(error.os_error)
-    return (str(error).splitlines() or [type(error).__name__])[0][:200]

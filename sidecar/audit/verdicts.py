@@ -163,9 +163,11 @@ def _judged(row: Header, values: tuple[str, ...], response: Response) -> Row:
         faults |= dict.fromkeys(fault for value in values for fault in comma_faults(value))
     differ = len(set(values)) > 1 or row.repeats == "invalid"
     copies = _COPIES.get(row.repeats, "") if len(values) > 1 and differ else ""
+    advice = "Send it once." if copies else ""
     if row.scope == "https" and response.place.scheme == "http":
         copies = "Browsers ignore it in a response over plain HTTP."
-    found = _row(row, tuple(map(shown, values)), tuple(faults), copies)
+        advice = "Send it over HTTPS only."
+    found = _row(row, tuple(map(shown, values)), tuple(faults), copies, advice)
     idle = (*_unheard(row, together, response), *_upgrades(row, together, response))
     texts = tuple(text for text, _ in idle)
     if idle and found.verdict == "good":
@@ -194,13 +196,15 @@ def _upgrades(
         yield _UPGRADES, "Send upgrade-insecure-requests over HTTPS only."
 
 
-def _row(row: Header, observed: tuple[str, ...], faults: tuple[Fault, ...], copies: str) -> Row:
+def _row(
+    row: Header, observed: tuple[str, ...], faults: tuple[Fault, ...], copies: str, advice: str
+) -> Row:
     if not faults and not copies:
         return Row(row.name, "good", row.purpose, observed, spec=row.spec)
     ordered = sorted(faults, key=lambda fault: fault.verdict)  # invalid before weak
     texts = [text for text in (copies, *(shown(fault.text) for fault in ordered)) if text]
     verdict: HeaderVerdict = "invalid" if copies or ordered[0].verdict == "invalid" else "weak"
-    advice = "Send it once." if copies else shown(ordered[0].fix)
+    advice = advice or shown(ordered[0].fix)
     fix = fixes.for_header(row, present=True)
     return Row(row.name, verdict, texts[0], observed, tuple(texts[1:]), advice, fix, row.spec)
 

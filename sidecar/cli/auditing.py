@@ -25,6 +25,7 @@ from sidecar.cli.printing import as_json, err, next_step, out, table
 from sidecar.cli.progress import steps
 from sidecar.files import write_file
 from sidecar.observed import complete
+from sidecar.policy.words import counted
 from sidecar.source import load_policy
 
 _STYLES = {"good": "green", "weak": "yellow", "leaks": "magenta"}
@@ -226,11 +227,14 @@ def _table(one: Report) -> None:
     console.print(Text.assemble((one.url, "bold"), "  ", (mark, "bold cyan")), soft_wrap=True)
     if one.coverage:
         followed = f"{one.coverage.followed} of {one.coverage.due} headers as recommended"
-        console.print(f"OWASP: {followed}; {len(one.coverage.leaks)} that leak")
+        leaks = counted(len(one.coverage.leaks), "header")
+        console.print(f"OWASP: {followed}; {leaks} to remove")
     rows = []
     for row in sorted(one.rows, key=lambda row: _LEVELS.index(one.level(row))):
         verdict = Text(row.verdict, style=_STYLES.get(row.verdict, "red"))
-        rows.append((row.header, verdict, "\n".join(row.observed), "\n".join((row.why, *row.more))))
+        advice = (f"Fix: {row.advice}",) if row.advice else ()
+        why = "\n".join((row.why, *row.more, *advice))
+        rows.append((row.header, verdict, "\n".join(row.observed), why))
     if rows:
         console.print()
         table("", ("header", "verdict", "observed", "why"), rows)

@@ -15,6 +15,7 @@ from sidecar.cli.options import PATH
 from sidecar.cli.printing import as_json, complain, err, next_step
 from sidecar.policy.engine.resolve import Resolved
 from sidecar.policy.model import PolicyError, Problem
+from sidecar.policy.words import counted
 from sidecar.runtime.settings_file import read_settings
 from sidecar.source import lint_policy
 
@@ -134,11 +135,11 @@ def _tell(one: _Checked, *, notes: bool, limit: int | None) -> None:
         return
     data = _summary(one)
     parts = [f"revision {data['revision']}", f"mode {data['mode']}"]
-    parts += [f"{len(data['rules'])} rules", f"{data['routes']} routes"]
-    hidden = "notes" if notes else "notes (--notes shows them)"
-    for severity, word in (("warning", "warnings"), ("info", hidden)):
+    parts += [counted(len(data["rules"]), "rule"), counted(data["routes"], "route")]
+    hidden = "" if notes else " (--notes shows them)"
+    for severity, word, more in (("warning", "warning", ""), ("info", "note", hidden)):
         if count := sum(problem.severity == severity for problem in one.problems):
-            parts.append(f"{count} {word}")
+            parts.append(counted(count, word) + more)
     err().print(f"{one.file}: ok: {', '.join(parts)}")
 
 

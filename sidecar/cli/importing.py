@@ -11,9 +11,11 @@ from typing import Any
 
 import click
 
+from sidecar.cli import findings
+from sidecar.cli.checking import SHOWN
 from sidecar.cli.files import read_bytes, read_text
 from sidecar.cli.options import CACERT, PATH
-from sidecar.cli.printing import as_json, complain, problem_data
+from sidecar.cli.printing import as_json, complain, next_step, problem_data, say
 from sidecar.cli.progress import steps
 from sidecar.files import write_file
 from sidecar.importing.draft import Imported
@@ -22,6 +24,7 @@ from sidecar.importing.sightings import Sighting
 from sidecar.observed import NoResponse, Response, complete, join, split, target_of
 from sidecar.observed.client import ask
 from sidecar.observed.records import from_har
+from sidecar.source import lint_policy
 
 _MAX_HOPS = 10
 _PROBE = "/no-such-page-for-sidecar-import"
@@ -69,7 +72,7 @@ def import_verb(
 
     URLs: each is asked twice, so that what changes is seen, and a page that is not there once. Give
     pages, data, static files, what needs no login. FILES: give included files too. What a policy
-    cannot say is reported on stderr.
+    cannot say is reported on stderr, and so are mistakes in what was imported.
     """
     if output is not None and output.exists():
         raise click.UsageError(f"{output} exists; name another with --output")
@@ -80,13 +83,24 @@ def import_verb(
     form, imported = _from_files(files, how["form"]) if files else _from_responses(urls, **how)
     if output is not None:
         write_file(output, imported.policy_yaml)
+    where = str(output or "stdout")
+    _, found = lint_policy(imported.policy_yaml.encode(), where)
+    mistakes = [problem for problem in found if problem.severity == "warning"]
     if machine:
         notes = [problem_data(note) for note in imported.notes]
-        as_json({"from": form, "policy": imported.policy_yaml, "notes": notes})
+        wrong = findings.as_data(mistakes)
+        data = {"from": form, "policy": imported.policy_yaml, "notes": notes, "mistakes": wrong}
+        as_json(data)
     else:
         if output is None:
             click.echo(imported.policy_yaml, nl=False)
-        complain(imported.notes)
+        shown, left = findings.gravest(mistakes, SHOWN)
+        complain((*imported.notes, *shown))
+        for rule, count in left.items():
+            say(f"{where}: {count} more on {rule}")
+        file = output or "policy.yaml"
+        save = "" if output else "the same with --output policy.yaml, then: "
+        next_step(f"{save}sidecar check {file} && sidecar run --policy {file}")
     lost = any(note.severity == "warning" for note in imported.notes)
     sys.exit(1 if strict and lost else 0)
 
@@ -96,10 +110,11 @@ def _from_files(files: Sequence[Path], form: str | None) -> tuple[str, Imported]
     chosen = form or guess(texts) or ""
     if chosen not in FORMATS:
         known = chosen or unread(texts)
-        kind = f"settings of {known} are not read" if known else "the files look like no format"
+        kind = f"settings of {known} are not read" if known else "unknown format"
         raise click.UsageError(
-            f"{kind}; those of {', '.join(sorted(FORMATS))} are (name it with --from)\n"
-            "For any other run what they configure, and take what it sends:"
+            f"{', '.join(texts)}: {kind}; these are read: {', '.join(sorted(FORMATS))}"
+            " (--from NAME says which it is)\n"
+            "For anything else run the server, and take what it sends:"
             " sidecar import http://HOST/PATH..."
         )
     return chosen, convert(texts, chosen)
@@ -118,7 +133,8 @@ def _from_responses(
         trust = ssl.create_default_context(cafile=str(cacert)) if cacert else None
         seen = [*_asked(urls, service, trust), *_recorded(hars, service)]
     except NoResponse as error:
-        raise click.UsageError(str(error)) from error
+        hint = "start the server, or name another address: sidecar import URL"
+        raise click.UsageError(f"{error}\n{hint}") from error
     except OSError as error:
         raise click.UsageError(f"{cacert}: {error.strerror or error}") from error
     return "observed", from_sightings(seen)

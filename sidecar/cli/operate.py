@@ -18,7 +18,7 @@ from sidecar.cli import fleet as replicas
 from sidecar.cli.files import read_text
 from sidecar.cli.options import FILE
 from sidecar.cli.printing import as_json, mode_text, next_step, out, plain, say, table
-from sidecar.observed import Response
+from sidecar.observed import NoResponse, Response
 from sidecar.observed.client import ask
 from sidecar.policy.terms import MODES
 
@@ -56,21 +56,24 @@ class Admin:
             headers["Content-Type"] = "application/json"
         try:
             found = ask(self.url + path, method, headers=headers, body=body, most=_MAX_BODY)
-            if found.status >= 300:
-                _refused(found)
-            return json.loads(found.body)
-        except ValueError as error:  # no response, or none of the admin API
-            hint = "is the sidecar running, and is this its admin address (--admin)?"
-            say(f"{self.url} does not respond: {error}; {hint}", colour="red")
-            next_step("sidecar run --policy policy.yaml, or the same command with --admin URL")
-            sys.exit(1)
+        except NoResponse as error:
+            _absent(f"{error}; is the sidecar running, and is this its admin address (--admin)?")
+        try:
+            data = json.loads(found.body)
+        except ValueError:
+            _absent(f"{self.url}: what responds there is not the admin API of a sidecar")
+        if found.status >= 300:
+            _refused(found, data)
+        return data
 
 
-def _refused(found: Response) -> NoReturn:
-    try:
-        data = json.loads(found.body)
-    except ValueError:
-        data = {}
+def _absent(text: str) -> NoReturn:
+    say(text, colour="red")
+    next_step("sidecar run --policy policy.yaml, or the same command with --admin URL")
+    sys.exit(1)
+
+
+def _refused(found: Response, data: Any) -> NoReturn:
     said = data if isinstance(data, dict) else {}
     for line in said.get("problems") or [said.get("error", f"HTTP {found.status}")]:
         say(str(line), colour="red")

@@ -60,7 +60,7 @@ def places(sightings: Iterable[Sighting], notes: Notes) -> list[Place]:
     every = tuple(sightings)
     host = next((one for one in every if one.kind == "page"), every[0]).response.place.hostname
     seen = tuple(one for one in every if one.response.place.hostname == host)
-    source = SourceLine(f"{every[0].response.place.scheme}://{host}")
+    source = SourceLine("{0.scheme}://{0.netloc}".format(every[0].response.place))
     others = {one.response.place.hostname or "" for one in every} - {host or ""}
     if others:
         message = f"responses of {', '.join(sorted(others))} are left out"
@@ -265,10 +265,10 @@ def _tell_varying(key: str, rows: Rows, source: SourceLine, notes: Notes) -> Non
 def _tell_unseen(seen: Seen, software: Sequence[str], source: SourceLine, notes: Notes) -> None:
     """Report what responses cannot show."""
     if not any(one.bare for one in seen):
-        also = f", and so are {', '.join(software)}, which name software" if software else ""
-        text = "what is removed from the service's own responses cannot be seen"
+        text = "whether this server removes headers of the service behind it cannot be seen"
+        also = f", not even {', '.join(software)}" if software else ""
         fix = "give the address of the service itself: --service URL"
-        notes.differs(source, f"{text}; absent headers are left alone{also}", fix)
+        notes.differs(source, f"{text}, so no rule removes any{also}", fix)
     missing = [kind for kind in _KINDS if kind not in {one.kind for one in seen}]
     if missing:
         text = f"no response of these kinds was seen: {', '.join(missing)}"
@@ -281,6 +281,11 @@ def _cookies(seen: Seen, source: SourceLine, notes: Notes) -> Iterator[Effect]:
     names: dict[str, list[tuple[Sighting, dict[str, bool | str], bool]]] = {}
     for one in seen:
         own = dict(_attributes(one.bare.values("set-cookie"))) if one.bare else {}
+        for line in one.response.values("set-cookie"):
+            for fault in cookies.cookie_faults(line, "https"):
+                if fault.verdict == "invalid":
+                    fix = fault.fix[:1].lower() + fault.fix[1:].removesuffix(".")
+                    notes.differs(source, fault.text.removesuffix("."), fix)
         for name, attributes in _attributes(one.response.values("set-cookie")):
             changed = own.get(name) != attributes
             names.setdefault(name, []).append((one, attributes, changed))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import SplitResult, quote, urljoin, urlsplit
@@ -14,6 +16,8 @@ Fields: TypeAlias = tuple[tuple[bytes, bytes], ...]
 
 SCHEMES = frozenset({"http", "https"})
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_NOT_TLS = frozenset({"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST"})
+"""What OpenSSL says of a first response that is no TLS record."""
 _WS = " \t"
 _URI = "%:/[]@!$&'()*+,;="
 """Reserved characters that are kept in an address (RFC 3986), besides letters, digits and -._~."""
@@ -21,6 +25,25 @@ _URI = "%:/[]@!$&'()*+,;="
 
 class NoResponse(ValueError):  # noqa: N818 - a fact about the address, not a fault of ours
     """An address without a response, or a record that holds none; the text says which and why."""
+
+
+def failure(error: Exception) -> str:
+    """Why no response came, in words; other errors speak for themselves."""
+    cause = getattr(error, "os_error", error)  # aiohttp's errors hold that of the system
+    certificate = getattr(cause, "verify_message", "")
+    if isinstance(cause, TimeoutError):
+        return "timed out"
+    if isinstance(cause, ConnectionRefusedError):
+        return "connection refused: nothing listens at this address"
+    if isinstance(cause, socket.gaierror):
+        return f"the host name cannot be resolved: {cause.strerror}"
+    if certificate:
+        return f"bad certificate: {certificate}"
+    if getattr(cause, "reason", "") in _NOT_TLS:
+        return "it does not speak TLS; write http:// in place of https://"
+    if isinstance(cause, OSError) and cause.errno and not hasattr(cause, "library"):
+        return os.strerror(cause.errno)
+    return (str(cause).splitlines() or [""])[0][:200] or type(cause).__name__
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,16 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from sidecar.observed import Fields, NoResponse, Response, complete, split, target_of, without_query
+from sidecar.observed import (
+    Fields,
+    NoResponse,
+    Response,
+    complete,
+    failure,
+    split,
+    target_of,
+    without_query,
+)
 
 if TYPE_CHECKING:
     import ssl
@@ -55,8 +64,7 @@ def ask(
         fields = _fields(raw.headers)
         data = raw.read(most) if most else b""
     except (OSError, ValueError, http.client.HTTPException) as error:
-        reason = str(error) or type(error).__name__
-        raise NoResponse(f"{without_query(full)}: no response: {reason}") from error
+        raise NoResponse(f"{without_query(full)}: no response: {failure(error)}") from error
     finally:
         connection.close()
     request = tuple((name.encode(), value.encode("latin-1")) for name, value in sent.items())

@@ -236,14 +236,14 @@ def test_hsts_over_plain_http_is_reported_as_void():
 
     found = [
         [
-            row.verdict
+            (row.verdict, row.advice)
             for row in verdicts(look(Visit(page.url, (), (page,))))
             if row.header == "Strict-Transport-Security"
         ]
         for page in (silent, sent)
     ]
 
-    assert found == [[], ["invalid"]]
+    assert found == [[], [("invalid", "Send it over HTTPS only.")]]
 
 
 def test_upgrades_over_plain_http_are_reported():

@@ -89,7 +89,7 @@ def test_text_shows_warnings_with_their_line_and_counts_the_notes(file: Path):
     )
     assert hint == "why, with an example: sidecar check --explain header-invalid-value"
     assert (excerpt, caret) == (f"    {line}", f"    {' ' * 56}^")
-    assert last.endswith("2 rules, 1 routes, 1 warnings, 1 notes (--notes shows them)")
+    assert last.endswith("2 rules, 1 route, 1 warning, 1 note (--notes shows them)")
     assert (
         "info: rule 'csp': What the policy blocks is not reported; add report-uri and report-to"
         " [csp-no-reports]" in noted.stderr

@@ -218,7 +218,7 @@ def test_capture_reads_archives(file: Path, tmp_path: Path) -> None:
     [
         (["http://127.0.0.1:1/"], 1, "http://127.0.0.1:1/: no response"),
         (["ftp://a/"], 1, "unknown address 'ftp://a/'; write http://HOST/PATH"),
-        (["--admin", "http://127.0.0.1:1"], 1, "does not respond"),
+        (["--admin", "http://127.0.0.1:1"], 1, "no response: connection refused"),
         (
             ["http://127.0.0.1:1/", "--admin", "http://127.0.0.1:1"],
             2,

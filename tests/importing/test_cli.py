@@ -42,6 +42,25 @@ def test_policy_and_notes(config: Path) -> None:
     )
 
 
+def test_mistakes_are_not_carried_silently(tmp_path: Path) -> None:
+    """What is wrong in the values that were imported is said as `check` says it, after the notes
+    and at most three of a rule, and the next command is named.
+    """
+    file, target = tmp_path / "site.conf", tmp_path / "policy.yaml"
+    value = "img-src data, connect-src wss; font-src blob; style-src self"
+    file.write_text(f'add_header Content-Security-Policy "{value}" always;\n')
+    result = run(file, "--output", target)
+    assert result.exit_code == 0
+    assert f"{target}:10:12: warning: rule 'content-security-policy'" in result.stderr
+    assert "write data: [csp-no-colon]" in result.stderr
+    assert f"{target}: 2 more on rule 'content-security-policy'" in result.stderr
+    assert result.stderr.endswith(
+        f"next: sidecar check {target} && sidecar run --policy {target}\n"
+    )
+    codes = [one["code"] for one in json.loads(run(file, "--json").stdout)["mistakes"]]
+    assert "csp-comma" in codes
+
+
 def test_strict(config: Path) -> None:
     """--strict turns what could not be carried into exit code 1, and a difference not."""
     assert run(config, "--strict").exit_code == 1
@@ -81,13 +100,17 @@ def test_stdin() -> None:
 @pytest.mark.parametrize(
     ("args", "text", "data"),
     [
-        (("-",), "nothing of the kind", "the files look like no format; those of apache, caddy"),
-        (("-",), "app.use(helmet())", "settings of Helmet are not read; those of apache, caddy"),
-        (("-",), "frontend a\n", "settings of HAProxy are not read; those of apache, caddy"),
+        (("-",), "nothing of the kind", "unknown format; these are read: apache, caddy"),
+        (
+            ("-",),
+            "app.use(helmet())",
+            "settings of Helmet are not read; these are read: apache, caddy",
+        ),
+        (("-",), "frontend a\n", "settings of HAProxy are not read; these are read: apache, caddy"),
         (("--har", "x.har", "site.conf"), None, "give URLs (http://HOST/PATH) and --har FILE"),
         (("http://127.0.0.1:1/",), None, "http://127.0.0.1:1/: no response"),
         (("nowhere.conf",), None, "nowhere.conf: No such file"),
-        (("--from", "iis", "-"), "", "settings of iis are not read; those of apache, caddy"),
+        (("--from", "iis", "-"), "", "settings of iis are not read; these are read: apache, caddy"),
         ((), None, "give URLs (http://HOST/PATH) and --har FILE, or settings FILES"),
     ],
 )

@@ -148,13 +148,22 @@ def test_what_cannot_be_seen_is_said() -> None:
 
     assert rules(policy) == "rules: {}"
     assert (
-        "cannot be seen; absent headers are left alone, and so are Server, X-Powered-By"
+        "cannot be seen, so no rule removes any, not even Server, X-Powered-By"
         in (differing(policy)[0])
     )
     assert (
         "no response of these kinds was seen: data, static, redirect, error"
         in (differing(policy)[1])
     )
+
+
+def test_a_cookie_that_browsers_refuse_is_named_with_the_fix() -> None:
+    """The rule is written as the cookie was seen; what is wrong with the cookie is said."""
+    policy = from_sightings([seen("/", HTML, ("Set-Cookie", "sid=1; SameSite=None"))])
+
+    assert "attributes: {SameSite: None}" in rules(policy)
+    assert any("Browsers refuse the cookie sid" in said for said in differing(policy))
+    assert any("add Secure" in note.fix for note in policy.notes)
 
 
 def test_the_service_itself_shows_what_is_removed_and_what_is_its_own() -> None:

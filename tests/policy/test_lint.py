@@ -760,6 +760,14 @@ def test_a_finding_stands_at_the_key_that_it_is_about():
     assert all(problem.file == "policy.yaml" and problem.code for problem in problems)
 
 
+@pytest.mark.parametrize(("action", "severity"), [("set", "warning"), ("append", "info")])
+def test_a_policy_beside_another_may_leave_scripts_to_it(action: str, severity: str):
+    """`append` adds a policy to the one that is there, as the advice on upgrading does."""
+    rule = header(CSP, action, "upgrade-insecure-requests", when={"scheme": "https"} | PAGES)
+    missing = [one for one in found(rule) if one.code in ("csp-scripts-open", "csp-object-open")]
+    assert {one.severity for one in missing} == {severity}
+
+
 def test_a_preset_is_no_warning_to_who_extends_it():
     """Its words cannot be changed by the reader: they are reported as infos, in the preset's
     name.

@@ -54,7 +54,8 @@ def _value(rule: Rule, header: str) -> Iterator[Problem]:
     for fault in csp_lint.csp_weaknesses(text) if is_csp else headers.header_faults(header, text):
         if fault.kind is csp_lint.Weakness.NO_REPORTS and header.lower().endswith("-report-only"):
             continue  # said of every such header, with more weight
-        is_info = fault.kind.severity == "info" or (rule.action == "merge" and fault.kind.absent)
+        is_beside = rule.action in ("merge", "append") and fault.kind.absent
+        is_info = fault.kind.severity == "info" or is_beside
         text, fix = fault.text.removesuffix("."), fault.fix.removesuffix(".")
         severity: Severity = "info" if is_info else "warning"
         code = fault.kind.value
