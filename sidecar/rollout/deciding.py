@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sidecar.policy.browsers.prospects import prospect
+from sidecar.policy.browsers.witness import prospect
 from sidecar.policy.model import PolicyError, Problem
 from sidecar.revisions.granted import Move
 from sidecar.rollout.gate import admit, judge

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 
 from sidecar.policy.browsers.support import partly
-from sidecar.policy.browsers.witness_kinds import OVERRIDE, WAIT
+from sidecar.policy.browsers.witness import OVERRIDE, WAIT
 from sidecar.policy.words import counted, number
 from sidecar.rollout.sheet import Sheet
 from sidecar.rollout.testimony import Evidence, Minimums

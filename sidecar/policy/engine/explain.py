@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from sidecar.policy.browsers.trial import added, twin
-from sidecar.policy.browsers.witness import witnesses
-from sidecar.policy.browsers.witness_kinds import Witness
+from sidecar.policy.browsers.witness import Witness, witnesses
 from sidecar.policy.engine.nonces import Kept
 from sidecar.policy.engine.plan import RoutePlan
 from sidecar.policy.model import Mode
