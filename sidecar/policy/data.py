@@ -10,3 +10,18 @@ from typing import Any
 def read_table(package: str, name: str) -> Any:
     """What the file `name` of a package holds."""
     return json.loads(get_data(package, name) or b"")
+
+
+MEDIA_TYPES = read_table("sidecar.policy", "media_types.json")
+"""What is known of media types, all in lower case without parameters.
+
+`classes`: of which class of responses they are; `javascript`: the JavaScript MIME types (MIME
+Sniffing section 4.6); `shown`: types beside images, media and texts that browsers show; `saved`:
+texts that they save instead; `opaque`: types that Opaque Response Blocking refuses to other origins
+once sniffing is off (Fetch, ORB).
+"""
+
+
+def media_types(group: str) -> frozenset[bytes]:
+    """The types of a group, as they are compared with what is sent."""
+    return frozenset(text.encode() for text in MEDIA_TYPES[group])

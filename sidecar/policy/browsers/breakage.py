@@ -24,6 +24,7 @@ from sidecar.policy.browsers.keeping import (
 )
 from sidecar.policy.browsers.loosening import referrer_of_rule, removal_oracle
 from sidecar.policy.browsers.sharing import sharing_oracle
+from sidecar.policy.data import media_types
 from sidecar.policy.model import WRITING, Rule
 from sidecar.policy.rules.conditions import Facts
 from sidecar.policy.rules.fetch import (
@@ -42,10 +43,7 @@ from sidecar.policy.rules.ladder import transport
 _SCRIPTS = frozenset(
     {b"script", b"worker", b"sharedworker", b"serviceworker", b"audioworklet", b"paintworklet"}
 )
-_SNIFFED_BY_ORB = frozenset(
-    b"text/html text/plain application/json text/json application/xml text/xml".split()
-)
-"""What Opaque Response Blocking refuses to other origins once sniffing is off (Fetch, ORB)."""
+_OPAQUE = media_types("opaque")
 _MEDIA = frozenset({b"image", b"audio", b"video"})
 _SAYS_NOTHING = frozenset({b"unknown/unknown", b"application/unknown", b"*/*"})
 
@@ -159,7 +157,7 @@ def _nosniff(facts: Facts, fetch: Fetch) -> Outcome:
         # `crossorigin` was not: requests do not tell them apart.
         return "open" if fetch.mode == b"cors" and media else "break"
     if fetch.dest in _MEDIA and fetch.site in (b"cross-site", b"same-site"):
-        return "break" if media in _SNIFFED_BY_ORB else "safe"
+        return "break" if media in _OPAQUE else "safe"
     return "safe"
 
 

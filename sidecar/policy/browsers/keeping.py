@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
+from sidecar.policy.data import media_types
 from sidecar.policy.headers.tokens import parse_cache, words
 from sidecar.policy.model import Rule
 from sidecar.policy.rules.conditions import Facts
@@ -17,18 +18,7 @@ REMEMBERED = 4096
 """Cookies of visitors that would have been cleared; the oldest are forgotten."""
 
 _SHOWN = (b"image/", b"audio/", b"video/")
-_SHOWN_TYPES = frozenset(
-    b"""
-    application/json application/pdf application/xhtml+xml application/xml application/javascript
-    """.split()
-)
-_SAVED_TEXTS = frozenset(
-    b"""
-    text/calendar text/comma-separated-values text/csv text/directory text/ldif text/rtf
-    text/tab-separated-values text/tsv text/vcard text/x-csv text/x-vcard
-    """.split()
-)
-"""Texts that browsers save instead of showing them."""
+_SHOWN_TYPES, _SAVED_TEXTS = media_types("shown"), media_types("saved")
 
 
 def disposition_oracle(rule: Rule, value: str) -> Oracle:

@@ -11,8 +11,16 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from sidecar.policy.data import read_table
+
 if TYPE_CHECKING:
     from turbohtml import Element
+
+ELEMENTS = read_table("sidecar.policy.browsers", "elements.json")
+"""By tag: the directive that governs what an element loads and the attribute that names it
+(`loads`), and attributes whose address a page navigates to, so that a javascript: address there
+runs (`navigates`); the directives of a link by its relation, and by `as` for a preload.
+"""
 
 
 def attribute(element: Element, name: str) -> str:
@@ -64,32 +72,11 @@ def _from(directive: str, name: str) -> Callable[[Element], Iterable[tuple[str, 
     return lambda element: ((directive, attribute(element, name)),)
 
 
-_PRELOADS: Mapping[str, str] = {
-    "script": "script-src-elem",
-    "style": "style-src-elem",
-    "font": "font-src",
-    "image": "img-src",
-    "fetch": "connect-src",
-    "audio": "media-src",
-    "video": "media-src",
-    "track": "media-src",
-    "worker": "worker-src",
-}
-_LINKS: Mapping[str, str] = {
-    "stylesheet": "style-src-elem",
-    "icon": "img-src",
-    "apple-touch-icon": "img-src",
-    "manifest": "manifest-src",
-    "modulepreload": "script-src-elem",
-    "prefetch": "default-src",
-}
-
-
 def _links(element: Element) -> Iterator[tuple[str, str]]:
     """What a link element loads by its relation (and `as`, for a preload)."""
-    preload = _PRELOADS.get(attribute(element, "as").lower(), "")
+    preload = ELEMENTS["preload_destinations"].get(attribute(element, "as").lower(), "")
     for word in set(attribute(element, "rel").lower().split()):
-        directive = preload if word == "preload" else _LINKS.get(word, "")
+        directive = preload if word == "preload" else ELEMENTS["link_relations"].get(word, "")
         if directive:
             yield directive, attribute(element, "href")
             if directive == "img-src":
@@ -125,23 +112,16 @@ def _drawn(element: Element) -> Iterator[tuple[str, str]]:
 
 
 LOADS: Mapping[str, Callable[[Element], Iterable[tuple[str, str]]]] = {
+    **{tag: _from(*load) for tag, load in ELEMENTS["loads"].items()},
     "a": _anchor,
     "area": _anchor,
-    "audio": _from("media-src", "src"),
-    "base": _from("base-uri", "href"),
     "button": _submit,
-    "embed": _from("object-src", "src"),
     "feImage": _drawn,
-    "form": _from("form-action", "action"),
-    "frame": _from("frame-src", "src"),
-    "iframe": _from("frame-src", "src"),
     "image": _drawn,
     "img": _images("src"),
     "input": _submit,
     "link": _links,
-    "object": _from("object-src", "data"),
     "source": _source,
-    "track": _from("media-src", "src"),
     "use": _drawn,
     "video": _video,
 }

@@ -18,7 +18,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from urllib.parse import unquote, urljoin
 
-from sidecar.policy.browsers.page_loads import LOADS, attribute, css_loads
+from sidecar.policy.browsers.page_loads import ELEMENTS, LOADS, attribute, css_loads
 from sidecar.policy.browsers.reports import address as shown
 from sidecar.policy.rules.fetch import SCRIPT_TYPES
 
@@ -246,7 +246,7 @@ class _Reader:
                 self._style("style-attribute", text, line)
             elif name == "background" and element.tag in _PAINTED:
                 self._url("img-src", text)
-            elif name in _NAVIGATING.get(element.tag, ()):
+            elif name in ELEMENTS["navigates"].get(element.tag, ()):
                 url = _address(text)
                 if url[:11].lower() == "javascript:":
                     self._piece("javascript-url", f"javascript:{unquote(url[11:])}", line)
@@ -333,18 +333,6 @@ def _address(text: str) -> str:
 
 _AROUND = "".join(map(chr, range(0x21)))
 _BREAKS = re.compile(r"[\t\n\r]")
-_NAVIGATING: Mapping[str, tuple[str, ...]] = {
-    "a": ("href", "xlink:href"),
-    "area": ("href",),
-    "button": ("formaction",),
-    "embed": ("src",),
-    "form": ("action",),
-    "frame": ("src",),
-    "iframe": ("src",),
-    "input": ("formaction",),
-    "object": ("data",),
-}
-"""Attributes whose address a page navigates to, by tag: a javascript: address there runs."""
 _PAINTED = frozenset({"body", "table", "thead", "tbody", "tfoot", "tr", "td", "th"})
 
 

@@ -5,7 +5,6 @@ section 5.2, Subresource Integrity (Integrity-Policy-Report-Only), Reporting API
 (`Reporting-Endpoints`).
 """
 
-# ruff: noqa: SIM905 - lists of words are read as words
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
@@ -14,6 +13,7 @@ from typing import Literal, NamedTuple, TypeAlias
 from http_sf import Token
 
 from sidecar.policy import csp
+from sidecar.policy.csp.table import NONCES_COUNT_IN
 from sidecar.policy.headers import fields
 from sidecar.policy.model import WRITING, Rule
 from sidecar.policy.rules.conditions import RawFields, Seen
@@ -150,11 +150,6 @@ class _Row(NamedTuple):
     """Delivered by the Reporting API, which browsers use on https only."""
 
 
-_SAMPLED = frozenset(
-    """
-    default-src script-src script-src-elem script-src-attr style-src style-src-elem style-src-attr
-    """.split()
-)
 _NO_TWIN = frozenset(
     {"sandbox", "upgrade-insecure-requests", "block-all-mixed-content", "report-uri", "report-to"}
 )
@@ -187,7 +182,9 @@ def _csp(value: str, key: str) -> list[str]:
 def _sampled(directive: csp.Directive) -> str:
     """The directive with 'report-sample': reports quote the beginning of what was blocked."""
     words = directive.values
-    if directive.name in _SAMPLED and "'report-sample'" not in (word.lower() for word in words):
+    if directive.name in NONCES_COUNT_IN and "'report-sample'" not in (
+        word.lower() for word in words
+    ):
         words = (*(word for word in words if word.lower() != "'none'"), "'report-sample'")
     return " ".join((directive.name, *words))
 

@@ -53,6 +53,8 @@ COUNTS_IN: Mapping[str, frozenset[str]] = {
     if "counts_in" in row
 }
 """Keywords and hashes -> the directives in which they have an effect (sections 6.1 and 6.7)."""
+NONCES_COUNT_IN = COUNTS_IN["hash"] - {"worker-src"}
+"""Directives in which browsers look at nonces (section 6.7.2.3), and quote samples of code."""
 BROAD = frozenset(_TABLE["broad"])
 """Sources under which any attacker can host files, so that they protect no script."""
 SCHEMES = frozenset(_TABLE["schemes"])

@@ -1,6 +1,5 @@
 """Nonces in policies: fixed ones, misspelt placeholders, caches that would keep a page's nonce."""
 
-# ruff: noqa: SIM905 - lists of words are read as words
 from __future__ import annotations
 
 import re
@@ -8,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from sidecar.policy import csp, headers
 from sidecar.policy.csp.sources import REQUEST_NONCE
+from sidecar.policy.csp.table import NONCES_COUNT_IN
 from sidecar.policy.engine.nonces import TARGETED, asks_for_nonce
 from sidecar.policy.engine.resolve import NamedRule
 from sidecar.policy.headers.tokens import parse_cache
@@ -21,12 +21,6 @@ _NONCE = re.compile(r"(?i)['\"`]*nonce-")
 _FIXED = re.compile(r"(?i)'nonce-")
 _MEANT = re.compile(r"(?i)[{}$<>%\"`]|request|nonce-'?$")
 """What shows that a placeholder was meant, and no value."""
-_COUNTS = frozenset(
-    """
-    default-src script-src script-src-elem script-src-attr style-src style-src-elem style-src-attr
-    """.split()
-)
-"""Directives in which browsers look at nonces (CSP3 section 6.7.2.3)."""
 _SHARED = frozenset({"public", "s-maxage"})
 _PAGES = frozenset({"html", "docs", "logout"})
 
@@ -57,7 +51,7 @@ def rule_problems(rule: Rule, match: Match | None) -> Iterator[Problem]:
         return
     for policy in csp.parse(text):
         for one in policy.directives:
-            if REQUEST_NONCE in one.values and one.name not in _COUNTS:
+            if REQUEST_NONCE in one.values and one.name not in NONCES_COUNT_IN:
                 yield finding("csp-nonce-idle", ("value",), directive=one.name)
     if rule.action == "merge" and not rule.widen:
         yield finding("csp-nonce-merged", ("action",))

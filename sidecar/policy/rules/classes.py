@@ -6,36 +6,19 @@ import re
 from collections.abc import Mapping
 from functools import lru_cache
 
+from sidecar.policy.data import MEDIA_TYPES
 from sidecar.policy.rules.paths import decoded
 from sidecar.policy.values import ResponseClass
 
-_TYPES: Mapping[ResponseClass, str] = {
-    "html": "text/html application/xhtml+xml",
-    "api": """
-        application/json text/json application/xml text/xml application/yaml application/x-yaml
-        text/yaml text/x-yaml application/vnd.oai.openapi text/event-stream application/x-ndjson
-        application/jsonl application/cbor application/msgpack application/x-msgpack
-        application/protobuf application/x-protobuf application/grpc application/grpc-web
-        """,
-    "static": """
-        text/css text/javascript application/javascript application/x-javascript
-        application/ecmascript application/wasm application/manifest+json
-        application/vnd.ms-fontobject application/font-woff application/font-sfnt
-        """,
-    "download": """
-        application/octet-stream application/zip application/gzip application/x-gzip
-        application/x-tar application/zstd application/x-7z-compressed application/x-bzip2
-        application/x-xz application/vnd.rar application/x-rar-compressed
-        """,
-}
+_TYPES: Mapping[ResponseClass, list[str]] = MEDIA_TYPES["classes"]
 _EXACT: Mapping[bytes, ResponseClass] = {
-    media.encode(): name for name, types in _TYPES.items() for media in types.split()
+    media.encode(): name for name, types in _TYPES.items() for media in types
 }
 _FAMILIES = (b"image/", b"font/", b"audio/", b"video/")
 _SUFFIXES = (b"+json", b"+xml", b"+yaml", b"+cbor", b"+proto")
 
 MEDIA: tuple[tuple[ResponseClass, tuple[str, ...]], ...] = (
-    *((name, tuple(types.split())) for name, types in _TYPES.items()),
+    *((name, tuple(types)) for name, types in _TYPES.items()),
     ("static", tuple(f"{family.decode()}*" for family in _FAMILIES)),
     ("api", tuple(f"*{suffix.decode()}" for suffix in _SUFFIXES)),
 )

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal, TypeAlias, get_args
 
+from sidecar.policy.data import media_types
 from sidecar.policy.rules.conditions import Facts
 from sidecar.policy.rules.engines import engine_of
 
@@ -26,15 +27,7 @@ at once.
 Oracle: TypeAlias = Callable[[Facts, "Fetch"], Outcome]
 
 FRAMES = frozenset({b"iframe", b"frame", b"object", b"embed", b"fencedframe"})
-SCRIPT_TYPES = frozenset(
-    b"""
-    application/ecmascript application/javascript application/x-ecmascript
-    application/x-javascript text/ecmascript text/javascript text/javascript1.0
-    text/javascript1.1 text/javascript1.2 text/javascript1.3 text/javascript1.4
-    text/javascript1.5 text/jscript text/livescript text/x-ecmascript text/x-javascript
-    """.split()
-)
-"""The 16 JavaScript MIME types (MIME Sniffing section 4.6)."""
+SCRIPT_TYPES = media_types("javascript")
 _WANTED = {
     b"sec-fetch-site": "site",
     b"sec-fetch-mode": "mode",
