@@ -104,7 +104,9 @@ async def test_a_missing_file_keeps_the_last_good_revision(world: World):
     world.file.unlink()
 
     assert await made.reload() == "rejected"
-    assert str(made.problems[0]).endswith("the policy cannot be read: No such file or directory")
+    assert str(made.problems[0]).endswith(
+        "the policy cannot be read: No such file or directory; sidecar init writes one"
+    )
 
 
 @pytest.mark.parametrize("content", [BAD, None])

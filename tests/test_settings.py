@@ -123,7 +123,7 @@ def test_what_kubernetes_and_docker_set_beside_a_service_named_sidecar_is_no_set
             {"env": {"SIDECAR_TIMEOUTS": "5s", "SIDECAR_TIMEOUTS__HEADER": "5s"}},
             ["SIDECAR_TIMEOUTS: timeouts must be a mapping, got text"],
         ),
-        ({"mode": "enfroce"}, ["mode: unknown mode 'enfroce'"]),
+        ({"mode": "enfroce"}, ["--mode: unknown mode 'enfroce'"]),
         (
             {"file": {"forwarding": {"trusted": ["10.0.0.1/8"]}}},
             ["forwarding.trusted: unknown network '10.0.0.1/8'"],
@@ -135,7 +135,7 @@ def test_what_kubernetes_and_docker_set_beside_a_service_named_sidecar_is_no_set
     ],
 )
 def test_every_problem_is_named(given: dict[str, Any], problems: list[str]):
-    """Those of the environment by the variable, the others by their path, all at once."""
+    """Those of the environment by the variable, of the command line by the flag, the others by path, all at once."""
     assert sorted(refused(**given)) == sorted(problems)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from sidecar.cli.options import PATH
 from sidecar.cli.printing import as_json, complain, err, next_step
 from sidecar.policy.engine.resolve import Resolved
 from sidecar.policy.model import PolicyError, Problem
+from sidecar.policy.problems import did_you_mean
 from sidecar.policy.words import counted
 from sidecar.runtime.settings_file import read_settings
 from sidecar.source import lint_policy
@@ -69,9 +71,9 @@ def check(
         return
     if not files:
         raise click.UsageError("name a policy file: sidecar check policy.yaml")
-    if config is not None:
-        read_settings(config, {})
-    checked = [_checked(file) for file in files]
+    settings = read_settings(config, {}) if config else None
+    timed = settings.timeouts.routes if settings else {}
+    checked = [_checked(file, config, timed) for file in files]
     problems = [problem for one in checked for problem in one.problems]
     shown = [problem for problem in problems if notes or problem.severity != "info"]
     if machine or form == "json":
@@ -97,13 +99,26 @@ class _Checked:
     problems: tuple[Problem, ...]
 
 
-def _checked(file: Path) -> _Checked:
+def _checked(file: Path, config: Path | None, timed: Iterable[str]) -> _Checked:
+    """What is found in a policy, and in settings that give routes of these names timeouts."""
     data = read_bytes(file, first="sidecar init")
     text = data.decode("utf-8", "replace")
     try:
-        return _Checked(file, text, *lint_policy(data, str(file)))
+        resolved, problems = lint_policy(data, str(file))
     except PolicyError as error:
         return _Checked(file, text, None, error.problems)
+    names = [route.name for route in resolved.routes]
+    unknown = [
+        Problem(
+            f"timeouts.routes: {file} has no route {name!r}",
+            did_you_mean(name, names) or f"its routes: {', '.join(names)}",
+            severity="warning",
+            file=str(config),
+        )
+        for name in timed
+        if name not in names
+    ]
+    return _Checked(file, text, resolved, (*unknown, *problems))
 
 
 def _summary(one: _Checked) -> dict[str, Any]:

@@ -94,9 +94,13 @@ def next_step(command: str) -> None:
 
 
 def refused(problems: Iterable[Problem]) -> None:
-    """Problems of a file that cannot be used, and what to do."""
-    complain(problems)
-    next_step("correct the file; sidecar check shows every problem of a policy with its line")
+    """Problems of files, flags or variables that cannot be used, and what to do."""
+    found = tuple(problems)
+    complain(found)
+    files = dict.fromkeys(problem.file for problem in found if problem.line)
+    context = click.get_current_context()
+    verb = context.invoked_subcommand or context.info_name  # of the group, or of the verb itself
+    next_step(f"correct {' and '.join(files) or 'that'}, and run again: sidecar {verb}")
 
 
 def mode_text(mode: str) -> Text:

@@ -34,7 +34,8 @@ class PolicyFile:
         except OSError as error:
             self.seen, self._text = "", ""
             said = f"the policy cannot be read: {error.strerror or error}"
-            raise PolicyError((Problem(said, "", file=str(self.path)),)) from error
+            fix = "sidecar init writes one" if isinstance(error, FileNotFoundError) else ""
+            raise PolicyError((Problem(said, fix, file=str(self.path)),)) from error
         self.seen = hashlib.sha256(data).hexdigest()
         self._text = data.decode("utf-8-sig", "replace")
         return await asyncio.to_thread(load_policy, data, str(self.path)), self._text

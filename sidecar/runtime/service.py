@@ -20,6 +20,7 @@ from sidecar.admin.process import Process
 from sidecar.admin.status import status
 from sidecar.baseline.monitor import DriftMonitor
 from sidecar.fleet.member import member
+from sidecar.observed import failure
 from sidecar.policy.browsers.reports import Report
 from sidecar.policy.model import PolicyError, Problem
 from sidecar.proxy import DataPlane
@@ -258,13 +259,8 @@ class Service:
         except OSError as error:
             wanted = getattr(self.settings, name)
             fix = f"choose another with --{name} HOST:PORT"
-            raise PolicyError(
-                (
-                    Problem(
-                        f"{name} address {wanted} cannot be bound: {error.strerror or error}", fix
-                    ),
-                )
-            ) from error
+            said = f"{name} address {wanted} cannot be bound: {failure(error)}"
+            raise PolicyError((Problem(said, fix),)) from error
 
     def _seen(self) -> list[dict[str, Any]]:
         return [item.data() for item in self.book.evidence() if item.evaluated]

@@ -35,7 +35,13 @@ def read_settings(config: Path | None, flags: Mapping[str, Any]) -> Settings:
         source = load(config.read_bytes(), str(config))
     except OSError as error:
         raise PolicyError(
-            (Problem(f"the settings cannot be read: {error.strerror}", "", file=str(config)),)
+            (
+                Problem(
+                    f"the settings cannot be read: {error.strerror}",
+                    "name another file with --config",
+                    file=str(config),
+                ),
+            )
         ) from error
     data = source.data if source.data is not None else {}
     if not isinstance(data, dict):
@@ -66,7 +72,7 @@ def layered(file: Mapping[str, Any], env: Mapping[str, str], flags: Mapping[str,
         flags: top-level settings given on the command line; None = not given.
 
     Raises:
-        PolicyError: with every problem; those of the environment name the variable.
+        PolicyError: with every problem; those elsewhere than in the file name variable or flag.
     """
     # A part that is not there would be made by a validator of its own; to build those for all
     # parts takes longer than to build that of the whole.
@@ -85,7 +91,9 @@ def layered(file: Mapping[str, Any], env: Mapping[str, str], flags: Mapping[str,
             part = data.setdefault(path[0], {})
             if isinstance(part, dict):
                 part["__".join(path[1:])] = value
-    data.update({key: value for key, value in flags.items() if value is not None})
+    given = {key: value for key, value in flags.items() if value is not None}
+    data.update(given)
+    variables |= {(key,): f"--{key}" for key in given}
     try:
         return Settings.model_validate(data)
     except ValidationError as error:
@@ -94,6 +102,7 @@ def layered(file: Mapping[str, Any], env: Mapping[str, str], flags: Mapping[str,
         ) from error
 
 
-def _named(problem: Problem, variables: Mapping[Place, str]) -> Problem:
-    variable = variables.get(problem.path)
-    return problem if variable is None else Problem(problem.message, problem.fix, (), file=variable)
+def _named(problem: Problem, elsewhere: Mapping[Place, str]) -> Problem:
+    """A problem with the variable or the flag in which it stands, if it stands in one."""
+    place = elsewhere.get(problem.path)
+    return problem if place is None else Problem(problem.message, problem.fix, (), file=place)

@@ -123,8 +123,15 @@ def test_check_takes_the_settings_too(good: Path, tmp_path: Path):
             f"{config}:2:11: error: unknown duration 'soon'; write a number with ms, s, m, h or d,"
             " as 500ms"
         ),
-        "next: correct the file; sidecar check shows every problem of a policy with its line",
+        f"next: correct {config}, and run again: sidecar check",
     ]
+    config.write_text("timeouts:\n  routes: {appi: {response: 1s}}\n")
+    result = sidecar("check", good, "--config", config)
+    assert result.exit_code == 0
+    assert (
+        f"{config}: warning: timeouts.routes: {good} has no route 'appi'; did you mean 'api'?"
+        in result.stderr
+    )
     config.write_text("- a\n")
     assert sidecar("check", good, "--config", config).exit_code == 1
     assert "cannot be read" in sidecar("check", good, "--config", tmp_path / "none.yaml").stderr

@@ -69,7 +69,9 @@ def test_taken_address_is_refused_in_words(tmp_path: Path, shop: Service, name: 
     """An address that is in use ends the process with exit code 1 and names the setting."""
     taken = f"127.0.0.1:{shop.address[1]}"
     sidecar = Sidecar(tmp_path, POLICY, shop.url, settings={name: taken})
-    assert f"{name} address {taken} cannot be bound" in refused(sidecar)
+    assert f"{name} address {taken} cannot be bound: Address already in use; choose" in refused(
+        sidecar
+    )
 
 
 def test_state_folder_that_cannot_be_used_is_refused_in_words(
