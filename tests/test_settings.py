@@ -135,7 +135,7 @@ def test_what_kubernetes_and_docker_set_beside_a_service_named_sidecar_is_no_set
     ],
 )
 def test_every_problem_is_named(given: dict[str, Any], problems: list[str]):
-    """Those of the environment by the variable, of the command line by the flag, the others by path, all at once."""
+    """By the variable of the environment, the flag, or the path in the file; all at once."""
     assert sorted(refused(**given)) == sorted(problems)
 
 
