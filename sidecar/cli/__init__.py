@@ -15,6 +15,7 @@ import click
 import sidecar
 from sidecar.cli.printing import refused
 from sidecar.files import UnwritableError
+from sidecar.observed import NoResponse
 from sidecar.policy.terms import PolicyError
 
 FAMILIES = {
@@ -66,6 +67,8 @@ class _Verbs(click.Group):
             (problem,) = error.problems
             said = f"{problem.file}: {problem.message}; {problem.fix}"
             raise click.UsageError(said) from error
+        except NoResponse as error:
+            raise click.UsageError(str(error)) from error
         except PolicyError as error:
             refused(error.problems)
             ctx.exit(1)

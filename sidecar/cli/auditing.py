@@ -20,7 +20,7 @@ from sidecar.audit.report import Level, Report, as_data, reaches, report
 from sidecar.audit.sarif import sarif
 from sidecar.audit.visit import Visit
 from sidecar.cli.files import read_bytes
-from sidecar.cli.options import PATH
+from sidecar.cli.options import CACERT, INSECURE, PATH, format_options
 from sidecar.cli.printing import as_json, err, next_step, out, table
 from sidecar.cli.progress import steps
 from sidecar.files import write_file
@@ -32,7 +32,6 @@ _STYLES = {"good": "green", "weak": "yellow", "leaks": "magenta"}
 """By verdict; any other is red."""
 _OUTCOMES = {"pass": "green", "fail": "red", "review": "yellow", "not seen": "magenta"}
 _LEVELS: tuple[Level, ...] = ("error", "warning", "note", "none")
-_FORMATS = ("table", "json", "markdown", "sarif")
 
 
 @click.command()
@@ -43,15 +42,7 @@ _FORMATS = ("table", "json", "markdown", "sarif")
     type=PATH,
     help="Judge responses as `curl -si` prints them; - reads stdin. URL says where they came from.",
 )
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(_FORMATS),
-    default="table",
-    show_default=True,
-    help="How the result is printed.",
-)
-@click.option("--json", "machine", is_flag=True, help="The same as --format json.")
+@format_options("table", "json", "markdown", "sarif")
 @click.option(
     "--profile",
     type=click.Choice([asvs_report.PROFILE]),
@@ -80,12 +71,8 @@ _FORMATS = ("table", "json", "markdown", "sarif")
     show_default=True,
     help="Seconds for each response.",
 )
-@click.option("--insecure", is_flag=True, help="Accept any certificate.")
-@click.option(
-    "--cacert",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="Trust these certificate authorities (PEM) and no others.",
-)
+@INSECURE
+@CACERT
 @click.option(
     "--http-port",
     type=click.IntRange(1, 65535),
@@ -111,7 +98,7 @@ def audit(urls: tuple[str, ...], har: Path | None, raw: Path | None, **how: Any)
         fix = "leave out --min-grade and --write"
         raise click.UsageError(f"--profile gives no grade and no policy; {fix}")
     visits = _visits(urls, har, raw, how)
-    form = "json" if how["machine"] else how["form"]
+    form = how["form"]
     if how["profile"]:
         sys.exit(_by_asvs(visits, how["level"], form))
     reports = [report(visit) for visit in visits]

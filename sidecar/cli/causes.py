@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import click
@@ -23,15 +22,10 @@ from sidecar.rollout.testimony import span
 @click.option("--fleet", is_flag=True, help="Of all replicas, each cause once.")
 @admin_options
 def reports_verb(
-    rule: str | None,
-    everything: bool,
-    fleet: bool,
-    admin: str,
-    token_file: Path | None,
-    machine: bool,
+    rule: str | None, everything: bool, fleet: bool, client: Admin, machine: bool
 ) -> None:
     """Show what browsers reported about rules in trial, grouped by cause."""
-    got = Admin(admin, token_file).get(f"/api/reports{'?fleet=true' if fleet else ''}")
+    got = client.get(f"/api/reports{'?fleet=true' if fleet else ''}")
     shown = [
         cause
         for cause in got["causes"]

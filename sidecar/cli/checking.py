@@ -12,7 +12,7 @@ import click
 
 from sidecar.cli import findings
 from sidecar.cli.files import read_bytes
-from sidecar.cli.options import PATH
+from sidecar.cli.options import PATH, format_options
 from sidecar.cli.printing import as_json, complain, err, next_step
 from sidecar.policy.engine.resolve import Resolved
 from sidecar.policy.model import PolicyError, Problem
@@ -46,15 +46,7 @@ SHOWN = 3
     is_flag=True,
     help="Show all findings on a rule, not only the three most serious.",
 )
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(("text", "json", "sarif", "github")),
-    default="text",
-    show_default=True,
-    help="How findings are printed.",
-)
-@click.option("--json", "machine", is_flag=True, help="The same as --format json.")
+@format_options("text", "json", "sarif", "github", text="How findings are printed.")
 def check(
     files: tuple[Path, ...],
     config: Path | None,
@@ -63,11 +55,10 @@ def check(
     notes: bool,
     everything: bool,
     form: str,
-    machine: bool,
 ) -> None:
     """Check policy files as `run` reads them; each finding has its place and fix."""
     if explain is not None:
-        findings.explain(explain, machine=machine or form == "json")
+        findings.explain(explain, machine=form == "json")
         return
     if not files:
         raise click.UsageError("name a policy file: sidecar check policy.yaml")
@@ -76,7 +67,7 @@ def check(
     checked = [_checked(file, config, timed) for file in files]
     problems = [problem for one in checked for problem in one.problems]
     shown = [problem for problem in problems if notes or problem.severity != "info"]
-    if machine or form == "json":
+    if form == "json":
         as_json({"files": [_summary(one) for one in checked]})
     elif form == "sarif":
         as_json(findings.sarif(problems))

@@ -15,13 +15,11 @@ from rich.text import Text
 from sidecar.baseline import responses
 from sidecar.baseline.file import read_baseline
 from sidecar.cli.diff_markdown import markdown
-from sidecar.cli.files import read_bytes
-from sidecar.cli.options import FILE, JSON, PATH
+from sidecar.cli.files import read_bytes, read_har
+from sidecar.cli.options import FILE, JSON, NEW_FILE, PATH, format_options
 from sidecar.cli.policy import read_policy
 from sidecar.cli.printing import as_json, err, mode_text, next_step, out, refused, table
 from sidecar.files import write_file
-from sidecar.observed import NoResponse
-from sidecar.observed.records import from_har
 from sidecar.policy.engine.compare import Comparison, Effect, RuleChange, compare, effects
 from sidecar.policy.engine.plan import compile_policy
 from sidecar.policy.headers.shapes import Lines
@@ -40,18 +38,11 @@ from sidecar.rollout.cases import run as run_cases
 @click.option(
     "--har", type=FILE, help="Show what would become of the responses of this HTTP archive."
 )
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(("text", "json", "markdown")),
-    default="text",
-    show_default=True,
-    help="How the difference is printed; markdown is for a pull request.",
+@format_options(
+    *("text", "json", "markdown"),
+    text="How the difference is printed; markdown is for a pull request.",
 )
-@click.option("--json", "machine", is_flag=True, help="The same as --format json.")
-def diff_verb(
-    old: Path, new: Path, *, baseline: Path | None, har: Path | None, form: str, machine: bool
-) -> None:
+def diff_verb(old: Path, new: Path, *, baseline: Path | None, har: Path | None, form: str) -> None:
     """Compare two policies by meaning and effect. Exit 0 same, 1 differs, 2 trouble."""
     try:
         before, after = read_policy(old), read_policy(new)
@@ -59,13 +50,11 @@ def diff_verb(
     except PolicyError as error:
         refused(error.problems)
         sys.exit(2)
-    except NoResponse as unanswered:
-        raise click.UsageError(str(unanswered)) from unanswered
     found = compare(before, after)
     changed = effects(compile_policy(before), compile_policy(after), seen)
     differs = not found.same or bool(changed)
     asked = baseline is not None or har is not None
-    if machine or form == "json":
+    if form == "json":
         revisions = {"old": before.revision(), "new": after.revision()}
         as_json({"same": not differs} | revisions | _data(found, changed, len(seen)))
     elif form == "markdown":
@@ -95,7 +84,7 @@ def _seen(baseline: Path | None, har: Path | None) -> list[Facts]:
         cells = read_baseline(read_bytes(baseline), str(baseline)).cells
         found += [facts for cell in cells for facts in responses(cell)]
     if har is not None:
-        found += [one.facts() for one in from_har(read_bytes(har), str(har))]
+        found += [one.facts() for one in read_har(har)]
     return found
 
 
@@ -193,7 +182,7 @@ def _lines(lines: Lines) -> str:
 @click.option(
     "--junit",
     "report",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=NEW_FILE,
     help="Write the results as JUnit XML to this file.",
 )
 @JSON

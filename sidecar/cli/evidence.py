@@ -7,13 +7,13 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 from rich.text import Text
 
 from sidecar.cli.operate import Admin, admin_options
+from sidecar.cli.options import Parsed
 from sidecar.cli.printing import as_json, err, mode_text, next_step, table
 from sidecar.policy.values import percentage, seconds
 from sidecar.policy.words import counted, number
@@ -32,40 +32,9 @@ from sidecar.rollout.testimony import Evidence, Gathered, Minimums, Verdict, fro
 STYLES = {"pass": "green", "fail": "red", "inconclusive": "yellow"}
 
 
-class _Share(click.ParamType[float]):
-    name = "percent"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
-        """`99%` as 0.99."""
-        try:
-            return float(percentage(value))  # type: ignore[arg-type]
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
-
-
-class Duration(click.ParamType[float]):
-    """Seconds, as an option takes them."""
-
-    name = "time"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
-        """`24h`, `30m`, `0s` as seconds."""
-        try:
-            return seconds(value)
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
-
-
-def _window(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
-    try:
-        seconds(value)
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from error
-    return value
+def _window(value: object) -> str:
+    seconds(value)
+    return str(value)
 
 
 _SOURCE = (
@@ -84,7 +53,7 @@ _SOURCE = (
     ),
     click.option(
         "--window",
-        callback=_window,
+        type=Parsed("text", _window),
         default="24h",
         show_default=True,
         help="With --prometheus: how far back; nothing counts as watched for longer.",
@@ -104,7 +73,7 @@ _MINIMUMS = (
     ),
     click.option(
         "--min-time",
-        type=Duration(),
+        type=Parsed("time", seconds),
         default="24h",
         show_default=True,
         help="How long the rule must have been watched.",
@@ -125,7 +94,7 @@ _MINIMUMS = (
     ),
     click.option(
         "--min-https",
-        type=_Share(),
+        type=Parsed("percent", percentage),
         default="99%",
         show_default=True,
         help="To climb a ladder: the share of browsers' requests that must come over https.",
@@ -143,13 +112,8 @@ def source_options(command: Any) -> Any:
 
 def minimums(options: dict[str, Any]) -> Minimums:
     """The gate's minimums, as the options of `source_options` say."""
-    return Minimums(
-        options["min_requests"],
-        options["min_time"],
-        options["min_routes"],
-        options["max_breaks"],
-        options["min_https"],
-    )
+    names = ("min_requests", "min_time", "min_routes", "max_breaks", "min_https")
+    return Minimums(*(options[name] for name in names))
 
 
 T = TypeVar("T")
@@ -269,11 +233,11 @@ def _against(item: Evidence) -> str:
 @click.command("evidence")
 @admin_options
 @source_options
-def evidence_verb(admin: str, token_file: Path | None, machine: bool, **options: Any) -> None:
+def evidence_verb(client: Admin, machine: bool, **options: Any) -> None:
     """Show what each rule has seen since its last edit, and whether that is enough to enforce
     it.
     """
-    gathered = gather(Admin(admin, token_file), options)
+    gathered = gather(client, options)
     found, at = gathered.found, gathered.at
     verdicts = [
         judge(rule, found, minimums(options), at)

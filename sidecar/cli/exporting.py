@@ -10,8 +10,7 @@ from pathlib import Path
 import click
 from rich.text import Text
 
-from sidecar.cli.files import POLICY_TO_READ
-from sidecar.cli.options import PATH
+from sidecar.cli.options import PATH, POLICY_TO_READ
 from sidecar.cli.policy import read_policy
 from sidecar.cli.printing import as_json, err, plain
 from sidecar.exporting.target import WEIGHTS

@@ -4,28 +4,16 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from sidecar.policy.terms import PolicyError, Problem
 
-POLICY_TO_READ = click.option(
-    "--policy",
-    "file",
-    type=click.Path(path_type=Path),
-    default=Path("policy.yaml"),
-    show_default=True,
-    envvar="SIDECAR_POLICY",
-    help="Policy file.",
-)
-POLICY_TO_EDIT = click.option(
-    "--policy",
-    "file",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    default=Path("policy.yaml"),
-    show_default=True,
-    help="The file to edit.",
-)
+if TYPE_CHECKING:
+    import ssl
+
+    from sidecar.observed import Response
 
 
 def read_bytes(file: Path, most: int = 256 << 20, *, first: str = "") -> bytes:
@@ -68,3 +56,34 @@ def read_text(file: Path) -> str:
         raise PolicyError(
             (Problem("the file is not UTF-8", "save it as UTF-8", file=str(file), line=line),)
         ) from error
+
+
+def read_har(file: Path) -> tuple[Response, ...]:
+    """The responses of an HTTP archive.
+
+    Raises:
+        UsageError: it cannot be read.
+        NoResponse: it is no archive, or holds no response.
+    """
+    from sidecar.observed.records import from_har
+
+    return from_har(read_bytes(file), str(file))
+
+
+def trust(cacert: Path | None, *, insecure: bool = False) -> ssl.SSLContext | None:
+    """What certificates are checked by; None = the system's authorities.
+
+    Raises:
+        UsageError: the file of authorities cannot be used.
+    """
+    import ssl
+
+    if cacert is None and not insecure:
+        return None
+    try:
+        made = ssl.create_default_context(cafile=cacert)
+    except OSError as error:
+        raise click.UsageError(f"{cacert}: {error.strerror or error}") from error
+    if insecure:
+        made.check_hostname, made.verify_mode = False, ssl.CERT_NONE
+    return made

@@ -13,7 +13,7 @@ import click
 
 from sidecar.cli import findings
 from sidecar.cli.checking import SHOWN
-from sidecar.cli.files import read_bytes, read_text
+from sidecar.cli.files import read_har, read_text, trust
 from sidecar.cli.options import CACERT, PATH
 from sidecar.cli.printing import as_json, complain, next_step, problem_data, say
 from sidecar.cli.progress import steps
@@ -23,7 +23,6 @@ from sidecar.importing.formats import FORMATS, convert, from_sightings, guess, u
 from sidecar.importing.sightings import Sighting
 from sidecar.observed import NoResponse, Response, complete, join, split, target_of
 from sidecar.observed.client import ask
-from sidecar.observed.records import from_har
 from sidecar.source import lint_policy
 
 _MAX_HOPS = 10
@@ -130,24 +129,21 @@ def _from_responses(
     if form is not None:
         raise click.UsageError("--from is for files")
     try:
-        trust = ssl.create_default_context(cafile=str(cacert)) if cacert else None
-        seen = [*_asked(urls, service, trust), *_recorded(hars, service)]
+        seen = [*_asked(urls, service, trust(cacert)), *_recorded(hars, service)]
     except NoResponse as error:
         hint = "start the server, or name another address: sidecar import URL"
         raise click.UsageError(f"{error}\n{hint}") from error
-    except OSError as error:
-        raise click.UsageError(f"{cacert}: {error.strerror or error}") from error
     return "observed", from_sightings(seen)
 
 
 def _asked(
-    urls: Sequence[str], service: str | None, trust: ssl.SSLContext | None
+    urls: Sequence[str], service: str | None, authorities: ssl.SSLContext | None
 ) -> Iterator[Sighting]:
     """What the addresses and their redirects on the same host send; and a page not found."""
 
     def look(url: str, *, probe: bool = False) -> Sighting:
-        first = ask(url, trust=trust)
-        return Sighting(first, ask(url, trust=trust), _bare(first, service), probe=probe)
+        first = ask(url, trust=authorities)
+        return Sighting(first, ask(url, trust=authorities), _bare(first, service), probe=probe)
 
     origins: dict[str, None] = {}
     with steps("ask", len(urls)) as done:
@@ -174,7 +170,7 @@ def _recorded(hars: Sequence[Path], service: str | None) -> Iterator[Sighting]:
     """The responses of archives; an earlier one to the same request shows what changes."""
     earlier: dict[tuple[str, str], Response] = {}
     for file in hars:
-        for one in from_har(read_bytes(file), str(file)):
+        for one in read_har(file):
             bare = _bare(one, service) if one.method == "GET" else None
             yield Sighting(one, earlier.get((one.method, one.url)), bare)
             earlier[one.method, one.url] = one

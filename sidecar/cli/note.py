@@ -9,6 +9,7 @@ import click
 
 from sidecar.cli.files import read_bytes, read_text
 from sidecar.cli.operate import Admin, admin_options
+from sidecar.cli.options import NEW_FILE
 from sidecar.cli.printing import as_json, err, next_step, say
 from sidecar.files import write_file
 from sidecar.policy.words import counted
@@ -23,13 +24,13 @@ from sidecar.rollout.note import digest, markdown, write_note
 )
 @click.option(
     "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=NEW_FILE,
     help="Write to this file; its SHA-256 goes into the journal.",
 )
 @click.option(
     "--check",
     "written",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=NEW_FILE,
     help="Write nothing: say whether this note is as --output wrote it, and exit 1 if not.",
 )
 @click.option(
@@ -46,14 +47,13 @@ from sidecar.rollout.note import digest, markdown, write_note
 @click.option(
     "--scripts",
     "inventory",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=NEW_FILE,
     default=Path("scripts.yaml"),
     show_default=True,
     help="With --format pci: the inventory of scripts, brought up to date.",
 )
 def note_verb(
-    admin: str,
-    token_file: Path | None,
+    client: Admin,
     machine: bool,
     since: str | None,
     output: Path | None,
@@ -62,7 +62,6 @@ def note_verb(
     inventory: Path,
 ) -> None:
     """Write the change note: reason, owner, files, evidence, how to roll back."""
-    client = Admin(admin, token_file)
     if written is not None:
         sys.exit(_checked(client, written, machine=machine))
     if form == "pci":

@@ -8,7 +8,9 @@ import json
 import sys
 import time
 import urllib.parse
+from collections.abc import Callable
 from datetime import datetime
+from functools import wraps
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -16,7 +18,7 @@ import click
 
 from sidecar.cli import fleet as replicas
 from sidecar.cli.files import read_text
-from sidecar.cli.options import FILE
+from sidecar.cli.options import FILE, JSON
 from sidecar.cli.printing import as_json, mode_text, next_step, out, plain, say, table
 from sidecar.observed import NoResponse, Response
 from sidecar.observed.client import ask
@@ -104,36 +106,42 @@ def _promises(client: Admin) -> list[str]:
     return [promise for promise in found if promise]
 
 
-def admin_options(command: Any) -> Any:
-    """The options of every verb here: `admin` (a URL), `token_file`, `machine` (JSON)."""
-    command = click.option("--json", "machine", is_flag=True, help="JSON on stdout.")(command)
-    command = click.option(
-        "--token-file",
-        type=FILE,
-        envvar="SIDECAR_ADMIN_TOKEN_FILE",
-        help="File with the admin token.",
-    )(command)
-    return click.option(
+def admin_options(verb: Callable[..., object]) -> Any:
+    """The options of every verb for a running sidecar; it gets `client` and `machine` (JSON)."""
+
+    @click.option(
         "--admin",
         metavar="URL",
         default="http://127.0.0.1:19000",
         show_default=True,
         envvar="SIDECAR_ADMIN",
         help="The sidecar's admin address.",
-    )(command)
+    )
+    @click.option(
+        "--token-file",
+        type=FILE,
+        envvar="SIDECAR_ADMIN_TOKEN_FILE",
+        help="File with the admin token.",
+    )
+    @JSON
+    @wraps(verb)
+    def run(*args: Any, admin: str, token_file: Path | None, **options: Any) -> object:
+        return verb(*args, client=Admin(admin, token_file), **options)
+
+    return run
 
 
 @click.command()
 @admin_options
 @click.option("--fleet", is_flag=True, help="The replicas: revision, mode, last seen, lag.")
-def status(admin: str, token_file: Path | None, machine: bool, fleet: bool) -> None:
+def status(client: Admin, machine: bool, fleet: bool) -> None:
     """Show what is in force: policy, revision, mode, and the problems of the last reload."""
     if fleet:
-        replicas.show(Admin(admin, token_file).get("/api/fleet")["fleet"], machine=machine)
+        replicas.show(client.get("/api/fleet")["fleet"], machine=machine)
         return
     from rich.text import Text
 
-    data = Admin(admin, token_file).get("/api/status")
+    data = client.get("/api/status")
     if machine:
         as_json(data)
         return
@@ -183,16 +191,9 @@ def status(admin: str, token_file: Path | None, machine: bool, fleet: bool) -> N
     "--verify", is_flag=True, help="Exit 1 when an entry was changed after it was written."
 )
 def history(
-    admin: str,
-    token_file: Path | None,
-    machine: bool,
-    last: int,
-    revision: str | None,
-    fleet: bool,
-    verify: bool,
+    client: Admin, machine: bool, last: int, revision: str | None, fleet: bool, verify: bool
 ) -> None:
     """Show who put what in force, when and why; newest first."""
-    client = Admin(admin, token_file)
     if fleet:
         replicas.tell(client.get("/api/fleet")["fleet"], last, machine=machine)
         return
@@ -226,9 +227,9 @@ def history(
 @click.option(
     "--unpin", is_flag=True, help="Put the file in force even if its revision was rolled back."
 )
-def reload(admin: str, token_file: Path | None, machine: bool, unpin: bool) -> None:
+def reload(client: Admin, machine: bool, unpin: bool) -> None:
     """Read the policy file now."""
-    data = Admin(admin, token_file).post("/-/reload", unpin=unpin or None)
+    data = client.post("/-/reload", unpin=unpin or None)
     if machine:
         as_json(data)
     else:
@@ -241,8 +242,7 @@ def reload(admin: str, token_file: Path | None, machine: bool, unpin: bool) -> N
 @click.option("--reason", help="Why; it is written to the history.")
 @replicas.fleet_options
 def rollback(
-    admin: str,
-    token_file: Path | None,
+    client: Admin,
     machine: bool,
     to: str | None,
     reason: str | None,
@@ -250,7 +250,6 @@ def rollback(
     version: int | None,
 ) -> None:
     """Put an earlier revision in force at once, until the file is edited; also in a fleet."""
-    client = Admin(admin, token_file)
     data = client.post("/-/rollback", to=to, reason=reason, fleet=fleet or None, version=version)
     if machine:
         as_json(data)
@@ -271,8 +270,7 @@ def rollback(
 @click.option("--for", "lasting", metavar="TIME", help="End the override after this, as 30m.")
 @replicas.fleet_options
 def mode(
-    admin: str,
-    token_file: Path | None,
+    client: Admin,
     machine: bool,
     mode: str | None,
     reason: str | None,
@@ -281,7 +279,6 @@ def mode(
     version: int | None,
 ) -> None:
     """Lower the mode of all rules at once (off, report-only), or end that (enforce)."""
-    client = Admin(admin, token_file)
     if mode is None:
         found = client.get("/api/status")
         data = {key: found[key] for key in ("mode", "policy_mode", "override")}

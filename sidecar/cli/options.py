@@ -1,15 +1,74 @@
-"""Kinds of options that several verbs take."""
+"""Options that several verbs take."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
+from typing import Any, Generic, TypeVar
 
 import click
+
+T = TypeVar("T")
 
 PATH = click.Path(path_type=Path)
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 """A file that is there."""
+NEW_FILE = click.Path(dir_okay=False, path_type=Path)
+"""A file that is written."""
+
 JSON = click.option("--json", "machine", is_flag=True, help="JSON on stdout.")
 CACERT = click.option(
     "--cacert", type=FILE, help="Trust these certificate authorities (PEM) and no others."
 )
+INSECURE = click.option("--insecure", is_flag=True, help="Accept any certificate.")
+POLICY_TO_READ = click.option(
+    "--policy",
+    "file",
+    type=PATH,
+    default=Path("policy.yaml"),
+    show_default=True,
+    envvar="SIDECAR_POLICY",
+    help="Policy file.",
+)
+
+
+class Parsed(click.ParamType[T], Generic[T]):
+    """What a function makes of an option's text; its ValueError is a usage error."""
+
+    def __init__(self, name: str, parse: Callable[[object], T]) -> None:
+        self.name, self._parse = name, parse
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> T:
+        """The value, or the usage error."""
+        try:
+            return self._parse(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+def format_options(
+    *formats: str, text: str = "How the result is printed."
+) -> Callable[[Callable[..., object]], Any]:
+    """--format, and --json for the same as --format json; the verb gets `form`.
+
+    The first format is the default; `text` is the help.
+    """
+    choice = click.option(
+        "--format",
+        "form",
+        type=click.Choice(formats),
+        default=formats[0],
+        show_default=True,
+        help=text,
+    )
+    as_json = click.option("--json", "machine", is_flag=True, help="The same as --format json.")
+
+    def decorate(verb: Callable[..., object]) -> Any:
+        @wraps(verb)
+        def run(*args: Any, form: str, machine: bool, **options: Any) -> object:
+            return verb(*args, form="json" if machine else form, **options)
+
+        return choice(as_json(run))
+
+    return decorate

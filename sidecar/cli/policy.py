@@ -9,8 +9,8 @@ from typing import Any
 import click
 from rich.text import Text
 
-from sidecar.cli.files import POLICY_TO_READ, read_bytes
-from sidecar.cli.options import JSON
+from sidecar.cli.files import read_bytes
+from sidecar.cli.options import JSON, POLICY_TO_READ
 from sidecar.cli.printing import as_json, mode_text, out, plain, table
 from sidecar.policy.engine.explain import Explanation, Step, explain
 from sidecar.policy.engine.nonces import SOURCE

@@ -21,6 +21,7 @@ from sidecar.cli import fleet as replicas
 from sidecar.cli.evidence import STYLES, gather, minimums, print_evidence, source_options, warn_of
 from sidecar.cli.files import read_text
 from sidecar.cli.operate import Admin, admin_options
+from sidecar.cli.options import NEW_FILE
 from sidecar.cli.printing import as_json, err, out, say
 from sidecar.files import edit_file
 from sidecar.policy.model import Mode, PolicyError
@@ -50,7 +51,7 @@ _READING = 1.5
 @click.option(
     "--policy",
     "file",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=NEW_FILE,
     default=Path("policy.yaml"),
     show_default=True,
     help="The file to edit. With --fleet it is edited where it holds what the fleet has in force.",
@@ -86,8 +87,7 @@ def promote_verb(
     waived: tuple[str, ...],
     dry_run: bool,
     configmap_name: str | None,
-    admin: str,
-    token_file: Path | None,
+    client: Admin,
     machine: bool,
     **options: Any,
 ) -> None:
@@ -97,7 +97,7 @@ def promote_verb(
     With --fleet what all replicas have in force is moved on, on all of them at once.
     """
     _check_words(override, back=back, beside=bool(to or override or waived))
-    client, move = Admin(admin, token_file), "back" if back else to or "enforce"
+    move = "back" if back else to or "enforce"
     order = {"rules": list(rules), "move": move, "waived": list(waived), "override": override}
     decided = _decided(client, order | {"dry_run": dry_run or None}, file, options)
     outcome = _Outcome(decided, file, dry_run=dry_run, back=back, fleet=options["fleet"])

@@ -12,12 +12,10 @@ from rich.text import Text
 
 from sidecar.baseline import responses
 from sidecar.baseline.file import read_baseline
-from sidecar.cli.files import read_bytes
+from sidecar.cli.files import read_bytes, read_har
 from sidecar.cli.options import FILE, JSON, PATH
 from sidecar.cli.printing import as_json, next_step, out
 from sidecar.cli.progress import Steps, steps
-from sidecar.observed import NoResponse
-from sidecar.observed.records import from_har
 from sidecar.runtime.settings_file import read_settings
 
 
@@ -51,10 +49,7 @@ def rehearse_verb(
     from sidecar.runtime.loop import run_to_end
 
     settings = read_settings(config, flags)
-    try:
-        recorded = from_har(read_bytes(har), str(har)) if har else ()
-    except NoResponse as error:
-        raise click.UsageError(str(error)) from error
+    recorded = read_har(har) if har else ()
     if baseline:
         cells = read_baseline(read_bytes(baseline), str(baseline)).cells
         seen = (facts for cell in cells for facts in responses(cell))

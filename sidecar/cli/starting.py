@@ -13,6 +13,7 @@ from sidecar.audit.report import report
 from sidecar.audit.start import Wishes, policy_text, preset_for, tests_text
 from sidecar.audit.visit import Visit
 from sidecar.cli.auditing import look
+from sidecar.cli.options import INSECURE, NEW_FILE
 from sidecar.cli.printing import err
 from sidecar.files import write_file
 from sidecar.observed import complete
@@ -30,14 +31,14 @@ _SEEN = "seen"
 @click.option("--owner", help="Who is responsible for the policy: a mail address or a team.")
 @click.option(
     "--output",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=NEW_FILE,
     default=Path("policy.yaml"),
     show_default=True,
     help="The policy to write; its tests are written beside it, as NAME.test.yaml.",
 )
 @click.option("--yes", is_flag=True, help="Ask nothing: take the defaults.")
 @click.option("--force", is_flag=True, help="Overwrite files that are there.")
-@click.option("--insecure", is_flag=True, help="Accept any certificate.")
+@INSECURE
 def init(
     url: str,
     preset: str | None,

@@ -15,15 +15,15 @@ import click
 from rich.syntax import Syntax
 from rich.text import Text
 
-from sidecar.cli.evidence import Duration
-from sidecar.cli.files import POLICY_TO_EDIT, read_bytes, read_text
+from sidecar.cli.files import read_bytes, read_text, trust
 from sidecar.cli.operate import Admin, admin_options
-from sidecar.cli.options import FILE
+from sidecar.cli.options import FILE, Parsed
 from sidecar.cli.printing import as_json, err, out, plain
 from sidecar.cli.progress import steps
 from sidecar.files import edit_file
 from sidecar.observed import NoResponse, Response, without_query
 from sidecar.observed.client import ask
+from sidecar.policy.values import seconds
 from sidecar.rollout.causes import Cause
 from sidecar.rollout.note import digest
 from sidecar.suggest import Suggestion, suggest
@@ -44,7 +44,14 @@ _MAX_SHOWN = 32_768
 
 @click.command("suggest")
 @click.argument("rule", required=False)
-@POLICY_TO_EDIT
+@click.option(
+    "--policy",
+    "file",
+    type=FILE,
+    default=Path("policy.yaml"),
+    show_default=True,
+    help="The file to edit.",
+)
 @click.option("--write", is_flag=True, help="Make the edit; without it, it is only shown.")
 @click.option(
     "--from-trial",
@@ -78,7 +85,7 @@ _MAX_SHOWN = 32_768
 )
 @click.option(
     "--min-time",
-    type=Duration(),
+    type=Parsed("time", seconds),
     default="1h",
     show_default=True,
     help="Over how long they must have done so.",
@@ -102,12 +109,11 @@ def suggest_verb(
     min_time: float,
     fleet: bool,
     cacert: Path | None,
-    admin: str,
-    token_file: Path | None,
+    client: Admin,
     machine: bool,
 ) -> None:
     """Propose the smallest edit that prevents what browsers reported; --write makes it."""
-    before, client = read_text(file), Admin(admin, token_file)
+    before = read_text(file)
     pages = _read_pages(urls, har, cacert)
     causes = [_cause(data) for data in client.get(_REPORTS[fleet])["causes"]]
     _check_accepted(accepted, causes)
@@ -170,28 +176,22 @@ def _read_pages(urls: Sequence[str], har: Path | None, cacert: Path | None) -> H
     """What pages hold that are named on the command line."""
     if not urls and har is None:
         return Holdings()
-    try:
-        return from_loads([*_fetched(urls, cacert), *(_recorded(har) if har else ())])
-    except NoResponse as error:
-        raise click.UsageError(str(error)) from error
+    return from_loads([*_fetched(urls, cacert), *(_recorded(har) if har else ())])
 
 
 def _fetched(urls: Sequence[str], cacert: Path | None) -> Iterator[Load]:
-    try:
-        trust = ssl.create_default_context(cafile=str(cacert) if cacert else None)
-    except OSError as error:
-        raise click.UsageError(f"{cacert}: {error.strerror or error}") from error
+    authorities = trust(cacert)
     with steps("read", len(urls)) as done:
         for url in urls:
             for _ in range(_LOADS):
-                yield _load(_page(url, trust))
+                yield _load(_page(url, authorities))
             done()
 
 
-def _page(url: str, trust: ssl.SSLContext) -> Response:
+def _page(url: str, authorities: ssl.SSLContext | None) -> Response:
     """The page that an address leads to."""
     for _ in range(_MAX_HOPS):
-        page = ask(url, headers={"Accept": "text/html"}, most=_MAX_PAGE, trust=trust)
+        page = ask(url, headers={"Accept": "text/html"}, most=_MAX_PAGE, trust=authorities)
         if not page.target:
             break
         url = page.target

@@ -12,8 +12,8 @@ from typing import Any
 import click
 from rich.text import Text
 
-from sidecar.cli.files import POLICY_TO_READ, read_bytes, read_text
-from sidecar.cli.options import CACERT, FILE, JSON
+from sidecar.cli.files import read_har, read_text, trust
+from sidecar.cli.options import CACERT, FILE, INSECURE, JSON, POLICY_TO_READ
 from sidecar.cli.policy import read_policy
 from sidecar.cli.printing import as_json, err, next_step, out, plain, table
 from sidecar.cli.progress import steps
@@ -22,7 +22,6 @@ from sidecar.exporting.targets import TARGETS, export
 from sidecar.exporting.verification import UNREACHED, Row, Verification, counts
 from sidecar.observed import NoResponse, complete, split
 from sidecar.observed.client import ask
-from sidecar.observed.records import from_har
 from sidecar.policy.engine.plan import compile_policy
 from sidecar.policy.engine.resolve import Resolved
 
@@ -70,7 +69,7 @@ _STYLES = {
     type=click.Choice(tuple(TARGETS)),
     help="The server has an export for this proxy: what that announced is no failure.",
 )
-@click.option("--insecure", is_flag=True, help="Accept any certificate.")
+@INSECURE
 @CACERT
 @JSON
 def verify_verb(
@@ -90,10 +89,7 @@ def verify_verb(
     """
     if "?" in url or "#" in url:
         raise click.UsageError("URL is where the server is; name what to ask by --path")
-    try:
-        url = complete(url, "http").rstrip("/")
-    except NoResponse as error:
-        raise click.UsageError(str(error)) from error
+    url = complete(url, "http").rstrip("/")
     resolved = read_policy(file)
     found = Verification(resolved, export(resolved, target) if target else None)
     asked, others = _requests(resolved, url, paths, hars)
@@ -101,7 +97,7 @@ def verify_verb(
     if token_file is not None:
         more["authorization"] = f"Bearer {read_text(token_file).strip()}"
     try:
-        _ask(found, url, asked, more, _trust(**certificates))
+        _ask(found, url, asked, more, trust(**certificates))
     except NoResponse as silent:
         err().print(Text(plain(str(silent)), style="red"))
         if "CERTIFICATE" in str(silent):
@@ -132,10 +128,7 @@ def _requests(
         raise click.UsageError(f"--path: {error}") from error
     others = 0
     for har in hars:
-        try:
-            found, left = recorded(from_har(read_bytes(har), str(har)))
-        except NoResponse as none:
-            raise click.UsageError(str(none)) from none
+        found, left = recorded(read_har(har))
         asked, others = [*asked, *found], others + left
     if not paths and not hars:
         asked = list(examples(resolved, compile_policy(resolved), split(url).netloc))
@@ -147,28 +140,16 @@ def _ask(
     url: str,
     asked: Sequence[Request],
     more: Mapping[str, str],
-    trust: ssl.SSLContext | None,
+    authorities: ssl.SSLContext | None,
 ) -> None:
     with steps("ask", len(asked)) as done:
         for one in asked:
             own = {"host": one.host} if one.host else {}
             lines = {**own, **dict(one.headers), **more}
-            response = ask(url + one.target, one.method, headers=lines, trust=trust)
+            response = ask(url + one.target, one.method, headers=lines, trust=authorities)
             facts = response.facts()
             found.take(facts._replace(host=lines.get("host", facts.host).lower()))
             done()
-
-
-def _trust(*, insecure: bool, cacert: Path | None) -> ssl.SSLContext | None:
-    if not insecure and cacert is None:
-        return None
-    try:
-        trust = ssl.create_default_context(cafile=cacert)
-    except OSError as error:
-        raise click.UsageError(f"{cacert}: {error}") from error
-    if insecure:
-        trust.check_hostname, trust.verify_mode = False, ssl.CERT_NONE
-    return trust
 
 
 def _line(text: str) -> tuple[str, str]:

@@ -16,16 +16,15 @@ from sidecar.baseline import Baseline, Cell, since, stamp
 from sidecar.baseline.capture import Tally
 from sidecar.baseline.drift import SEVERITIES, DriftReport, accept, drift
 from sidecar.baseline.file import from_data, read_baseline, to_data, yaml_text
-from sidecar.cli.files import read_bytes
+from sidecar.cli.files import read_bytes, read_har
 from sidecar.cli.operate import Admin, admin_options, who
-from sidecar.cli.options import FILE, PATH
+from sidecar.cli.options import FILE, NEW_FILE, PATH, Parsed
 from sidecar.cli.policy import read_policy
 from sidecar.cli.printing import as_json, err, next_step, out, plain, table
 from sidecar.cli.progress import steps
 from sidecar.files import write_file
 from sidecar.observed import NoResponse
 from sidecar.observed.client import ask
-from sidecar.observed.records import from_har
 from sidecar.policy.engine.plan import compile_policy
 from sidecar.policy.engine.resolve import resolve
 from sidecar.policy.headers.shapes import Lines
@@ -47,12 +46,7 @@ def _source_options(command: Any) -> Any:
 
 @click.command("capture")
 @_source_options
-@click.option(
-    "--output",
-    required=True,
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="The baseline to write.",
-)
+@click.option("--output", required=True, type=NEW_FILE, help="The baseline to write.")
 @click.option("--force", is_flag=True, help="Overwrite the file.")
 @admin_options
 @click.pass_context
@@ -93,6 +87,7 @@ def capture_verb(
 @click.option(
     "--for",
     "lasting",
+    type=Parsed("time", seconds),
     metavar="TIME",
     help="With --admin: wait this long and judge only what comes meanwhile, as 30s.",
 )
@@ -119,7 +114,7 @@ def drift_verb(
     /,
     file: Path,
     *,
-    lasting: str | None,
+    lasting: float | None,
     fail_on: str,
     accepting: bool,
     reason: str | None,
@@ -154,26 +149,22 @@ def drift_verb(
 
 
 def _gather(
-    context: click.Context, options: Mapping[str, Any], lasting: str | None = None
+    context: click.Context, options: Mapping[str, Any], lasting: float | None = None
 ) -> tuple[tuple[Cell, ...], str]:
     """The cells, and where they come from in a word."""
     urls, hars = options["urls"], options["hars"]
     if not urls and not hars:
-        return _live(Admin(options["admin"], options["token_file"]), lasting)
+        return _live(options["client"], lasting)
     if context.get_parameter_source("admin") is ParameterSource.COMMANDLINE or lasting is not None:
         raise click.UsageError("give either a running sidecar (--admin, --for), or URLs and --har")
     source = "urls" if urls else ", ".join(har.name for har in hars)
     return _tallied(_responses(urls, hars), options["policy"]), source
 
 
-def _live(client: Admin, lasting: str | None) -> tuple[tuple[Cell, ...], str]:
-    try:
-        wait = None if lasting is None else seconds(lasting)
-    except ValueError as error:
-        raise click.UsageError(str(error)) from error
+def _live(client: Admin, lasting: float | None) -> tuple[tuple[Cell, ...], str]:
     cells = from_data(client.get("/api/baseline")["tally"]).cells
-    if wait is not None:
-        time.sleep(wait)
+    if lasting is not None:
+        time.sleep(lasting)
         cells = since(from_data(client.get("/api/baseline")["tally"]).cells, cells)
     return cells, client.url
 
@@ -187,7 +178,7 @@ def _responses(urls: Iterable[str], hars: Iterable[Path]) -> list[Facts]:
                 found.append(ask(url).facts())
                 done()
         for har in hars:
-            found += [one.facts() for one in from_har(read_bytes(har), str(har))]
+            found += [one.facts() for one in read_har(har)]
     except NoResponse as unanswered:
         err().print(Text(str(unanswered), style="red"))
         next_step(
