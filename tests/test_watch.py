@@ -180,6 +180,35 @@ async def test_the_watch_waits_while_somebody_is_still_writing(
 
 
 @pytest.mark.usefixtures("fast")
+async def test_the_loop_sleeps_while_the_file_stays_as_it_is(
+    world: World, monkeypatch: pytest.MonkeyPatch
+):
+    """An idle process costs nothing: the looks at the file do not wake the loop that serves."""
+    made = await world.started()
+    loop, looked, looks, turns = asyncio.get_running_loop(), asyncio.Event(), 0, 0
+    look, turn = made._policy_file.fingerprint, loop._run_once
+
+    def counted() -> str:
+        nonlocal looks
+        looks += 1
+        if looks == 30:
+            loop.call_soon_threadsafe(looked.set)
+        return look()
+
+    def turned() -> None:
+        nonlocal turns
+        turns += 1
+        turn()
+
+    monkeypatch.setattr(made._policy_file, "fingerprint", counted)
+    monkeypatch.setattr(loop, "_run_once", turned)
+    async with watched(world, made), asyncio.timeout(PATIENCE):
+        await looked.wait()
+
+    assert turns < 30
+
+
+@pytest.mark.usefixtures("fast")
 async def test_a_reload_while_the_watch_settles_is_not_repeated(world: World):
     """SIGHUP and the watch see the same save; it is put in force once."""
     made = await world.started()

@@ -37,18 +37,26 @@ class Timed(Expiring, Protocol):
 
 
 class Deadlines:
-    """Deadlines by the thing they end; swept once a tick. `timed` are those that keep their own."""
+    """Deadlines by the thing they end; swept once a tick while there are any, so that an idle
+    process sleeps. `timed` are those that keep their own, `watch` adds one.
+    """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, tick: float) -> None:
         self._loop = loop
         self._tick = tick
         self._entries: dict[Expiring, tuple[float, Error]] = {}
         self.timed: set[Timed] = set()
-        self._timer = loop.call_later(tick, self._sweep)
+        self._timer: asyncio.TimerHandle | None = None
+
+    def watch(self, timed: Timed) -> None:
+        """End it when it is due, until it is discarded from `timed`."""
+        self.timed.add(timed)
+        self._wake()
 
     def set(self, waiting: Expiring, seconds: float, error: Error) -> None:
         """End `waiting` with `error()` in `seconds`, or move its deadline there."""
         self._entries[waiting] = (self._loop.time() + seconds, error)
+        self._wake()
 
     def drop(self, waiting: Expiring) -> None:
         """Forget the deadline, if it stands."""
@@ -56,7 +64,7 @@ class Deadlines:
 
     async def wait(self, future: asyncio.Future[T], seconds: float, error: Error) -> T:
         """The future's result, or `error()` raised after `seconds`."""
-        self._entries[future] = (self._loop.time() + seconds, error)
+        self.set(future, seconds, error)
         try:
             return await future
         finally:
@@ -64,9 +72,15 @@ class Deadlines:
 
     def close(self) -> None:
         """Stop the timer."""
-        self._timer.cancel()
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _wake(self) -> None:
+        if self._timer is None:
+            self._timer = self._loop.call_later(self._tick, self._sweep)
 
     def _sweep(self) -> None:
+        self._timer = None
         now = self._loop.time()
         for timed in tuple(self.timed):
             if timed.due <= now:
@@ -83,7 +97,8 @@ class Deadlines:
             self.drop(waiting)
             if not waiting.done():
                 waiting.set_exception(error())
-        self._timer = self._loop.call_later(self._tick, self._sweep)
+        if self.timed or self._entries:
+            self._wake()
 
 
 def tick_for(timeouts: Timeouts) -> float:

@@ -126,7 +126,7 @@ class Downstream(Incoming):
         connections = context.telemetry.connections
         connections.n += 1
         self._listener.open.add(self)
-        context.deadlines.timed.add(self)
+        context.deadlines.watch(self)
         name, own = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
         address = name[0] if isinstance(name, tuple) else ""
         port = own[1] if isinstance(own, tuple) else 0

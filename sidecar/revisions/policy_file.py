@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import threading
 from pathlib import Path
 
 from sidecar.policy.engine.resolve import Resolved
@@ -41,15 +42,22 @@ class PolicyFile:
         return await asyncio.to_thread(load_policy, data, str(self.path)), self._text
 
     async def changed(self) -> str:
-        """Wait until it holds something else, and nobody is writing any more; returns its hash."""
-        while True:
-            await asyncio.sleep(POLL)
-            first = await asyncio.to_thread(self.fingerprint)
-            if first == self.seen:
-                continue
-            await asyncio.sleep(SETTLE)
-            if await asyncio.to_thread(self.fingerprint) == first:
+        """Wait until it holds something else, and nobody is writing any more; returns its hash.
+
+        One thread waits and looks, so that the loop is not woken for each look.
+        """
+        left = threading.Event()
+        try:
+            return await asyncio.to_thread(self._changed, left)
+        finally:
+            left.set()
+
+    def _changed(self, left: threading.Event) -> str:
+        while not left.wait(POLL):
+            first = self.fingerprint()
+            if first != self.seen and not left.wait(SETTLE) and self.fingerprint() == first:
                 return first
+        return self.seen
 
     def excerpt(self, problem: Problem) -> str:
         """The line of the text last read with a caret under the place; "" when it is not known."""

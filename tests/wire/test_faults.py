@@ -468,3 +468,15 @@ def test_nothing_is_left(stage: Stage) -> None:
     stage.until(lambda: not left())
     assert dict(stage.plane._context.deadlines._entries) == {}
     assert stage.plane._context.deadlines.timed == set()
+
+
+def test_an_idle_process_is_not_woken(stage: Stage):
+    """The timer of the deadlines runs while something has one, not for ever."""
+    timer = lambda: stage.plane._context.deadlines._timer  # noqa: E731 - asked again and again
+    with stage.connect() as client:
+        stage.until(lambda: timer() is not None)
+        assert talk(client, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")[0].status == 200
+        stage.forward(1)
+        assert timer() is not None
+    stage.until(lambda: timer() is None)
+    stage.canary()
