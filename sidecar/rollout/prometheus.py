@@ -10,7 +10,7 @@ import json
 import math
 import time
 import urllib.parse
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from sidecar.observed.client import ask
@@ -78,18 +78,24 @@ def edited(url: str, window: str, selector: str, at: float) -> dict[str, float]:
     An edit of a rule's value starts its evidence anew: its counters go on, but `sidecar_rule_info`
     names the value.
     """
-    length = seconds(window)
+    by, length = "route, rule, demand", seconds(window)
     step = max(1, int(length / 10_000))
-    by = "route, rule, demand"
-    now: dict[tuple[str, str], set[str]] = {}
-    for labels, _ in query(url, f"group by ({by}) ({_INFO}{{{selector}}})", at):
-        now.setdefault(_place(labels)[:2], set()).add(labels.get("demand", ""))
-    last_seen = f"max_over_time(timestamp({_INFO}{{{selector}}})[{math.ceil(length)}s:{step}s])"
-    past = query(url, f"max by ({by}) ({last_seen})", at)
+
+    def demands(series: str) -> set[tuple[tuple[str, str], str]]:
+        found = query(url, f"group by ({by}) ({series})", at)
+        return {(_place(labels)[:2], labels.get("demand", "")) for labels, _ in found}
+
+    now = demands(f"{_INFO}{{{selector}}}")
+    past = demands(f"present_over_time({_INFO}{{{selector}}}[{math.ceil(length)}s])")
     found: dict[str, float] = {}
-    for labels, last in past:
-        route, rule, _ = _place(labels)
-        if now.get((route, rule), set()) - {labels.get("demand", "")}:
+    for (route, rule), demand in past:
+        others = {value for place, value in now if place == (route, rule)} - {demand}
+        if not others:
+            continue
+        # Ten thousand looks at each series: at those of former values alone, which are few.
+        one = _matchers(selector, f'route="{route}",rule="{rule}",demand="{demand}"')
+        last_seen = f"max_over_time(timestamp({_INFO}{{{one}}})[{math.ceil(length)}s:{step}s])"
+        for _, last in query(url, f"max({last_seen})", at):
             found[rule] = max(found.get(rule, 0.0), min(at, last + step + MIXED))
     return found
 
@@ -113,14 +119,8 @@ def evidence(
     witnesses and the causes.
     """
     length = seconds(window)
-    step = max(1, int(length / 1000))
-
-    # One step before the window: a rule that was there when it began was watched for all of it.
-    reach = f"{math.ceil(length) + step}s:{step}s"
-    first_seen = f"min_over_time(timestamp({_EVALUATIONS}{{{selector}}})[{reach}])"
-    first = query(url, f"min by ({_BY}) ({first_seen})", at)
-    since = {_place(labels): max(value, at - length) for labels, value in first}
     found = _numbers(url, window, selector, at)
+    since = _since(url, length, selector, at, found)
     trials = _trials(url, window, selector, at, known)
     for rule, edit in edited(url, window, selector, at).items():
         own_window, one_rule = window_since(edit, at), _matchers(selector, f'rule="{rule}"')
@@ -144,6 +144,26 @@ def evidence(
             Evidence(route, rule, parse_mode(mode), start, trial=trial, **seen, **numbers)
         )
     return listed
+
+
+def _since(
+    url: str, length: float, selector: str, at: float, found: Iterable[tuple[str, str, str]]
+) -> dict[tuple[str, str, str], float]:
+    """Since when each was watched, at most `length` seconds: all of them if it was there when they
+    began.
+
+    A thousand looks at each series are for those that came later, which are few.
+    """
+    there = query(url, f"group by ({_BY}) ({_EVALUATIONS}{{{selector}}})", at - length)
+    since = {_place(labels): at - length for labels, _ in there}
+    reach = f"{math.ceil(length)}s:{max(1, int(length / 1000))}s"
+    for route, rule, mode in found:
+        if (route, rule, mode) not in since:
+            one = _matchers(selector, f'route="{route}",rule="{rule}",mode="{mode}"')
+            first = f"min_over_time(timestamp({_EVALUATIONS}{{{one}}})[{reach}])"
+            for _, value in query(url, f"min({first})", at):
+                since[route, rule, mode] = max(value, at - length)
+    return since
 
 
 def _numbers(
