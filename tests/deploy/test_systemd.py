@@ -13,7 +13,7 @@ import pytest
 
 from sidecar.settings import Settings
 from tests.deploy.files import DEPLOY, ROOT, program, run
-from tests.e2e.processes import Child, until
+from tests.e2e.processes import Child, free_port, until
 from tests.e2e.running import command
 
 UNIT = DEPLOY / "systemd" / "header-sidecar.service"
@@ -88,6 +88,7 @@ def trace(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
     addresses = [
         word for name in ("listen", "admin", "health") for word in (f"--{name}", "127.0.0.1:0")
     ]
+    nobody = f"http://127.0.0.1:{free_port()}"
     argv = [
         program("strace"),
         "-f",
@@ -103,23 +104,24 @@ def trace(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
         str(policy),
         "--state",
         str(folder / "state"),
+        "--upstream",
+        nobody,
         *addresses,
     ]
     child = Child(argv, folder, env={"COVERAGE_PROCESS_START": ""})
-    until(lambda: "service.started" in child.stdout.read_text("utf-8"), "it starts")
-    started = next(
-        data
-        for line in child.stdout.read_text("utf-8").splitlines()
-        if (data := json.loads(line))["event"] == "service.started"
-    )
-    assert command("health", f"http://{started['health']}/metrics").returncode == 0
-    assert (
-        command("health", f"http://{started['listen'][0]}/").returncode == 1
-    )  # no service stands behind it
-    assert command("mode", "off", "--admin", f"http://{started['admin']}").returncode == 0
-    os.kill(
-        int(calls.read_text("utf-8", "replace").split()[0]), signal.SIGTERM
-    )  # strace itself is deaf to it
+    try:
+        until(lambda: "service.started" in child.stdout.read_text("utf-8"), "it starts")
+        started = next(
+            data
+            for line in child.stdout.read_text("utf-8").splitlines()
+            if (data := json.loads(line))["event"] == "service.started"
+        )
+        assert command("health", f"http://{started['health']}/metrics").returncode == 0
+        assert command("health", f"http://{started['listen'][0]}/").returncode == 1
+        assert command("mode", "off", "--admin", f"http://{started['admin']}").returncode == 0
+    finally:
+        traced = int(calls.read_text("utf-8", "replace").split()[0])
+        os.kill(traced, signal.SIGTERM)  # strace itself is deaf to it
     assert child.end(20) == 0
     return calls.read_text("utf-8", "replace"), folder / "state"
 
