@@ -12,8 +12,8 @@ from sidecar.cli.evidence import warn_of
 from sidecar.cli.operate import Admin, admin_options
 from sidecar.cli.printing import as_json, err, table
 from sidecar.policy.browsers.reports import CAUSE_KINDS
+from sidecar.rollout.model import span
 from sidecar.rollout.summing import source
-from sidecar.rollout.testimony import span
 
 
 @click.command("reports")

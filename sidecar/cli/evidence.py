@@ -18,6 +18,7 @@ from sidecar.cli.printing import as_json, err, mode_text, next_step, table
 from sidecar.policy.values import percentage, seconds
 from sidecar.policy.words import counted, number
 from sidecar.rollout.gate import judge, judged
+from sidecar.rollout.model import Evidence, Gathered, Minimums, Verdict, from_data, span
 from sidecar.rollout.prometheus import (
     PrometheusFailed,
     edited,
@@ -27,7 +28,6 @@ from sidecar.rollout.prometheus import (
 )
 from sidecar.rollout.prometheus import evidence as fleet_evidence
 from sidecar.rollout.summing import source
-from sidecar.rollout.testimony import Evidence, Gathered, Minimums, Verdict, from_data, span
 
 STYLES = {"pass": "green", "fail": "red", "inconclusive": "yellow"}
 
@@ -143,7 +143,7 @@ def gather(client: Admin, options: dict[str, Any]) -> Gathered:
 def warn_of(silent: Sequence[str]) -> None:
     """Name the replicas whose evidence is missing."""
     if silent:
-        text = f"not heard within 3 s, so missing from these numbers: {', '.join(silent)}"
+        text = f"no response within 3 s, so missing from these numbers: {', '.join(silent)}"
         err().print(Text(text, style="yellow"))
 
 
@@ -164,48 +164,20 @@ def print_evidence(found: Sequence[Evidence], verdicts: Sequence[Verdict]) -> No
     for item in found:
         verdict = by_rule[item.rule]
         witness = ", ".join(dict.fromkeys(witness["kind"] for witness in item.witnesses)) or "-"
-        there = item.mode == "enforce" and (item.climb is None or item.climb.top)
-        style = "green" if there else STYLES[verdict.outcome]
-        shown = Text("enforcing" if there else verdict.outcome, style=style)
-        step = f" {item.climb}" if item.climb else ""
-        numbers = (
-            number(item.evaluated),
-            number(item.affected),
-            _heard(item),
-            _against(item),
-            number(item.outcomes.get("unknown", 0.0)),
-        )
-        rows.append(
-            (
-                item.rule,
-                item.route,
-                Text.assemble(mode_text(item.mode), step),
-                span(verdict.at - item.since),
-                witness,
-                *numbers,
-                shown,
-            )
-        )
-    table(
-        "",
-        (
-            "rule",
-            "route",
-            "mode",
-            "watched",
-            "witness",
-            "judged",
-            "would change",
-            "bore witness",
-            "against",
-            "unknown",
-            "verdict",
-        ),
-        rows,
-    )
+        at_top = item.mode == "enforce" and (item.climb is None or item.climb.top)
+        outcome = ("enforcing", "green") if at_top else (verdict.outcome, STYLES[verdict.outcome])
+        mode = Text.assemble(mode_text(item.mode), f" {item.climb}" if item.climb else "")
+        watched = span(verdict.at - item.since)
+        unknown = number(item.outcomes.get("unknown", 0.0))
+        counts = (number(item.evaluated), number(item.affected), _observed(item), _against(item))
+        rule = (item.rule, item.route, mode, watched, witness)
+        rows.append((*rule, *counts, unknown, Text(*outcome)))
+    names = ("rule", "route", "mode", "watched", "witness")
+    numbers = ("judged", "would change", "witness saw", "against", "unknown")
+    table("", (*names, *numbers, "verdict"), rows)
 
 
-def _heard(item: Evidence) -> str:
+def _observed(item: Evidence) -> str:
     """What the rule's witness saw: page loads in trial, or requests that say enough."""
     safe = item.outcomes.get("safe", 0.0)
     if item.mode == "trial" and item.trial.settle:
@@ -218,16 +190,10 @@ def _counter(item: Evidence) -> float:
 
 
 def _against(item: Evidence) -> str:
-    """Requests that would have broken or came over plain http, and causes that browsers
-    reported.
-    """
+    """Requests that would have broken or came over plain http, and causes of reports."""
     causes = sum(1 for cause in item.trial.causes if cause["kind"] != "noise")
-    requests = _counter(item)
-    parts = [
-        counted(requests, "request") if requests else "",
-        counted(causes, "cause") if causes else "",
-    ]
-    return ", ".join(part for part in parts if part) or "0"
+    counts = ((_counter(item), "request"), (causes, "cause"))
+    return ", ".join(counted(count, noun) for count, noun in counts if count) or "0"
 
 
 @click.command("evidence")
@@ -244,14 +210,8 @@ def evidence_verb(client: Admin, machine: bool, **options: Any) -> None:
         for rule in dict.fromkeys(item.rule for item in found)
     ]
     if machine:
-        as_json(
-            {
-                "evidence": [item.data() for item in found],
-                "verdicts": gathered.rows(verdicts),
-                "source": gathered.source,
-                "silent": gathered.silent,
-            }
-        )
+        rows = {"evidence": [item.data() for item in found], "verdicts": gathered.rows(verdicts)}
+        as_json({**rows, "source": gathered.source, "silent": gathered.silent})
         return
     print_evidence(found, verdicts)
     if options["fleet"]:

@@ -96,7 +96,7 @@ def _promises(client: Admin) -> list[str]:
     climbing = [item for item in client.get("/api/evidence")["evidence"] if item.get("climb")]
     if not climbing:
         return []
-    from sidecar.rollout.testimony import Climb  # a rollback does not wait for it
+    from sidecar.rollout.model import Climb  # a rollback does not wait for it
 
     found: dict[str, None] = {}
     for item in climbing:

@@ -25,7 +25,7 @@ from sidecar.cli.options import NEW_FILE
 from sidecar.cli.printing import as_json, err, out, say
 from sidecar.files import edit_file
 from sidecar.policy.model import Mode, PolicyError
-from sidecar.rollout.testimony import from_data, verdict
+from sidecar.rollout.model import from_data, verdict
 
 _PATIENCE = 10.0
 """Seconds that `promote` waits for reports; the Reporting API's minute is left to the operator."""
@@ -102,7 +102,7 @@ def promote_verb(
     decided = _decided(client, order | {"dry_run": dry_run or None}, file, options)
     outcome = _Outcome(decided, file, dry_run=dry_run, back=back, fleet=options["fleet"])
     if not machine:
-        _print_sheet(decided)
+        _print_verdicts(decided)
         warn_of(decided["silent"])
     if outcome.done:
         outcome.write()
@@ -255,7 +255,7 @@ class _Outcome:
             err().print(Text(text, style="yellow"))
 
 
-def _print_sheet(decided: dict[str, Any]) -> None:
+def _print_verdicts(decided: dict[str, Any]) -> None:
     console, diff = out(), decided["diff"]
     verdicts = [verdict(row) for row in decided["verdicts"]]
     for one in verdicts:

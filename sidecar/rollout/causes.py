@@ -19,11 +19,11 @@ from sidecar.rollout.clients import Clients
 from sidecar.rollout.isolation import (
     FRAME,
     WORKER,
-    Ruling,
+    RuleContext,
     both_ends,
     framed,
     other_page,
-    ruling,
+    rule_context,
     unclear,
 )
 from sidecar.rollout.served import ServedPages
@@ -35,7 +35,7 @@ MAX_CAUSES = 2_000
 PER_MINUTE = 60
 """Reports of one client that count in a minute; more are ignored, as they may be forged."""
 _CLIENTS = 16
-_TALKERS = 4_096
+_MAX_CLIENTS = 4_096
 _PAGES = 5
 _ADDRESSES = 8
 _IMAGE_STYLE = "display: block;-webkit-user-select: none"
@@ -84,11 +84,11 @@ def classify(
     route: str,
     pages: Sequence[str] = (),
     addresses: Sequence[str] = (),
-    held: Ruling = Ruling(),  # noqa: B008 - frozen
+    context: RuleContext = RuleContext(),  # noqa: B008 - frozen
 ) -> tuple[CauseKind, str]:
     """Who caused a report, and why we say so: what is in a page that we served is the site's own.
 
-    `pages` and `addresses` are those of other reports of the cause; `held` is how the rule is
+    `pages` and `addresses` are those of other reports of the cause; `context` is how the rule is
     judged. That something is in no page counts only where each page was read often enough; before
     that, the source that the browser names counts.
     """
@@ -97,15 +97,15 @@ def classify(
     own_style = report.sample == _IMAGE_STYLE and report.directive == "style-src-attr"
     if own_style and not any(served.has_read(path) for path in {report.document, *pages}):
         return "noise", "the browser's own style for an image that is opened by itself"
-    if held.unlike:
+    if context.unlike:
         return "unexplained", "COOP parts pages with COEP from those without, whatever their origin"
-    if held.alike:
+    if context.alike:
         return other_page(served, (report.blocked, *addresses))
-    if held.features and report.type == "csp-violation":
-        return framed(report, served, route, addresses, held)
+    if context.features and report.type == "csp-violation":
+        return framed(report, served, route, addresses, context)
     if not report.origin:
         return "unexplained", "the report names no page"
-    if why := unclear(report, held):
+    if why := unclear(report, context):
         return "unexplained", why
     source, page = report.source, f"{report.origin}{report.document}"
     own = source.startswith(f"{report.origin}/")
@@ -149,19 +149,19 @@ def _stands(report: Report, served: ServedPages, route: str, addresses: Sequence
     return served.named(route, urlsplit(report.blocked).netloc)
 
 
-class _Held:
+class _OpenCause:
     """A cause that grows."""
 
     __slots__ = (
         "addresses",
         "clients",
+        "context",
         "count",
         "engines",
         "first",
         "last",
         "pages",
         "report",
-        "ruling",
         "seen",
         "verdict",
     )
@@ -171,7 +171,7 @@ class _Held:
         self.verdict: tuple[CauseKind, str] = ("unexplained", "")
         self.seen: tuple[int, int, int] | None = None
         """What the verdict is based on: the version of `served`, how many pages and addresses."""
-        self.ruling = Ruling()
+        self.context = RuleContext()
         self.count = 0
         self.clients: set[bytes] = set()
         self.engines: set[str] = set()
@@ -189,12 +189,12 @@ class Causes:
         self._clock = clock
         self._served = served or ServedPages()
         self._client = Clients()
-        self._held: dict[tuple[str, str], dict[str, _Held]] = {}
+        self._held: dict[tuple[str, str], dict[str, _OpenCause]] = {}
         self._keys: Mapping[str, tuple[str, str]] = {}
         self._plan: Plan | None = None
-        self._rulings: Mapping[tuple[str, str], Ruling] = {}
+        self._contexts: Mapping[tuple[str, str], RuleContext] = {}
         self._isolated: dict[tuple[str, str], set[bool]] = {}
-        self._spoken: dict[bytes, int] = {}
+        self._reported: dict[bytes, int] = {}
         self._minute = 0
         self.overflow = 0
         """Reports beyond the bound, or too many from one client."""
@@ -206,8 +206,8 @@ class Causes:
         self._isolated = {}
         self._keys = plan.trials
         self._plan = plan
-        self._rulings = {
-            (route.name, route.rules[index].name): ruling(route.rules[index].named.rule)
+        self._contexts = {
+            (route.name, route.rules[index].name): rule_context(route.rules[index].named.rule)
             for route in plan.routes
             for index in route.trials
         }
@@ -217,42 +217,42 @@ class Causes:
     ) -> tuple[str, str, str] | None:
         """Count one report; returns route, rule and kind, or None when it does not count.
 
-        The kind is "unheard" where a report that could count against the rule found no room: then
+        The kind is "dropped" where a report that could count against the rule found no room: then
         silence is no proof. Forged reports delay a promotion; they never cause one by crowding out
         the others.
         """
         place = self._keys.get(key)
         if place is None or not report.breaks or _is_canary(report):
             return None
-        held_by = self._rulings.get(place, Ruling())
-        if held_by.features and report.type == "csp-violation":
+        context = self._contexts.get(place, RuleContext())
+        if context.features and report.type == "csp-violation":
             report = replace(report, directive=FRAME)
-        if held_by.typed and report.directive == "trusted-types" and report.sample != "default":
+        if context.typed and report.directive == "trusted-types" and report.sample != "default":
             return None  # only the default policy runs unasked
         if self._plan is not None and (ends := both_ends(self._plan, place[1], report)):
             unlike = self._unlike(place, report)
             if ends == "any" and report.directive != WORKER and not unlike:
                 return None  # what a worker loads is never reported
-            held_by = replace(held_by, agrees=ends == "any", alike=ends == "page", unlike=unlike)
+            context = replace(context, agrees=ends == "any", alike=ends == "page", unlike=unlike)
         who = self._client(client)
         held, identity = self._held.setdefault(place, {}), _identity(place, report)
         cause = held.get(identity)
-        if not self._may_speak(who):
+        if not self._within_rate(who):
             self.overflow += 1
-            return None if cause is not None or report.noise else (*place, "unheard")
+            return None if cause is not None or report.noise else (*place, "dropped")
         if cause is None:
-            cause = _Held(report, self._clock())
-            cause.ruling = held_by
-            cause.verdict = classify(report, self._served, place[0], held=held_by)
+            cause = _OpenCause(report, self._clock())
+            cause.context = context
+            cause.verdict = classify(report, self._served, place[0], context=context)
             if not self._has_room(held, cause):
                 self.overflow += 1
-                return None if report.noise else (*place, "unheard")
+                return None if report.noise else (*place, "dropped")
             held[identity] = cause
         elif (report.source, report.origin) != (cause.report.source, cause.report.origin):
-            # A forged report that came first must not make the site's own look like a stranger's.
-            kind, _ = classify(report, self._served, place[0], held=held_by)
+            # A forged report that came first must not hide that the site itself caused it.
+            kind, _ = classify(report, self._served, place[0], context=context)
             if _RANK[kind] < _RANK[cause.verdict[0]]:
-                cause.report, cause.ruling, cause.seen = report, held_by, None
+                cause.report, cause.context, cause.seen = report, context, None
         cause.count += 1
         cause.last = self._clock()
         if len(cause.clients) < _CLIENTS:
@@ -272,12 +272,12 @@ class Causes:
             seen.add(report.isolated)
         return report.type == "coop" and len(seen) > 1
 
-    def _judged(self, route: str, cause: _Held) -> tuple[CauseKind, str]:
+    def _judged(self, route: str, cause: _OpenCause) -> tuple[CauseKind, str]:
         """Whose a cause is by what is known now: pages may be read after the report came."""
         seen = self._served.version(route), len(cause.pages), len(cause.addresses)
         if cause.seen != seen:
             cause.seen = seen
-            known = (cause.pages, cause.addresses, cause.ruling)
+            known = (cause.pages, cause.addresses, cause.context)
             cause.verdict = classify(cause.report, self._served, route, *known)
         return cause.verdict
 
@@ -287,7 +287,7 @@ class Causes:
         for cause in held.values():
             self._judged(route, cause)
         made = [_frozen(identity, route, rule, cause) for identity, cause in held.items()]
-        if self._rulings.get((route, rule), _NOTHING).own and self._served.frames_itself(route):
+        if self._contexts.get((route, rule), _NOTHING).own and self._served.frames_itself(route):
             made.append(_silent_frame(route, rule))
         return tuple(sorted(made, key=lambda cause: (_RANK[cause.kind], -cause.count, cause.id)))
 
@@ -303,17 +303,17 @@ class Causes:
         """`of` as data."""
         return [cause.data() for cause in self.of(route, rule)]
 
-    def _may_speak(self, who: bytes) -> bool:
+    def _within_rate(self, who: bytes) -> bool:
         minute = int(self._clock() // 60)
         if minute != self._minute:
-            self._minute, self._spoken = minute, {}
-        spoken = self._spoken.get(who, 0)
-        if spoken >= PER_MINUTE or (not spoken and len(self._spoken) >= _TALKERS):
+            self._minute, self._reported = minute, {}
+        count = self._reported.get(who, 0)
+        if count >= PER_MINUTE or (not count and len(self._reported) >= _MAX_CLIENTS):
             return False
-        self._spoken[who] = spoken + 1
+        self._reported[who] = count + 1
         return True
 
-    def _has_room(self, held: dict[str, _Held], new: _Held) -> bool:
+    def _has_room(self, held: dict[str, _OpenCause], new: _OpenCause) -> bool:
         """Make room for one more: a cause of a lower kind is dropped for one of a higher."""
         if len(held) < MAX_OF_RULE and sum(map(len, self._held.values())) < MAX_CAUSES:
             return True
@@ -345,7 +345,7 @@ def _identity(place: tuple[str, str], report: Report) -> str:
     return hashlib.sha256("\0".join(what).encode("utf-8", "replace")).hexdigest()[:8]
 
 
-_NOTHING = Ruling()
+_NOTHING = RuleContext()
 
 
 def _silent_frame(route: str, rule: str) -> Cause:
@@ -353,12 +353,12 @@ def _silent_frame(route: str, rule: str) -> Cause:
     page: no browser reports that, pages that were read show it.
     """
     report = Report("other", FRAME, "report", "about:srcdoc", "", noise=False)
-    held = _Held(report, 0.0)
+    held = _OpenCause(report, 0.0)
     held.verdict = ("unexplained", "scripts in `srcdoc` have what the page has, and report nothing")
     return _frozen(_identity((route, rule), report), route, rule, held)
 
 
-def _frozen(identity: str, route: str, rule: str, held: _Held) -> Cause:
+def _frozen(identity: str, route: str, rule: str, held: _OpenCause) -> Cause:
     report, (kind, why) = held.report, held.verdict
     about = (report.type, report.directive, report.blocked, report.sample, report.source)
     seen = (tuple(held.pages), held.count, len(held.clients), tuple(sorted(held.engines)))

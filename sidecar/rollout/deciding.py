@@ -11,9 +11,9 @@ from sidecar.policy.browsers.witness import prospect
 from sidecar.policy.model import PolicyError, Problem
 from sidecar.revisions.granted import Move
 from sidecar.rollout.gate import admit, judge
+from sidecar.rollout.model import Evidence, Gathered, Minimums, Verdict
 from sidecar.rollout.note import digest
 from sidecar.rollout.promotion import promote, standing, step_back
-from sidecar.rollout.testimony import Evidence, Gathered, Minimums, Verdict
 from sidecar.source import load_policy
 
 

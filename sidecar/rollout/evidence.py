@@ -15,8 +15,8 @@ from sidecar.policy.browsers.trial import by_api
 from sidecar.policy.browsers.witness import replacing, witnesses
 from sidecar.policy.engine.plan import Plan, RoutePlan, RuleLine
 from sidecar.policy.model import KINDS
-from sidecar.rollout.promises import Promises
-from sidecar.rollout.testimony import Climb, Evidence, Trial
+from sidecar.rollout.model import Climb, Evidence, Trial
+from sidecar.rollout.sent_ages import SentAges
 from sidecar.telemetry import Metrics
 from sidecar.telemetry.metric_table import ENGINES, SEEN
 
@@ -48,20 +48,20 @@ class EvidenceStore:
         self._causes = causes
         self._past: deque[tuple[float, dict[tuple[str, ...], float]]] = deque()
         self._plan: Plan | None = None
-        self._marks: dict[tuple[str, str], _Mark] = {}
+        self._starts: dict[tuple[str, str], _Start] = {}
         self.meanings: Mapping[tuple[str, str], str] = {}
         """The meaning of each rule in force, by route and rule."""
         self._earlier: dict[str, dict[str, Any]] = {}
-        self._promises = Promises()
+        self._sent_ages = SentAges()
 
     def activated(self, plan: Plan) -> None:
         """Note the counters for every rule that is new, or different from before."""
-        self._note_promises()
-        marks: dict[tuple[str, str], _Mark] = {}
+        self._note_ages()
+        marks: dict[tuple[str, str], _Start] = {}
         for route in plan.routes:
             for line in route.rules:
                 place, meaning = (route.name, line.name), f"{line.meaning}{line.scope}"
-                held = self._marks.get(place)
+                held = self._starts.get(place)
                 if held is not None and held.meaning == meaning:
                     marks[place] = held
                     continue
@@ -71,15 +71,15 @@ class EvidenceStore:
                     key: value - carried.get(key, 0.0)
                     for key, value in self._counts(route, line).items()
                 }
-                marks[place] = _Mark(meaning, saved["since"] if carried else self._clock(), counts)
-        self._plan, self._marks = plan, marks
+                marks[place] = _Start(meaning, saved["since"] if carried else self._clock(), counts)
+        self._plan, self._starts = plan, marks
         self.meanings = {place: mark.meaning for place, mark in marks.items()}
 
     def tick(self) -> None:
         """Called each second: note what trials have sent, so that it can be reported what has
         had time to report.
         """
-        self._note_promises()
+        self._note_ages()
         routes = self._plan.routes if self._plan else ()
         sent: dict[tuple[str, ...], float] = {
             (route.name, line.name): self._metrics.read(loads)
@@ -102,7 +102,7 @@ class EvidenceStore:
 
     def evidence(self) -> list[Evidence]:
         """What each rule on each route has seen, in the order of the policy."""
-        self._note_promises()
+        self._note_ages()
         return [
             self._of(route, line)
             for route in (self._plan.routes if self._plan else ())
@@ -114,24 +114,24 @@ class EvidenceStore:
         `summing`).
         """
         return [
-            {**asdict(item), "meaning": self._marks[item.route, item.rule].meaning}
+            {**asdict(item), "meaning": self._starts[item.route, item.rule].meaning}
             for item in self.evidence()
             if item.evaluated or item.trial.reports or item.climb
         ]
 
     def saved(self) -> dict[str, Any]:
         """The evidence as data, to be kept over a restart."""
-        self._note_promises()
+        self._note_ages()
         held = {}
         for route in self._plan.routes if self._plan else ():
             for line in route.rules:
-                mark, counts = self._marks[route.name, line.name], self._counts(route, line)
+                mark, counts = self._starts[route.name, line.name], self._counts(route, line)
                 grown = {key: value - mark.counts.get(key, 0.0) for key, value in counts.items()}
                 held[f"{route.name}/{line.name}"] = {
                     "meaning": mark.meaning,
                     "since": mark.since,
                     "counts": grown,
-                    "sent": self._promises.saved(route.name, line.name),
+                    "sent": self._sent_ages.saved(route.name, line.name),
                 }
         return held
 
@@ -140,14 +140,14 @@ class EvidenceStore:
         if isinstance(saved, dict):
             self._earlier = {key: value for key, value in saved.items() if isinstance(value, dict)}
             for place, value in self._earlier.items():
-                self._promises.restore(place, value.get("sent", {}))
+                self._sent_ages.restore(place, value.get("sent", {}))
 
-    def _note_promises(self) -> None:
+    def _note_ages(self) -> None:
         if self._plan is not None:
-            self._promises.note(self._plan, self._metrics, self._clock())
+            self._sent_ages.note(self._plan, self._metrics, self._clock())
 
     def _of(self, route: RoutePlan, line: RuleLine) -> Evidence:
-        mark = self._marks[route.name, line.name]
+        mark = self._starts[route.name, line.name]
         grown = {
             key: value - mark.counts.get(key, 0.0)
             for key, value in self._counts(route, line).items()
@@ -164,12 +164,12 @@ class EvidenceStore:
         numbers = (grown["evaluated"], grown["affected"], kinds, outcomes)
         climb = None
         if (rule := line.named.rule).ladder is not None:
-            climb = Climb(rule.step or 1, rule.ladder, *self._promises.kept(route.name, line.name))
+            climb = Climb(rule.step or 1, rule.ladder, *self._sent_ages.kept(route.name, line.name))
         head = (route.name, line.name, line.mode, mark.since)
         return Evidence(*head, *numbers, witnesses=data, trial=trial, climb=climb)
 
     def _trial(
-        self, route: RoutePlan, line: RuleLine, mark: _Mark, grown: Mapping[str, float]
+        self, route: RoutePlan, line: RuleLine, mark: _Start, grown: Mapping[str, float]
     ) -> Trial:
         """What the trial of a rule has shown; settled counts are those of a moment ago, since
         reports take their time.
@@ -225,8 +225,8 @@ class Trend:
     rule.
     """
 
-    def __init__(self, book: EvidenceStore, interval: int = 10, kept: int = 30) -> None:
-        self._book = book
+    def __init__(self, store: EvidenceStore, interval: int = 10, kept: int = 30) -> None:
+        self._store = store
         self._interval = interval
         self._ticks = 0
         self._kept = kept
@@ -236,11 +236,11 @@ class Trend:
     def tick(self) -> None:
         """Called once a second."""
         if not self._ticks:  # what was kept over a restart came in no interval of this process
-            self._last = {(item.route, item.rule): item.affected for item in self._book.evidence()}
+            self._last = {(item.route, item.rule): item.affected for item in self._store.evidence()}
         self._ticks += 1
         if self._ticks % self._interval:
             return
-        now = {(item.route, item.rule): item.affected for item in self._book.evidence()}
+        now = {(item.route, item.rule): item.affected for item in self._store.evidence()}
         self._added = {place: self._added.get(place) or deque(maxlen=self._kept) for place in now}
         for place, affected in now.items():
             self._added[place].append(max(0.0, affected - self._last.get(place, 0.0)))
@@ -251,7 +251,7 @@ class Trend:
         return list(self._added.get((route, rule), ()))
 
 
-class _Mark(NamedTuple):
+class _Start(NamedTuple):
     meaning: str
     since: float
     counts: Mapping[str, float]

@@ -11,10 +11,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from sidecar.policy.words import counted
-from sidecar.rollout.hearing import canaries, hear, total
 from sidecar.rollout.isolation import FRAME
-from sidecar.rollout.sheet import Sheet
-from sidecar.rollout.testimony import Evidence, Minimums, Verdict, span
+from sidecar.rollout.model import Evidence, Minimums, Reasons, Verdict, span
+from sidecar.rollout.witness_checks import canaries, check_witnesses, total
 
 REAL = ("served", "script")
 """Kinds of cause that are the site's own: enforcing would break it."""
@@ -49,30 +48,32 @@ def judge(
     """The gate for one rule over all its routes, on evidence of the moment `at`; `waived` are
     ids of causes that do not count.
     """
-    live, sheet = judged(rule, evidence), Sheet()
+    live, reasons = judged(rule, evidence), Reasons()
     if not live:
         step = "Name a rule of the policy that is not off."
-        sheet.lack("the rule is not judged on any route (unknown, or off)", step)
-    causes = _causes(live, waived, sheet)
-    breaks = _breaks(live, minimums, sheet)
-    silent = not (causes or _uncaused(live) or _unheard(live, sheet))
-    testified, bound = hear(live, minimums, sheet, silent=silent) if live else (0.0, None)
-    elapsed = _watched(live, minimums, at, sheet)
-    _places(live, minimums, sheet)
-    sheet.notes += dict.fromkeys(f"on {item.climb}" for item in live if item.climb is not None)
-    outcome = sheet.outcome()
+        reasons.lack("the rule is not judged on any route (unknown, or off)", step)
+    causes = _causes(live, waived, reasons)
+    breaks = _breaks(live, minimums, reasons)
+    silent = not (causes or _without_cause(live) or _dropped(live, reasons))
+    observed, bound = (
+        check_witnesses(live, minimums, reasons, silent=silent) if live else (0.0, None)
+    )
+    elapsed = _watched(live, minimums, at, reasons)
+    _places(live, minimums, reasons)
+    reasons.notes += dict.fromkeys(f"on {item.climb}" for item in live if item.climb is not None)
+    outcome = reasons.outcome()
     return Verdict(
         rule,
         outcome,
-        sheet.reasons(),
-        next="" if outcome == "pass" else _next(sheet, causes),
+        reasons.texts(),
+        next="" if outcome == "pass" else _next(reasons, causes),
         evaluated=sum(item.evaluated for item in live),
         elapsed=elapsed,
         breaks=breaks,
         unknown=total(live, "unknown"),
         at=at,
         witnesses=_kinds(live),
-        testified=testified,
+        observed=observed,
         canaries=canaries(live),
         bound=bound,
         causes=tuple(cause["id"] for cause in causes),
@@ -83,17 +84,17 @@ def admit(rule: str, evidence: Iterable[Evidence], prospect: Iterable[str], at: 
     """The gate to trial, which changes nothing: the rule must be judged somewhere; `prospect` is
     what a trial can show of it.
     """
-    live, sheet = judged(rule, evidence), Sheet()
+    live, reasons = judged(rule, evidence), Reasons()
     if live:
-        sheet.met.extend(prospect)
+        reasons.met.extend(prospect)
     else:
         step = "Let the running sidecar read this file, and see `sidecar status`."
-        sheet.lack("the rule is not judged on any route (unknown to the sidecar, or off)", step)
+        reasons.lack("the rule is not judged on any route (unknown to the sidecar, or off)", step)
     return Verdict(
         rule,
-        sheet.outcome(),
-        sheet.reasons(),
-        next="" if live else sheet.steps[0],
+        reasons.outcome(),
+        reasons.texts(),
+        next="" if live else reasons.steps[0],
         evaluated=sum(item.evaluated for item in live),
         elapsed=min((at - item.since for item in live), default=0.0),
         breaks=total(live, "break"),
@@ -107,70 +108,70 @@ def _kinds(live: Iterable[Evidence]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(one["kind"] for item in live for one in item.witnesses))
 
 
-def _next(sheet: Sheet, causes: Sequence[Mapping[str, Any]]) -> str:
-    if not sheet.failing:
-        return sheet.steps[0]
+def _next(reasons: Reasons, causes: Sequence[Mapping[str, Any]]) -> str:
+    if not reasons.failing:
+        return reasons.steps[0]
     if causes:
         return (
             "See what to do about the causes with `sidecar suggest`; or name a cause that the site"
             " can do without: --waive ID."
         )
-    return sheet.remedies[0]
+    return reasons.remedies[0]
 
 
-def _breaks(live: Sequence[Evidence], minimums: Minimums, sheet: Sheet) -> float:
+def _breaks(live: Sequence[Evidence], minimums: Minimums, reasons: Reasons) -> float:
     """Requests that would have broken, as they themselves show."""
     breaks = total(live, "break")
     if breaks > minimums.breaks:
-        sheet.fail(
+        reasons.fail(
             f"{counted(breaks, 'request')} would have broken; allowed: {minimums.breaks}",
             "Change the rule or the service, or allow so many with --max-breaks.",
         )
     return breaks
 
 
-def _watched(live: Iterable[Evidence], minimums: Minimums, at: float, sheet: Sheet) -> float:
+def _watched(live: Iterable[Evidence], minimums: Minimums, at: float, reasons: Reasons) -> float:
     """For how many seconds the rule has been watched on the route where it is youngest."""
     elapsed = min((at - item.since for item in live), default=0.0)
     text = f"watched for {span(elapsed)}; needed: {span(minimums.time)}"
     wait = f"Wait {span(minimums.time - elapsed)} longer."
-    sheet.at_least(elapsed, minimums.time, text, wait)
+    reasons.at_least(elapsed, minimums.time, text, wait)
     return elapsed
 
 
-def _places(live: Sequence[Evidence], minimums: Minimums, sheet: Sheet) -> None:
+def _places(live: Sequence[Evidence], minimums: Minimums, reasons: Reasons) -> None:
     """On how many routes the rule has been seen."""
     seen = [item.route for item in live if item.evaluated > 0]
     text = f"seen on {len(seen)} of {counted(len(live), 'route')}; needed: {minimums.routes}"
-    sheet.at_least(len(seen), minimums.routes, text, "Send traffic to the other routes.")
+    reasons.at_least(len(seen), minimums.routes, text, "Send traffic to the other routes.")
     unseen = [item.route for item in live if item.route not in seen]
     if unseen and seen:
-        sheet.notes.append(f"no response yet on route {', '.join(unseen)}")
+        reasons.notes.append(f"no response yet on route {', '.join(unseen)}")
 
 
 def _causes(
-    live: Sequence[Evidence], waived: Collection[str], sheet: Sheet
+    live: Sequence[Evidence], waived: Collection[str], reasons: Reasons
 ) -> list[Mapping[str, Any]]:
-    """The causes that speak against the rule, written on the sheet."""
+    """The causes that stand against the rule; they become reasons."""
     known = [cause for item in live for cause in item.trial.causes]
     standing = [cause for cause in known if cause["id"] not in waived]
     real = [cause for cause in standing if cause["kind"] in REAL]
     for cause in real[:5]:
-        sheet.failing.append(f"browsers reported: {describe(cause)}")
+        reasons.failing.append(f"browsers reported: {describe(cause)}")
     if len(real) > 5:
-        sheet.failing.append(f"and {counted(len(real) - 5, 'more cause')}")
-    if uncaused := _uncaused(live):
+        reasons.failing.append(f"and {counted(len(real) - 5, 'more cause')}")
+    if uncaused := _without_cause(live):
         text = f"browsers reported {counted(uncaused, 'time')} what the site itself does"
-        sheet.fail(text, "See the causes with `sidecar reports --admin` of each sidecar.")
-    open_ones = _unexplained(live, waived, sheet)
+        reasons.fail(text, "See the causes with `sidecar reports --admin` of each sidecar.")
+    open_ones = _unexplained(live, waived, reasons)
     gone = [cause for cause in known if cause["id"] in waived]
     if gone:
-        sheet.notes.append(f"waived: {', '.join(cause['id'] for cause in gone)}")
+        reasons.notes.append(f"waived: {', '.join(cause['id'] for cause in gone)}")
     return [*real, *open_ones]
 
 
 def _unexplained(
-    live: Sequence[Evidence], waived: Collection[str], sheet: Sheet
+    live: Sequence[Evidence], waived: Collection[str], reasons: Reasons
 ) -> list[Mapping[str, Any]]:
     """The causes that no page we served explains: each waits for a word, unless it is too
     frequent to be an extension.
@@ -183,26 +184,26 @@ def _unexplained(
     ]
     counts = sum(item.trial.reports.get(kind, 0.0) for item in live for kind in OPEN)
     if counts and not waived and not any(item.trial.causes for item in live):
-        # A fleet's, as in `_uncaused`; who waives has seen them: a cause has the same id in every
-        # sidecar.
+        # A fleet's, as in `_without_cause`. Whoever waives has seen them: the id of a cause is the
+        # same in every sidecar.
         text = f"browsers reported {counted(counts, 'time')} what no page that we served explains"
         step = (
             "See the causes with `sidecar reports --admin` of each sidecar, then promote"
             " --waive ID."
         )
-        sheet.lack(text, step)
+        reasons.lack(text, step)
     for cause, loads in found[:5]:
         text = f"not explained by any page we served: {describe(cause)}"
         if 0 < loads * _OFTEN <= cause["count"] and not _usual(cause):
-            sheet.failing.append(f"{text}, on half of the page loads or more")
+            reasons.failing.append(f"{text}, on half of the page loads or more")
         else:
             step = (
                 "Look at it with `sidecar reports`; if it is none of the site's doing: promote"
                 f" --waive {cause['id']}."
             )
-            sheet.lack(text, step)
+            reasons.lack(text, step)
     if len(found) > 5:
-        sheet.notes.append(f"and {counted(len(found) - 5, 'more cause')} that no page explains")
+        reasons.notes.append(f"and {counted(len(found) - 5, 'more cause')} that no page explains")
     return [cause for cause, _ in found]
 
 
@@ -211,11 +212,11 @@ def _usual(cause: Mapping[str, Any]) -> bool:
     return bool(cause["directive"] == FRAME or cause.get("type") in ("coep", "coop"))
 
 
-def _unheard(live: Sequence[Evidence], sheet: Sheet) -> float:
+def _dropped(live: Sequence[Evidence], reasons: Reasons) -> float:
     """Reports that found no room: the one that matters may be among them, so the silence of the
     others is no proof.
     """
-    lost = sum(item.trial.reports.get("unheard", 0.0) for item in live)
+    lost = sum(item.trial.reports.get("dropped", 0.0) for item in live)
     if lost:
         text = (
             f"{counted(lost, 'report')} of browsers found no room: too many causes, or too many"
@@ -226,11 +227,11 @@ def _unheard(live: Sequence[Evidence], sheet: Sheet) -> float:
             " of its own; look at `sidecar reports`, and if you know what was reported: --override"
             ' "why".'
         )
-        sheet.lack(text, step)
+        reasons.lack(text, step)
     return lost
 
 
-def _uncaused(live: Sequence[Evidence]) -> float:
+def _without_cause(live: Sequence[Evidence]) -> float:
     """Reports of what the site itself does whose causes are not known here: a fleet's, which
     stand with each sidecar.
     """

@@ -1,4 +1,4 @@
-"""Watches an activation that enforces more than before: worse responses take it back.
+"""Watches an activation that enforces more than before, and takes it back when responses get worse.
 
 Only the service's own responses and failed exchanges count, so no client can fire it by what it
 posts.
@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from collections.abc import Awaitable, Callable, Mapping
+from typing import NamedTuple, TypeAlias
 
 from sidecar.policy.engine.plan import Plan
 from sidecar.policy.model import Guard
-from sidecar.telemetry import Metrics
+from sidecar.revisions import Revisions
+from sidecar.revisions.decision import Overtaken
+from sidecar.revisions.history import Refused
+from sidecar.telemetry import Metrics, Telemetry
 
 _BEFORE = 600
 """Seconds of the time before that are kept to compare with."""
@@ -153,3 +156,43 @@ def _enforced(plan: Plan) -> set[tuple[str, str, str]]:
         for line in route.rules
         if line.mode == "enforce"
     }
+
+
+Lacking: TypeAlias = Callable[[], Awaitable[str]]
+"""Says what a fleet lacks to take back what came in force; "" = nothing."""
+
+
+async def nothing() -> str:
+    """A sidecar alone decides alone."""
+    return ""
+
+
+async def take_back(
+    breach: Breach,
+    before: str | None,
+    revisions: Revisions,
+    telemetry: Telemetry,
+    lacking: Lacking = nothing,
+) -> None:
+    """Put revision `before` in force again; where that fails, the mode falls to report-only.
+
+    In a fleet every replica may see the breach: the first one for which nothing is `lacking` takes
+    it back for all.
+    """
+    now, reason = revisions.current.id, str(breach)
+    telemetry.metrics.cell("sidecar_guard_fired_total", breach.signal).n += 1
+    facts = {"revision": now, "signal": breach.signal, "reason": reason}
+    telemetry.tell("guard.fired", level="error", **facts)
+    if missing := await lacking():
+        telemetry.tell("guard.waits", level="warning", revision=now, reason=missing)
+        return
+    try:
+        if before is None or before == now:
+            await revisions.set_mode("report-only", who="guard", reason=reason)
+        else:
+            order = {"who": "guard", "reason": reason, "cause": "guard", "leaving": now}
+            await revisions.rollback(before, **order)
+    except Overtaken as overtaken:  # another replica, or an operator, was quicker
+        telemetry.tell("guard.overtaken", level="warning", detail=str(overtaken))
+    except Refused as refused:
+        await revisions.set_mode("report-only", who="guard", reason=f"{breach}; {refused}")

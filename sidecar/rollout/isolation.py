@@ -29,7 +29,7 @@ _ENDS = {FRAME, WORKER, "navigation", "navigation-to-response", "navigation-from
 
 
 @dataclass(frozen=True, slots=True)
-class Ruling:
+class RuleContext:
     """How a rule's reports are judged; `features`: what a Permissions-Policy forbids frames."""
 
     features: frozenset[str] = frozenset()
@@ -46,7 +46,7 @@ class Ruling:
     """Some pages of the rule have COEP and some have not (HTML section 7.1.3)."""
 
 
-def ruling(rule: Rule) -> Ruling:
+def rule_context(rule: Rule) -> RuleContext:
     """That of a complete rule."""
     names = {name.lower() for name in rule.header or ()}
     value = "" if rule.value is None else value_text(rule.value)
@@ -57,7 +57,7 @@ def ruling(rule: Rule) -> Ruling:
     embedder = "cross-origin-embedder-policy" in names
     words = value.lower().replace(";", " ").split()
     typed = "require-trusted-types-for" in words and "trusted-types" not in words
-    return Ruling(
+    return RuleContext(
         features, own, typed, embedder and value.strip().lower().startswith("credentialless")
     )
 
@@ -99,13 +99,13 @@ _PARTINGS = {
 """What COOP reports of windows that it would part, whether or not one of them uses the other."""
 
 
-def unclear(report: Report, held: Ruling) -> str:
+def unclear(report: Report, context: RuleContext) -> str:
     """Why a report does not show whether anything breaks; "" where it does."""
     if report.type == "coop" and report.directive in _PARTINGS:
         return f"{_PARTINGS[report.directive]}: whether they need each other is reported apart"
-    if report.type == "coep" and report.directive == "corp" and held.credentialless:
+    if report.type == "coep" and report.directive == "corp" and context.credentialless:
         return "it would be loaded without cookies: whether it needs them is not reported"
-    if report.directive == WORKER and held.agrees:
+    if report.directive == WORKER and context.agrees:
         return "what the worker loads, browsers do not report before it is enforced"
     return ""
 
@@ -123,7 +123,7 @@ def other_page(
 
 
 def framed(
-    report: Report, served: ServedPages, route: str, addresses: Sequence[str], held: Ruling
+    report: Report, served: ServedPages, route: str, addresses: Sequence[str], context: RuleContext
 ) -> tuple[Literal["served", "noise", "unexplained"], str]:
     """Whether a page gives a frame of another origin a feature that the policy forbids."""
     urls = (report.blocked, *addresses)
@@ -131,12 +131,12 @@ def framed(
         return "unexplained", "a frame of the page's own has what the page has, and reports nothing"
     given = sorted(
         name
-        for name in held.features
+        for name in context.features
         if any(served.linked(route, f"{ALLOW}{name}", url) for url in urls)
     )
     if given:
         return "served", f"a page gives this frame {', '.join(given)}, and the rule forbids it"
     known = all(served.linked(route, "frame-src", url) for url in urls)
-    if known and not held.features & FRAMES_TOO:
+    if known and not context.features & FRAMES_TOO:
         return "noise", "the pages that we served give this frame nothing that the rule forbids"
     return "unexplained", "browsers do not report what the rule forbids this frame"

@@ -12,7 +12,7 @@ from typing import Any
 from sidecar.policy.words import counted
 from sidecar.revisions.chain import Check, check
 from sidecar.revisions.granted import GRANTED, NEVER_CAME, fulfilled, moved, unfulfilled
-from sidecar.rollout.testimony import span
+from sidecar.rollout.model import span
 
 _LIFE = ("policy.activated", "policy.rolled_back", "decision.followed")
 """Entries with which a revision came in force."""

@@ -14,7 +14,7 @@ from sidecar.policy.engine.plan import Plan, RuleLine
 from sidecar.policy.model import MODES, Mode
 from sidecar.policy.rules.ladder import described
 from sidecar.rollout.gate import judge, judged
-from sidecar.rollout.testimony import Evidence, Minimums, Verdict, span
+from sidecar.rollout.model import Evidence, Minimums, Verdict, span
 
 Trend = Callable[[str, str], Sequence[float]]
 """Responses with a violation in each of the last intervals, oldest first, by route and rule."""
@@ -179,6 +179,6 @@ def _progress(verdict: Verdict, minimums: Minimums, *, affected: bool) -> tuple[
     # Where the rule would change nothing, no witness is asked: the gate counts responses.
     kinds = verdict.witnesses if affected else ()
     what = next((word for kind, word in _COUNTED.items() if kind in kinds), "responses")
-    text = f"{verdict.testified:,.0f} of {minimums.requests:,} {what}"
-    have = min(verdict.testified, minimums.requests)
+    text = f"{verdict.observed:,.0f} of {minimums.requests:,} {what}"
+    have = min(verdict.observed, minimums.requests)
     return Progress(what, have, minimums.requests, text), time

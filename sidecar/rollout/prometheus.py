@@ -16,7 +16,7 @@ from typing import Any
 from sidecar.observed.client import ask
 from sidecar.policy.model import Mode
 from sidecar.policy.values import seconds
-from sidecar.rollout.testimony import Evidence, Trial, parse_mode
+from sidecar.rollout.model import Evidence, Trial, parse_mode
 
 _TIMEOUT = 30.0
 _MAX_BODY = 64 << 20

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 from sidecar.policy.browsers.reports import CAUSE_KINDS
 from sidecar.policy.words import counted
 from sidecar.rollout.causes import MAX_OF_RULE
-from sidecar.rollout.testimony import Climb, Evidence, Trial, from_data
+from sidecar.rollout.model import Climb, Evidence, Trial, from_data
 
 Row: TypeAlias = Mapping[str, Any]
 """One line of what `EvidenceStore.shared` gives."""

@@ -12,8 +12,8 @@ from sidecar.admin.orders import PromotionOrder
 from sidecar.policy.model import PolicyError
 from sidecar.revisions import Revisions
 from sidecar.revisions.history import Revision
+from sidecar.rollout.model import Gathered, Minimums, gathered
 from sidecar.rollout.summing import source
-from sidecar.rollout.testimony import Gathered, Minimums, gathered
 from sidecar.runtime.together import Together
 from sidecar.source import load_policy
 

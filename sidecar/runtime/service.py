@@ -30,10 +30,9 @@ from sidecar.revisions.history import Revision
 from sidecar.revisions.store import Store
 from sidecar.rollout.causes import Causes
 from sidecar.rollout.evidence import EvidenceStore, Trend
-from sidecar.rollout.guard import Watch
+from sidecar.rollout.guard import Watch, take_back
 from sidecar.rollout.scripts import LoadedScripts
 from sidecar.rollout.served import ServedPages
-from sidecar.rollout.taking_back import take_back
 from sidecar.runtime.plane import Plane, ProxyPlane
 from sidecar.runtime.promotions import Promotions
 from sidecar.runtime.together import Together

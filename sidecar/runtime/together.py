@@ -18,8 +18,8 @@ from sidecar.policy.words import counted
 from sidecar.revisions.history import Refused
 from sidecar.rollout.causes import Causes
 from sidecar.rollout.evidence import EvidenceStore
+from sidecar.rollout.model import Evidence, Minimums, span
 from sidecar.rollout.summing import Meanings, merged, rows_of, summed, with_causes
-from sidecar.rollout.testimony import Evidence, Minimums, span
 
 if TYPE_CHECKING:
     from sidecar.rollout.overview import Trend

@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeAlias
 
 from sidecar.policy.csp.sources import REQUEST_NONCE
 from sidecar.rollout.causes import Cause
-from sidecar.rollout.testimony import span
+from sidecar.rollout.model import span
 
 Outcome: TypeAlias = Literal["add", "allowed", "waiting", "refused", "advice"]
 """`add`: an edit; `allowed`: the file allows it already; `waiting`: below the minimums; `refused`:

@@ -174,7 +174,7 @@ def test_a_replica_that_says_nothing_is_named_and_holds_up_the_promotion(join: J
         b.signal(signal.SIGCONT)
 
     assert (refused.returncode, fleet(a)["version"]) == (1, 1)
-    assert f"not heard within 3 s, so missing from these numbers: {silent}" in refused.stderr
+    assert f"no response within 3 s, so missing from these numbers: {silent}" in refused.stderr
     assert a.policy.read_text() == ABOUT
 
 

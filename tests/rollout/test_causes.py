@@ -251,7 +251,7 @@ def test_what_found_no_room_and_could_matter_is_counted():
     for number in range(PER_MINUTE):
         world.add(sample=f"forged {number}", noise=True)
 
-    assert world.add(sample="real()") == ("default", "csp", "unheard")
+    assert world.add(sample="real()") == ("default", "csp", "dropped")
     assert world.add(sample="more", noise=True) is None
     assert world.add("192.0.2.2", sample="real()") == ("default", "csp", "served")
     assert world.add(sample="real()") is None

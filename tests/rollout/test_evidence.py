@@ -11,7 +11,7 @@ from sidecar.policy.engine.plan import Plan
 from sidecar.policy.words import counted
 from sidecar.rollout.evidence import EvidenceStore, Trend
 from sidecar.rollout.gate import describe, judge
-from sidecar.rollout.testimony import Climb, Evidence, Minimums, Trial, from_data, span
+from sidecar.rollout.model import Climb, Evidence, Minimums, Trial, from_data, span
 from sidecar.telemetry import Events, Metrics, Telemetry
 from sidecar.telemetry.metric_table import SEEN
 from tests.policy.making import facts, plan
@@ -149,7 +149,7 @@ def test_rules_in_any_mode_have_evidence(mode: str):
         ("no canary was sent", tried(canaries={}), "inconclusive"),
         ("most canaries were lost", tried(canaries={"chromium": (20.0, 9.0)}), "inconclusive"),
         ("browsers reported what the site does", tried(causes=(CAUSE,)), "fail"),
-        ("a report found no room", tried(reports={"unheard": 1.0}), "inconclusive"),
+        ("a report found no room", tried(reports={"dropped": 1.0}), "inconclusive"),
         ("a fleet's browsers reported it", tried(reports={"script": 2.0}), "fail"),
         (
             "a fleet's browsers reported what no page explains",

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 from sidecar.rollout.gate import judge
+from sidecar.rollout.model import Climb, Evidence, Minimums, Verdict
 from sidecar.rollout.prometheus import edited, evaluated, evidence, settled, window_since
-from sidecar.rollout.testimony import Climb, Evidence, Minimums, Verdict
 from tests.deploy.fleet import Prometheus
 from tests.portion import FULL, by_default
 

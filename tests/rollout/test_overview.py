@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from sidecar.rollout.model import Climb, Evidence, Minimums, Trial
 from sidecar.rollout.overview import RuleView, overview
-from sidecar.rollout.testimony import Climb, Evidence, Minimums, Trial
 from tests.policy.making import plan
 
 NOW = 10_000.0

@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.policy.browsers.reports import CAUSE_KINDS
+from sidecar.rollout.model import Climb, Evidence, Trial
 from sidecar.rollout.summing import merged, rows_of, summed, with_causes
-from sidecar.rollout.testimony import Climb, Evidence, Trial
 
 MEANINGS = {("default", "csp"): "m1"}
 JSON = st.recursive(

@@ -53,9 +53,9 @@ CAUSE_KINDS: Mapping[str, str] = {
     "unserved": "not in any page we served",
     "unexplained": "not explained",
     "noise": "a browser extension",
-    "unheard": "of which nothing is known: too many at once",
+    "dropped": "of which nothing is known: too many at once",
 }
-"""Kinds of cause of a report in trial, in words; `unheard` reports became no cause."""
+"""Kinds of cause of a report in trial, in words; `dropped` reports became no cause."""
 _HASH = re.compile(r"sha(?:256|384|512)-[A-Za-z0-9+/_-]{43,88}={0,2}")
 _ISOLATED = {"same-origin": False, "same-origin-plus-coep": True}
 _SHOWN = 120

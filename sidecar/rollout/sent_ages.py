@@ -12,7 +12,7 @@ from sidecar.policy.engine.plan import Plan
 from sidecar.telemetry import Metrics
 
 
-class Promises:
+class SentAges:
     """The ages that responses carried, by rule and route; read from the counters, once a second."""
 
     def __init__(self) -> None:

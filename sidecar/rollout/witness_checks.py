@@ -8,8 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from sidecar.policy.browsers.support import partly
 from sidecar.policy.browsers.witness import OVERRIDE, WAIT
 from sidecar.policy.words import counted, number
-from sidecar.rollout.sheet import Sheet
-from sidecar.rollout.testimony import Evidence, Minimums
+from sidecar.rollout.model import Evidence, Minimums, Reasons
 from sidecar.telemetry.metric_table import ENGINES
 
 _NO_REPORTS_HERE = "browsers that do not report this here"
@@ -30,15 +29,15 @@ _SILENT = 0.1
 """The share of browsers' requests that may say too little, and the others speak for them."""
 
 
-def hear(
-    live: Sequence[Evidence], minimums: Minimums, sheet: Sheet, *, silent: bool
+def check_witnesses(
+    live: Sequence[Evidence], minimums: Minimums, reasons: Reasons, *, silent: bool
 ) -> tuple[float, float | None]:
     """Write down what the witnesses of a rule said.
 
     Args:
         live: what decides on the rule, of at least one route.
         minimums: what is asked for.
-        sheet: where the reasons go.
+        reasons: where the reasons go.
         silent: no browser reported anything that stands against the rule.
 
     Returns: How many page loads or requests could be judged, and the share of page loads that is
@@ -50,30 +49,30 @@ def hear(
             f"none of {counted(evaluated, 'response')} would have been changed; needed:"
             f" {minimums.requests}"
         )
-        sheet.at_least(evaluated, minimums.requests, text, "Wait for more traffic.")
+        reasons.at_least(evaluated, minimums.requests, text, "Wait for more traffic.")
         return evaluated, None
     witnesses = {witness["kind"]: witness for item in live for witness in item.witnesses}
     if not set(witnesses) - {"harmless"}:
         text = f"{counted(evaluated, 'response')} judged; needed: {minimums.requests}"
-        sheet.at_least(evaluated, minimums.requests, text, "Wait for more traffic.")
+        reasons.at_least(evaluated, minimums.requests, text, "Wait for more traffic.")
         if "harmless" in witnesses:
-            sheet.met.append(f"harmless by nature: {witnesses['harmless']['why']}")
+            reasons.met.append(f"harmless by nature: {witnesses['harmless']['why']}")
         return evaluated, None
-    testified: list[float] = []
+    observed: list[float] = []
     bound = None
     if "nobody" in witnesses:
-        sheet.lack(f"nobody can tell: {witnesses['nobody']['why']}", witnesses["nobody"]["next"])
-        testified.append(0.0)
+        reasons.lack(f"nobody can tell: {witnesses['nobody']['why']}", witnesses["nobody"]["next"])
+        observed.append(0.0)
     if "browsers" in witnesses or ("proxy" in witnesses and _in_trial(live) > _known(live)):
         witness = witnesses.get("browsers", witnesses.get("proxy", {}))
-        heard, settled = _browsers(live, witness, minimums, sheet)
-        bound = _proof(live, settled, sheet, silent=silent)
-        testified.append(heard)
+        heard, settled = _browsers(live, witness, minimums, reasons)
+        bound = _proof(live, settled, reasons, silent=silent)
+        observed.append(heard)
     elif climbs(live):
-        testified.append(_over_https(live, minimums, sheet))
+        observed.append(_over_https(live, minimums, reasons))
     elif "proxy" in witnesses:
-        testified.append(_requests(live, witnesses["proxy"], minimums, sheet))
-    return min(testified), bound
+        observed.append(_requests(live, witnesses["proxy"], minimums, reasons))
+    return min(observed), bound
 
 
 def climbs(live: Iterable[Evidence]) -> bool:
@@ -109,7 +108,7 @@ def _in_trial(live: Iterable[Evidence]) -> float:
 
 
 def _requests(
-    live: Sequence[Evidence], witness: Mapping[str, str], minimums: Minimums, sheet: Sheet
+    live: Sequence[Evidence], witness: Mapping[str, str], minimums: Minimums, reasons: Reasons
 ) -> float:
     """What requests say of themselves."""
     known, unknown, left = _known(live), total(live, "unknown"), total(live, "open")
@@ -119,17 +118,17 @@ def _requests(
     )
     if left:
         step = witness["next"] if witness["next"] not in ("", WAIT) else OVERRIDE
-        sheet.lack(f"{counted(left, 'request')} of browsers may break: {witness['why']}", step)
+        reasons.lack(f"{counted(left, 'request')} of browsers may break: {witness['why']}", step)
     if unknown > (known + unknown) * _SILENT:
         share = f"{number(unknown)} of {number(unknown + known)}"
-        sheet.lack(f"too many requests of browsers ({share}) say too little", _ASK_OVER_HTTPS)
+        reasons.lack(f"too many requests of browsers ({share}) say too little", _ASK_OVER_HTTPS)
     elif unknown:
-        sheet.notes.append(f"of {counted(unknown, 'request')} of browsers too little is known")
-    sheet.at_least(known, minimums.requests, text, WAIT)
+        reasons.notes.append(f"of {counted(unknown, 'request')} of browsers too little is known")
+    reasons.at_least(known, minimums.requests, text, WAIT)
     return known
 
 
-def _over_https(live: Sequence[Evidence], minimums: Minimums, sheet: Sheet) -> float:
+def _over_https(live: Sequence[Evidence], minimums: Minimums, reasons: Reasons) -> float:
     """How many requests of browsers came over https, of those whose scheme is vouched for."""
     safe, unknown = total(live, "safe"), total(live, "unknown")
     known = safe + total(live, "plain")
@@ -137,17 +136,21 @@ def _over_https(live: Sequence[Evidence], minimums: Minimums, sheet: Sheet) -> f
         f"{counted(known, 'request')} of browsers whose scheme is vouched for; needed:"
         f" {minimums.requests}"
     )
-    sheet.at_least(known, minimums.requests, text, _VOUCH if unknown else "Wait for more traffic.")
+    reasons.at_least(
+        known, minimums.requests, text, _VOUCH if unknown else "Wait for more traffic."
+    )
     if unknown > known:
         most = f"{number(unknown)} of {number(unknown + known)}"
-        sheet.lack(f"for most requests of browsers ({most}) nobody vouches for the scheme", _VOUCH)
+        reasons.lack(
+            f"for most requests of browsers ({most}) nobody vouches for the scheme", _VOUCH
+        )
     if known:
         share = f"{math.floor(safe / known * 10_000) / 100:.4g}% of them came over https"
         text = f"{share}; needed: {minimums.https * 100:.4g}%"
         if safe < known * minimums.https:
-            sheet.fail(text, "Serve the host over https only, or accept less with --min-https.")
+            reasons.fail(text, "Serve the host over https only, or accept less with --min-https.")
         else:
-            sheet.met.append(text)
+            reasons.met.append(text)
     return known
 
 
@@ -157,7 +160,7 @@ _VOUCH = (
 
 
 def _browsers(
-    live: Sequence[Evidence], witness: Mapping[str, str], minimums: Minimums, sheet: Sheet
+    live: Sequence[Evidence], witness: Mapping[str, str], minimums: Minimums, reasons: Reasons
 ) -> tuple[float, float]:
     """What a trial has shown: page loads that could have reported or had nothing to report, and
     the former alone.
@@ -167,7 +170,7 @@ def _browsers(
     if outside:
         place = f" on route {', '.join(outside)}" if trial else ""
         step = f"Run `sidecar promote {live[0].rule} --to trial`, and let browsers load pages."
-        sheet.lack(f"only browsers can tell, and the rule is not in trial{place}", step)
+        reasons.lack(f"only browsers can tell, and the rule is not in trial{place}", step)
     if not trial:
         return 0.0, 0.0
     data = total(trial, "data")
@@ -176,12 +179,12 @@ def _browsers(
             f"{counted(data, 'response')} that pages fetched, none that was a page or a worker:"
             f" there it does nothing; needed: {minimums.requests}"
         )
-        sheet.at_least(data, minimums.requests, text, WAIT)
+        reasons.at_least(data, minimums.requests, text, WAIT)
         return data, 0.0
     # Where requests speak too, their outcomes are of requests, not of page loads in trial.
     asked = trial if witness.get("kind") == "browsers" else ()
     same, unknown, waiting = (total(asked, outcome) for outcome in ("safe", "unknown", "waiting"))
-    loads, settled = sum(item.trial.loads for item in trial), _proven(trial, sheet)
+    loads, settled = sum(item.trial.loads for item in trial), _proven(trial, reasons)
     heard = settled + same
     late = "Reports may take a minute: ask again then."
     wait = late if loads > _in_trial(trial) else "Wait for more page loads."
@@ -189,15 +192,15 @@ def _browsers(
     text = (
         f"{counted(heard, 'page load')} in browsers that report{right}; needed: {minimums.requests}"
     )
-    _in_part(trial, sheet)
-    sheet.at_least(heard, minimums.requests, text, wait)
+    _in_part(trial, reasons)
+    reasons.at_least(heard, minimums.requests, text, wait)
     if unknown > heard:
         most = f"{number(unknown)} of {number(unknown + heard)}"
-        sheet.lack(f"most page loads ({most}) are of {_NO_REPORTS_HERE}", _ASK_BROWSERS)
+        reasons.lack(f"most page loads ({most}) are of {_NO_REPORTS_HERE}", _ASK_BROWSERS)
     elif unknown:
-        sheet.notes.append(f"{counted(unknown, 'page load')} in {_NO_REPORTS_HERE}")
+        reasons.notes.append(f"{counted(unknown, 'page load')} in {_NO_REPORTS_HERE}")
     if waiting:
-        sheet.lack(
+        reasons.lack(
             f"on {counted(waiting, 'page load')} the service's own report-only line stands in the"
             " place of ours",
             "Let the service leave it out while the trial lasts.",
@@ -215,7 +218,7 @@ def _percent(share: float) -> str:
     return f"{share * 100:.2g}%" if share < 0.995 else "100%"
 
 
-def _in_part(trial: Sequence[Evidence], sheet: Sheet) -> None:
+def _in_part(trial: Sequence[Evidence], reasons: Reasons) -> None:
     """What is not silence but not knowing: engines that report a part, service workers that stay
     as they came.
     """
@@ -225,7 +228,7 @@ def _in_part(trial: Sequence[Evidence], sheet: Sheet) -> None:
             f"{counted(partial, 'page load')} in browsers that report a part of this only"
             f" ({known}): they do not count"
         )
-        sheet.notes.append(text)
+        reasons.notes.append(text)
     if upgraded := total(trial, "upgraded"):
         text = (
             f"on {counted(upgraded, 'page load')} it would take away the service's own"
@@ -235,7 +238,7 @@ def _in_part(trial: Sequence[Evidence], sheet: Sheet) -> None:
             "Add `upgrade-insecure-requests` to the value, or find out that no page asks for http:"
             " addresses."
         )
-        sheet.lack(text, step)
+        reasons.lack(text, step)
     if workers := total(trial, "worker"):
         text = (
             f"{counted(workers, 'script')} of service workers came with it: in browsers that had"
@@ -245,10 +248,10 @@ def _in_part(trial: Sequence[Evidence], sheet: Sheet) -> None:
             "Write `when: {content-type: text/html}`, so that it is not sent with the scripts of"
             ' service workers; or give --override "why".'
         )
-        sheet.lack(text, step)
+        reasons.lack(text, step)
 
 
-def _proven(trial: Sequence[Evidence], sheet: Sheet) -> float:
+def _proven(trial: Sequence[Evidence], reasons: Reasons) -> float:
     """Settled page loads in engines of which at least half of the canaries came back; the
     silence of others is no proof.
     """
@@ -269,13 +272,15 @@ def _proven(trial: Sequence[Evidence], sheet: Sheet) -> float:
         " of all"
     )
     if share > 0.5:
-        sheet.lack(text, _FIND_OUT)
+        reasons.lack(text, _FIND_OUT)
     else:
-        sheet.notes.append(text)
+        reasons.notes.append(text)
     return math.floor(settled * (1.0 - share))
 
 
-def _proof(live: Sequence[Evidence], settled: float, sheet: Sheet, *, silent: bool) -> float | None:
+def _proof(
+    live: Sequence[Evidence], settled: float, reasons: Reasons, *, silent: bool
+) -> float | None:
     """Silence counts only as far as canaries came back: the rule of three on the page loads that
     would have been heard.
 
@@ -296,7 +301,7 @@ def _proof(live: Sequence[Evidence], settled: float, sheet: Sheet, *, silent: bo
             "See that `/.well-known/sidecar/` of the site reaches the sidecar, and wait for page"
             " loads."
         )
-        sheet.lack(text, step)
+        reasons.lack(text, step)
         return None
     each = ", ".join(
         f"{engine} {number(back)} of {number(out)}"
@@ -311,9 +316,9 @@ def _proof(live: Sequence[Evidence], settled: float, sheet: Sheet, *, silent: bo
     if bound is not None:
         text = f"{text}: at most {_percent(bound)} of page loads that report would break (95 %)"
     if rate >= 0.5:
-        sheet.met.append(text)
+        reasons.met.append(text)
     else:
-        sheet.lack(
+        reasons.lack(
             text,
             _FIND_OUT,
         )
