@@ -15,6 +15,7 @@ import socket
 import sys
 from http import HTTPStatus
 from pathlib import Path
+from pkgutil import get_data
 from typing import Any
 
 from aiohttp import web
@@ -29,34 +30,7 @@ from sidecar.runtime.service import Service
 from sidecar.settings import Settings, Timeouts, Trial
 from sidecar.telemetry.events import Sink, capture_logging
 
-POLICY = """\
-# The demo's policy. Save it while `sidecar demo` runs: it is in force within two seconds.
-version: 1
-name: demo
-owner: you@example.com
-reason: see what the sidecar would change before it changes anything
-expected: every page carries a CSP and nosniff; no response names its server; session cookies are locked
-rollback: sidecar rollback
-
-mode: report-only        # the one switch: report-only -> trial -> enforce
-
-rules:
-  no-server: {action: remove, header: [Server, X-Powered-By]}
-  nosniff: {header: X-Content-Type-Options, action: set, value: nosniff}
-  frames: {header: X-Frame-Options, action: set, value: DENY}
-  referrer: {header: Referrer-Policy, action: default, value: strict-origin-when-cross-origin}
-  csp:
-    header: Content-Security-Policy
-    action: default
-    value: {default-src: ["'self'"], object-src: ["'none'"], base-uri: ["'self'"], frame-ancestors: ["'none'"]}
-    when: {content-type: text/html}
-
-routes:
-  - name: api
-    match: {path: /api/**}
-    rules:
-      api-csp: {header: Content-Security-Policy, action: default, value: "default-src 'none'; frame-ancestors 'none'"}
-"""  # noqa: E501
+POLICY = (get_data("sidecar", "demo_policy.yaml") or b"").decode()
 
 
 async def show(folder: Path, port: int) -> None:

@@ -13,8 +13,8 @@ from rich.text import Text
 from sidecar.cli.options import PATH, POLICY_TO_READ
 from sidecar.cli.policy import read_policy
 from sidecar.cli.printing import as_json, err, plain
+from sidecar.exporting import TARGETS, export
 from sidecar.exporting.target import WEIGHTS
-from sidecar.exporting.targets import TARGETS, export
 from sidecar.files import write_file
 
 _ADDRESS = re.compile(r"(?:https?://[^/\s\"',;\\]+)?/[^\s\"',;\\]*")

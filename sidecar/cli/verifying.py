@@ -17,8 +17,8 @@ from sidecar.cli.options import CACERT, FILE, INSECURE, JSON, POLICY_TO_READ
 from sidecar.cli.policy import read_policy
 from sidecar.cli.printing import as_json, err, next_step, out, plain, table
 from sidecar.cli.progress import steps
+from sidecar.exporting import TARGETS, export
 from sidecar.exporting.replay import Request, examples, named, recorded
-from sidecar.exporting.targets import TARGETS, export
 from sidecar.exporting.verification import UNREACHED, Row, Verification, counts
 from sidecar.observed import NoResponse, complete, split
 from sidecar.observed.client import ask

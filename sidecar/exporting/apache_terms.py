@@ -7,19 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from sidecar.exporting import patterns
+from sidecar.exporting import patterns, terms
 from sidecar.exporting.program import Program, Route
-from sidecar.exporting.terms import (
-    Alternative,
-    Class,
-    Condition,
-    Field,
-    Media,
-    Place,
-    Scheme,
-    Status,
-    Term,
-)
 from sidecar.policy.rules.classes import MEDIA
 
 _ROUTE = "reqenv('policy_route')"
@@ -81,26 +70,26 @@ class Conditions:
             return ""
         return found[0] if len(found) == 1 else f"({' || '.join(f'({one})' for one in found)})"
 
-    def holds(self, when: Condition) -> str:
+    def holds(self, when: terms.Condition) -> str:
         """A rule's condition."""
         return self.any_of([self._alternative(one) for one in when])
 
-    def _alternative(self, terms: Alternative) -> str:
-        return self.all_of(*(self._term(term) for term in terms))
+    def _alternative(self, alternative: terms.Alternative) -> str:
+        return self.all_of(*(self._term(term) for term in alternative))
 
-    def _term(self, term: Term) -> str:
+    def _term(self, term: terms.Term) -> str:
         match term:
-            case Scheme(scheme):
+            case terms.Scheme(scheme):
                 return f"%{{HTTPS}} {'==' if scheme == 'https' else '!='} 'on'"
-            case Status(ranges):
+            case terms.Status(ranges):
                 return self.any_of([_status(low, high) for low, high in ranges])
-            case Media(types):
+            case terms.Media(types):
                 return self._type(types)
-            case Class(wanted):
+            case terms.Class(wanted):
                 return self.any_of([self._named(one) for one in wanted])
-            case Place():
+            case terms.Place():
                 return self._path(patterns.LOGOUT_PATH)
-            case Field(side=side, name=name, pattern=asked):
+            case terms.Field(side=side, name=name, pattern=asked):
                 # The plain `req` would add the header's name to Vary.
                 value = f"%{{{'req_novary' if side == 'request' else 'resp'}:{name}}}"
                 if isinstance(asked, bool):

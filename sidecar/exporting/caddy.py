@@ -14,20 +14,10 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any, TypeAlias
 
-from sidecar.exporting import patterns
+from sidecar.exporting import patterns, terms
 from sidecar.exporting.cookie_edits import Edit, edits
 from sidecar.exporting.program import Gap, Program, Route, Step
 from sidecar.exporting.target import COPIES, NAMELESS, Limits, Written, out_of_order, shortest
-from sidecar.exporting.terms import (
-    Alternative,
-    Class,
-    Condition,
-    Field,
-    Media,
-    Place,
-    Scheme,
-    Status,
-)
 from sidecar.policy.model import Match
 from sidecar.policy.rules.classes import MEDIA
 
@@ -227,7 +217,7 @@ def _append(step: Step) -> Iterator[Json]:
     yield cleared
 
 
-def _where(when: Condition, operations: Json, fields: Json | None = None) -> Iterator[Json]:
+def _where(when: terms.Condition, operations: Json, fields: Json | None = None) -> Iterator[Json]:
     for alternative in when:
         match, require = _matchers(alternative)
         headers = require.get("headers", {})
@@ -245,7 +235,7 @@ def _with(headers: Json, name: str, wanted: list[str] | None) -> Json:
     return {**headers, name: wanted}
 
 
-def _matchers(alternative: Alternative) -> tuple[Json, Json]:
+def _matchers(alternative: terms.Alternative) -> tuple[Json, Json]:
     """What must hold of the request (a matcher set), and of the response (a response matcher)."""
     match: Json = {}
     status: list[int] | None = None
@@ -253,16 +243,16 @@ def _matchers(alternative: Alternative) -> tuple[Json, Json]:
     for term in alternative:
         name = ""
         wanted: list[str] | None = None
-        if isinstance(term, Scheme):
+        if isinstance(term, terms.Scheme):
             match["protocol"] = term.scheme
-        elif isinstance(term, Status):
+        elif isinstance(term, terms.Status):
             codes = [code for low, high in term.ranges for code in _codes(low, high)]
             status = codes if status is None else _common(status, codes)
-        elif isinstance(term, Class):
+        elif isinstance(term, terms.Class):
             name, wanted = MARK, [str(one) for one in term.wanted]
-        elif isinstance(term, Media):
+        elif isinstance(term, terms.Media):
             name, wanted = "Content-Type", list(_types(term.patterns))
-        elif isinstance(term, Place):
+        elif isinstance(term, terms.Place):
             match["path_regexp"] = {"pattern": f"(?i){patterns.LOGOUT_PATH}"}
         elif term.side == "response":
             name, wanted = term.name, _asked(term)
@@ -281,7 +271,7 @@ def _matchers(alternative: Alternative) -> tuple[Json, Json]:
     return match, require
 
 
-def _asked(term: Field) -> list[str] | None:
+def _asked(term: terms.Field) -> list[str] | None:
     if isinstance(term.pattern, bool):
         return [] if term.pattern else None
     if "*" in term.pattern.strip("*"):

@@ -12,6 +12,41 @@ from typing import NamedTuple
 from sidecar.exporting import patterns
 from sidecar.exporting.program import Step
 from sidecar.exporting.terms import Condition, over_https
+from sidecar.policy.headers.cookies import Demands
+
+
+class Change(NamedTuple):
+    """What a rule makes of one attribute: `text` is written, "" = the attribute is removed."""
+
+    name: str
+    """In lower case."""
+    text: str
+    https: bool = False
+    """Only over https: Secure, and what needs it."""
+    spares_readable: bool = False
+    """Not of cookies that scripts must read."""
+
+
+def changes(demands: Demands) -> Iterator[Change]:
+    """The attributes that a rule writes or removes."""
+    if demands.secure is False:
+        yield Change("secure", "")
+    if demands.secure or demands.partitioned or demands.same_site == "None":
+        yield Change("secure", "Secure", https=True)
+    if demands.http_only is not None:
+        spares = demands.http_only and not demands.hide_csrf
+        text = "HttpOnly" if demands.http_only else ""
+        yield Change("httponly", text, spares_readable=spares)
+    if demands.same_site:
+        text = f"SameSite={demands.same_site}"
+        yield Change("samesite", text, https=demands.same_site == "None")
+    if demands.path:
+        yield Change("path", f"Path={demands.path}")
+    if demands.host_only:
+        yield Change("domain", "")
+    if demands.partitioned is not None:
+        text = "Partitioned" if demands.partitioned else ""
+        yield Change("partitioned", text, https=demands.partitioned)
 
 
 class Edit(NamedTuple):
@@ -28,34 +63,26 @@ class Edit(NamedTuple):
 
 
 def edits(step: Step) -> Iterator[tuple[Condition, list[Edit]]]:
-    """Conditions and their edits. Secure, and what needs it, is written over https only."""
-    demands, when, line = step.demands, step.when, _line(step.cookie)
-    https = over_https(when)
-    always: list[Edit] = []
-    secure: list[Edit] = []
-    if demands.secure is False:
-        always += [_without(line, "secure")]
-    if demands.secure or demands.partitioned or demands.same_site == "None":
-        secure += _with(line, "Secure")
-    if demands.http_only is False:
-        always += [_without(line, "httponly")]
-    elif demands.http_only:
-        always += _hidden(line, exact=demands.hide_csrf)
-    if demands.same_site:
-        chosen = secure if demands.same_site == "None" else always
-        chosen += _with(line, f"SameSite={demands.same_site}")
-    if demands.path:
-        always += _with(line, f"Path={demands.path}")
-    if demands.host_only:
-        always += [_without(line, "domain")]
-    if demands.partitioned:
-        secure += _with(line, "Partitioned")
-    elif demands.partitioned is False:
-        always += [_without(line, "partitioned")]
-    if always:
-        yield when, always
-    if secure and https:
-        yield https, secure
+    """Conditions and their edits."""
+    line = _line(step.cookie)
+    found: dict[bool, list[Edit]] = {False: [], True: []}
+    for change in changes(step.demands):
+        found[change.https] += _edits(line, change)
+    for https, group in found.items():
+        when = over_https(step.when) if https else step.when
+        if group and when:
+            yield when, group
+
+
+def _edits(line: str, change: Change) -> list[Edit]:
+    """A semicolon hides the names of cookies that are spared meanwhile."""
+    made = [_without(line, change.name)]
+    if change.text:
+        made.append(Edit(f"^({line}.*)$", (1, f"; {change.text}")))
+    if change.spares_readable:
+        hidden = Edit(f"^([ \\t]*{patterns.READABLE}.*)$", (";", 1))
+        made = [hidden, *made, Edit("^;(.*)$", (1,))]
+    return made
 
 
 def _line(pattern: str) -> str:
@@ -67,19 +94,3 @@ def _line(pattern: str) -> str:
 def _without(line: str, attribute: str) -> Edit:
     search = f"^({line}[^;]*(?:;[^;]*)*?);[ \\t]*(?i:{attribute})[ \\t]*(?:=[^;]*)?(;.*)?$"
     return Edit(search, (1, 2))
-
-
-def _with(line: str, attribute: str) -> list[Edit]:
-    name = attribute.partition("=")[0].lower()
-    return [_without(line, name), Edit(f"^({line}.*)$", (1, f"; {attribute}"))]
-
-
-def _hidden(line: str, *, exact: bool) -> list[Edit]:
-    """HttpOnly, but for cookies that scripts must read: a semicolon hides their name meanwhile."""
-    if exact:
-        return _with(line, "HttpOnly")
-    return [
-        Edit(f"^([ \\t]*{patterns.READABLE}.*)$", (";", 1)),
-        *_with(line, "HttpOnly"),
-        Edit("^;(.*)$", (1,)),
-    ]

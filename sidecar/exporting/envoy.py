@@ -7,20 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sidecar.exporting import lua
+from sidecar.exporting import lua, terms
+from sidecar.exporting.cookie_edits import changes
 from sidecar.exporting.program import Gap, Noted, Program, Route, Step
 from sidecar.exporting.target import COPIES, DECODED, Limits, Written, heading, out_of_order
-from sidecar.exporting.terms import (
-    Class,
-    Condition,
-    Field,
-    Media,
-    Place,
-    Scheme,
-    Status,
-    Term,
-    over_https,
-)
 
 LIMITS: Limits = (
     "Several lines of Vary, Cache-Control and some others are one line to Envoy.",
@@ -153,31 +143,13 @@ def _lines(step: Step, routes: tuple[Route, ...], program: Program, notes: Noted
 
 
 def _cookies(step: Step, place: list[str], notes: Noted) -> Iterator[str]:
-    """Secure, and what needs it, is written over https only."""
-    demands, pattern = step.demands, lua.text(lua.glob(step.cookie))
-    https = over_https(step.when)
-    found: list[tuple[Condition, str, str, bool]] = []
-    if demands.secure is False:
-        found.append((step.when, "secure", "", False))
-    if demands.secure or demands.partitioned or demands.same_site == "None":
-        found.append((https, "secure", "Secure", False))
-    if demands.http_only is not None:
-        text = "HttpOnly" if demands.http_only else ""
-        found.append((step.when, "httponly", text, bool(text) and not demands.hide_csrf))
-    if demands.same_site:
-        when = https if demands.same_site == "None" else step.when
-        found.append((when, "samesite", f"SameSite={demands.same_site}", False))
-    if demands.path:
-        found.append((step.when, "path", f"Path={demands.path}", False))
-    if demands.host_only:
-        found.append((step.when, "domain", "", False))
-    if demands.partitioned is not None:
-        when = https if demands.partitioned else step.when
-        found.append((when, "partitioned", "Partitioned" if demands.partitioned else "", False))
-    for when, attribute, text, spare in found:
+    pattern = lua.text(lua.glob(step.cookie))
+    for change in changes(step.demands):
+        when = terms.over_https(step.when) if change.https else step.when
         if when:
-            written = lua.text(text) if text else "nil"
-            words = ("headers", pattern, lua.text(attribute), written, str(spare).lower())
+            written = lua.text(change.text) if change.text else "nil"
+            spares = str(change.spares_readable).lower()
+            words = ("headers", pattern, lua.text(change.name), written, spares)
             yield _if(when, place, f"cookies({', '.join(words)})", notes)
 
 
@@ -188,27 +160,27 @@ def _place(routes: tuple[Route, ...], program: Program) -> list[str]:
     return [f"({' or '.join(f'route == {program.number(one)}' for one in routes)})"]
 
 
-def _if(when: Condition, place: list[str], then: str, notes: Noted) -> str:
+def _if(when: terms.Condition, place: list[str], then: str, notes: Noted) -> str:
     found = [" and ".join(_term(term, notes) for term in one) for one in when]
     asked = [*place] if "" in found else [*place, f"({' or '.join(found)})"]
     return f"if {' and '.join(asked)} then {then} end" if asked else then
 
 
-def _term(term: Term, notes: Noted) -> str:
+def _term(term: terms.Term, notes: Noted) -> str:
     match term:
-        case Scheme(scheme):
+        case terms.Scheme(scheme):
             return "https" if scheme == "https" else "not https"
-        case Status(ranges):
+        case terms.Status(ranges):
             return f"({' or '.join(_codes(low, high) for low, high in ranges)})"
-        case Media(types):
+        case terms.Media(types):
             return lua.media(types)
-        case Class(wanted):
+        case terms.Class(wanted):
             return f"({' or '.join(f'class == {lua.text(one)}' for one in wanted)})"
-        case Place():
+        case terms.Place():
             return "is_logout(path)"
-        case Field(side="request"):
+        case terms.Field(side="request"):
             return f'noted["{notes.name(term)}"]'
-        case Field():
+        case terms.Field():
             return _field(term)
 
 
@@ -216,7 +188,7 @@ def _codes(low: int, high: int) -> str:
     return f"status == {low}" if low == high else f"status >= {low} and status <= {high}"
 
 
-def _field(field: Field) -> str:
+def _field(field: terms.Field) -> str:
     name = lua.text(field.name.lower())
     if isinstance(field.pattern, bool):
         return f"headers:getNumValues({name}) {'>' if field.pattern else '=='} 0"

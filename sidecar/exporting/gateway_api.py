@@ -13,9 +13,8 @@ from itertools import combinations, groupby
 from typing import Literal, TypeAlias
 
 from sidecar.exporting import patterns
-from sidecar.exporting.plain_steps import plain_steps
 from sidecar.exporting.program import Gap, Program, Route, Step
-from sidecar.exporting.target import Limits, Written, heading
+from sidecar.exporting.target import Limits, Written, heading, plain_steps
 from sidecar.policy.rules.matching import host_name
 from sidecar.policy.rules.paths import decoded
 

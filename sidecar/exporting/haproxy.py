@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from sidecar.exporting import patterns
+from sidecar.exporting import patterns, terms
 from sidecar.exporting.cookie_edits import Edit, edits
 from sidecar.exporting.program import Gap, Noted, Program, Route, Step
 from sidecar.exporting.target import (
@@ -20,16 +20,6 @@ from sidecar.exporting.target import (
     Written,
     heading,
     out_of_order,
-)
-from sidecar.exporting.terms import (
-    Class,
-    Condition,
-    Field,
-    Media,
-    Place,
-    Scheme,
-    Status,
-    Term,
 )
 from sidecar.policy.rules.classes import MEDIA
 
@@ -149,7 +139,9 @@ def _place(routes: tuple[Route, ...], program: Program) -> list[str]:
     return [f"{{ var({_ROUTE}) -m int {' '.join(map(str, asked))} }}"]
 
 
-def _where(actions: list[str], when: Condition, place: list[str], notes: Noted) -> Iterator[str]:
+def _where(
+    actions: list[str], when: terms.Condition, place: list[str], notes: Noted
+) -> Iterator[str]:
     """The rules of actions under one condition, in parts if it is long: a line has 64 words."""
     found = [[*place, *(_term(term, notes) for term in one)] for one in when]
     asked = " || ".join(" ".join(terms) for terms in found)
@@ -170,26 +162,26 @@ def _where(actions: list[str], when: Condition, place: list[str], notes: Noted) 
         yield f"http-after-response {action}{f' if {asked}' if asked else ''}"
 
 
-def _term(term: Term, notes: Noted) -> str:
+def _term(term: terms.Term, notes: Noted) -> str:
     match term:
-        case Scheme(scheme):
+        case terms.Scheme(scheme):
             return "{ ssl_fc }" if scheme == "https" else "!{ ssl_fc }"
-        case Status(ranges):
+        case terms.Status(ranges):
             codes = " ".join(str(low) if low == high else f"{low}:{high}" for low, high in ranges)
             return f"{{ status {codes} }}"
-        case Media(types):
+        case terms.Media(types):
             return f"{{ res.fhdr(content-type,1) -m reg -i {quoted(patterns.media(types))} }}"
-        case Class(wanted):
+        case terms.Class(wanted):
             return f"{{ var({_CLASS}) -m str {' '.join(wanted)} }}"
-        case Place():
+        case terms.Place():
             return f"{{ var({_PATH}) -m reg -i {quoted(patterns.LOGOUT_PATH)} }}"
-        case Field(side="request"):
+        case terms.Field(side="request"):
             return f"{{ var({notes.name(term)}) -m found }}"
-        case Field(name=name):
+        case terms.Field(name=name):
             return _field(f"res.fhdr({name.lower()})", term)
 
 
-def _field(fetch: str, field: Field) -> str:
+def _field(fetch: str, field: terms.Field) -> str:
     if isinstance(field.pattern, bool):
         count = fetch.replace("fhdr(", "fhdr_cnt(")
         return f"{'!' if field.pattern else ''}{{ {count} 0 }}"

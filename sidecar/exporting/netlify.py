@@ -10,9 +10,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import product
 
-from sidecar.exporting.plain_steps import plain_steps
 from sidecar.exporting.program import Gap, Program, Route, Step
-from sidecar.exporting.target import Limits, Written, heading
+from sidecar.exporting.target import Limits, Written, heading, plain_steps
 from sidecar.policy.model import Match
 
 LIMITS: Limits = (

@@ -7,6 +7,7 @@ from itertools import combinations
 from typing import TypeAlias
 
 from sidecar.exporting import patterns
+from sidecar.exporting.cookie_edits import changes
 from sidecar.exporting.nginx_maps import Maps, pattern, unnamed_field
 from sidecar.exporting.program import Gap, Program, Route, Step
 from sidecar.exporting.target import sees_changes
@@ -115,16 +116,9 @@ def _flags(chains: Sequence[tuple[Step, ...]], maps: Maps, *, readable: bool) ->
 
 
 def _demanded(step: Step, *, readable: bool) -> Iterator[tuple[str, Condition, str]]:
-    """A rule's demands: attribute, condition, nginx's word. Secure needs https."""
-    demands, when = step.demands, step.when
-    https = over_https(when)
-    if demands.secure is False:
-        yield "secure", when, "nosecure"
-    if demands.secure or demands.same_site == "None":
-        yield "secure", https, "secure"
-    spares = readable and demands.http_only and not demands.hide_csrf
-    if demands.http_only is not None and not spares:
-        yield "httponly", when, "httponly" if demands.http_only else "nohttponly"
-    if demands.same_site:
-        place = https if demands.same_site == "None" else when
-        yield "samesite", place, f"samesite={demands.same_site.lower()}"
+    """A rule's demands that nginx can express: attribute, condition, nginx's word."""
+    demands = step.demands._replace(partitioned=None, path=None, host_only=False)
+    for change in changes(demands):
+        if not (readable and change.spares_readable):
+            when = over_https(step.when) if change.https else step.when
+            yield change.name, when, change.text.lower() or f"no{change.name}"

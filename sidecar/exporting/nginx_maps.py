@@ -10,19 +10,8 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Literal, TypeAlias
 
-from sidecar.exporting import patterns
+from sidecar.exporting import patterns, terms
 from sidecar.exporting.program import Route, Step
-from sidecar.exporting.terms import (
-    Alternative,
-    Class,
-    Condition,
-    Field,
-    Media,
-    Place,
-    Scheme,
-    Status,
-    Term,
-)
 from sidecar.policy.rules.classes import MEDIA
 
 Side: TypeAlias = Literal["sent", "upstream"]
@@ -50,7 +39,7 @@ def field_variable(prefix: str, name: str) -> str:
 def unnamed_field(step: Step) -> str:
     """That a step's condition looks at a header without a variable; "" = it does not."""
     for term in (term for alternative in step.when for term in alternative):
-        if isinstance(term, Field) and not field_variable("http", term.name):
+        if isinstance(term, terms.Field) and not field_variable("http", term.name):
             return f"nginx has no variable for the header {term.name}"
     return ""
 
@@ -113,40 +102,40 @@ class Maps:
 
     # Conditions
 
-    def holds(self, when: Condition, side: Side) -> str:
+    def holds(self, when: terms.Condition, side: Side) -> str:
         """The variable that is 1 where the condition holds."""
         found = [self._alternative(one, side) for one in when]
         if len(found) == 1:
             return found[0]
         return self.made("any", _joined(found), [(quoted("0" * len(found)), "0")], "1")
 
-    def _alternative(self, terms: Alternative, side: Side) -> str:
-        found = [self._term(term, side) for term in terms]
+    def _alternative(self, alternative: terms.Alternative, side: Side) -> str:
+        found = [self._term(term, side) for term in alternative]
         if len(found) == 1:
             return found[0]
         return self.made("all", _joined(found), [(quoted("1" * len(found)), "1")], "0")
 
-    def _term(self, term: Term, side: Side) -> str:
+    def _term(self, term: terms.Term, side: Side) -> str:
         content = f"${'sent' if side == 'sent' else 'upstream'}_http_content_type"
         match term:
-            case Scheme(scheme):
+            case terms.Scheme(scheme):
                 return self.made(f"is_{scheme}", "$scheme", [(scheme, "1")], "0")
-            case Status(ranges):
+            case terms.Status(ranges):
                 source = "$status" if side == "sent" else "$upstream_status"
                 codes = patterns.any_of(_codes(low, high) for low, high in ranges)
                 key = pattern(rf"(?:^|[ ,:]){codes}$")
                 return self.made("is_status", source, [(key, "1")], "0")
-            case Media(types):
+            case terms.Media(types):
                 key = pattern(patterns.media(types), fold=True)
                 return self.made("is_type", content, [(key, "1")], "0")
-            case Class(wanted):
+            case terms.Class(wanted):
                 key = pattern(f"^{patterns.any_of(wanted)}$")
                 hint = f"is_{'_'.join(wanted)}"
                 return self.made(hint, self._class(content), [(key, "1")], "0")
-            case Place():
+            case terms.Place():
                 key = pattern(patterns.LOGOUT_PATH, fold=True)
                 return self.made("is_logout", PATH, [(key, "1")], "0")
-            case Field(side=whose, name=name, pattern=asked):
+            case terms.Field(side=whose, name=name, pattern=asked):
                 source = field_variable("http" if whose == "request" else "upstream_http", name)
                 if isinstance(asked, bool):
                     yes, no = ("1", "0") if asked else ("0", "1")
@@ -186,7 +175,7 @@ class Maps:
         return self.where(step.when, value, before, step.header, step.rule, side)
 
     def where(
-        self, when: Condition, value: str, before: str, hint: str, rule: str, side: Side
+        self, when: terms.Condition, value: str, before: str, hint: str, rule: str, side: Side
     ) -> str:
         """One word where the condition holds, and what was before elsewhere."""
         if () in when or value == before:

@@ -1,6 +1,6 @@
 """A client of the store from a URL: Redis or Valkey, by TLS, Unix socket or sentinels.
 
-Beside `redis_store` and `scripts` the only file that knows `redis`.
+Beside `redis_store` the only file that knows `redis`.
 """
 
 from __future__ import annotations

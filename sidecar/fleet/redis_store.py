@@ -18,15 +18,28 @@ import contextlib
 import json
 import math
 from collections.abc import AsyncIterator, Callable, Sequence
+from pkgutil import get_data
 from typing import Any
 
 from redis.asyncio import Redis
 
 from sidecar.fleet.connecting import client
 from sidecar.fleet.exchange import Change, Exchange, Look, Shared, StoreError
-from sidecar.fleet.scripts import ASK, DECIDE, HELLO, RETURNED, TELL, VOTE
 from sidecar.revisions.decision import Decision, Texts, from_data
 
+
+def _script(name: str) -> str:
+    """An atomic step of the store, in Lua; times are the store's own."""
+    return (get_data("sidecar.fleet", f"lua/{name}.lua") or b"").decode()
+
+
+_DECIDE = _script("decide")
+"""Compare and set: 1 when the version was the expected one, 0 when nothing was changed."""
+_HELLO, _TELL, _ASK = map(_script, ("hello", "tell", "ask"))
+_RETURNED = _script("returned")
+"""1 when this way was the last that a canary needed."""
+_VOTE = _script("vote")
+"""How many replicas have voted within the window."""
 _WITHIN = 1.0
 """Seconds for one exchange with the store: an order that waits longer holds here at once."""
 _TEXTS = 100
@@ -89,7 +102,7 @@ class RedisStore(Exchange):
         entry = (whole, decision.revision, text, json.dumps(data))
         limits = (_TEXTS, _JOURNAL, self._key("changed"), decision.mark)
         names = ("decision", "texts", "order", "journal")
-        return bool(await self._run(DECIDE, names, *versions, *entry, *limits) == 1)
+        return bool(await self._run(_DECIDE, names, *versions, *entry, *limits) == 1)
 
     async def texts(self) -> Texts:
         found = await self._asked(lambda: self._redis.hgetall(self._key("texts")))
@@ -103,7 +116,7 @@ class RedisStore(Exchange):
         return texts
 
     async def hello(self, replica: str, data: dict[str, Any]) -> None:
-        await self._run(HELLO, ("replicas", "seen"), replica, json.dumps(data), _FORGET)
+        await self._run(_HELLO, ("replicas", "seen"), replica, json.dumps(data), _FORGET)
 
     async def leave(self, replica: str) -> None:
         await self._batch(
@@ -131,7 +144,7 @@ class RedisStore(Exchange):
 
     async def tell(self, replica: str, seen: str) -> None:
         names = ("evidence", "told")
-        await self._run(TELL, names, replica, seen, _KEEP_EVIDENCE, _EVIDENCE)
+        await self._run(_TELL, names, replica, seen, _KEEP_EVIDENCE, _EVIDENCE)
 
     async def shared(self) -> Shared:
         found, times = await self._batch(
@@ -143,7 +156,7 @@ class RedisStore(Exchange):
         return {replica: (at, found[replica]) for replica, at in times if replica in found}
 
     async def ask(self) -> float:
-        return _moment(await self._run(ASK, ("asked",), self._key("changed")))
+        return _moment(await self._run(_ASK, ("asked",), self._key("changed")))
 
     async def secret(self, proposed: str) -> str:
         key = self._key("secret")
@@ -153,7 +166,7 @@ class RedisStore(Exchange):
     async def returned(self, arrivals: Sequence[tuple[str, str, int]]) -> list[bool]:
         found = await self._batch(
             lambda pipe: [
-                pipe.eval(RETURNED, 1, self._key(f"canary:{canary}"), way, ways, _CANARY)
+                pipe.eval(_RETURNED, 1, self._key(f"canary:{canary}"), way, ways, _CANARY)
                 for canary, way, ways in arrivals
             ],
             transaction=False,
@@ -161,7 +174,7 @@ class RedisStore(Exchange):
         return [done == 1 for done in found]
 
     async def vote(self, revision: str, replica: str, within: float) -> int:
-        return int(await self._run(VOTE, (f"breach:{revision}",), replica, within))
+        return int(await self._run(_VOTE, (f"breach:{revision}",), replica, within))
 
     async def note(self, entry: str) -> None:
         limits: dict[str, Any] = {"maxlen": _JOURNAL, "approximate": True}

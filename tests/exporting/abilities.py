@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sidecar.exporting.targets import TARGETS, export
+from sidecar.exporting import TARGETS, export
 from sidecar.policy.engine.resolve import resolve
 
 X = "X-Frame-Options"

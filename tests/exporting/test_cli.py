@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.exporting.targets import TARGETS
+from sidecar.exporting import TARGETS
 from tests.cli import data, sidecar
 
 SET = "nosniff: {header: X-Content-Type-Options, action: set, value: nosniff}"

@@ -13,8 +13,8 @@ import yaml
 from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 
+from sidecar.exporting import export
 from sidecar.exporting.program import Gap
-from sidecar.exporting.targets import export
 from sidecar.policy.engine.plan import compile_policy
 from sidecar.source import load_policy
 from tests.exporting.asking import ASKS, Ask, by_name, dumped, expected, without

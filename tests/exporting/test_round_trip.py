@@ -7,7 +7,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sidecar.exporting.targets import export
+from sidecar.exporting import export
 from sidecar.importing.formats import convert
 from sidecar.policy.engine.plan import compile_policy
 from sidecar.source import load_policy

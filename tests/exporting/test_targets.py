@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis.vendor.pretty import RepresentationPrinter
 
-from sidecar.exporting.targets import export
+from sidecar.exporting import export
 from sidecar.policy.engine.plan import Plan, compile_policy
 from sidecar.source import load_policy
 from tests.e2e.running import Sidecar

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.exporting.targets import export
+from sidecar.exporting import export
 from sidecar.policy.browsers.trial import REPORTS_PATH
 from sidecar.policy.engine.plan import compile_policy
 from sidecar.source import load_policy

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sidecar.exporting.targets import export
+from sidecar.exporting import export
 from sidecar.exporting.verification import Verification
 from sidecar.policy.engine.plan import compile_policy
 from sidecar.policy.rules.conditions import Facts

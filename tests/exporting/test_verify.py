@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.exporting.targets import export
+from sidecar.exporting import export
 from sidecar.source import load_policy
 from tests.cli import data, sidecar
 from tests.exporting.fronts import FRONTS, certificate, standing
