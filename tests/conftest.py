@@ -1,8 +1,9 @@
 """What holds for every test: which run, how they are spread over workers, that examples are not
-timed, that in CI a skipped test is a failed one.
+timed, that in CI a skipped test is a failed one, that signals stay as they are.
 """
 
 import os
+import signal
 from collections.abc import Generator
 from pathlib import Path
 
@@ -69,6 +70,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def world(tmp_path: Path) -> World:
     """A folder with a good policy file, for one process after another."""
     return World(tmp_path)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown() -> Generator[None, None, None]:
+    """Whoever ignores a signal makes every process of later tests ignore it too."""
+    yield
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL, "this test left SIGTERM ignored"
 
 
 def _unskipped(report: pytest.TestReport | pytest.CollectReport) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from typing import Any
 
 import click
@@ -26,6 +27,7 @@ CLEAN = {
     "SIDECAR_ADMIN_TOKEN_FILE": None,
     "FORCE_COLOR": None,
 }
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 
 
 def sidecar(
@@ -34,12 +36,29 @@ def sidecar(
     """Run the command in this process, with nothing of the caller's environment that it would
     read.
     """
-    result = CliRunner(env=CLEAN | (env or {})).invoke(
-        commands, [str(word) for word in words], input=given, prog_name="sidecar"
-    )
+    result = invoked(*words, given=given, env=CLEAN | (env or {}))
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
     return result
+
+
+def invoked(
+    *words: object, given: bytes | str | None = None, env: dict[str, str | None] | None = None
+) -> Result:
+    """Run the command in this process, whatever comes of it.
+
+    A verb with a loop ends deaf to signals, as its process would; this one, and those that it
+    starts, must not.
+    """
+    heard = {number: signal.getsignal(number) for number in SIGNALS}
+    try:
+        return CliRunner(env=env).invoke(
+            commands, [str(word) for word in words], input=given, prog_name="sidecar"
+        )
+    finally:
+        for number, handler in heard.items():
+            if signal.getsignal(number) is not handler:
+                signal.signal(number, handler)
 
 
 def data(result: Result) -> Any:

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import click
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sidecar.cli import commands
+from tests.cli import invoked
 from tests.portion import examples
 
 NOBODY = ("--admin", "http://127.0.0.1:1")
@@ -139,7 +140,7 @@ def _run(folder: Path, words: tuple[str, ...], file: Path | None = None) -> Resu
     named = {word: str(folder / word) for word in words if word.isupper()}
     if file is not None:
         named["FILE"] = str(file)
-    return CliRunner().invoke(commands, [named.get(word, word) for word in words])
+    return invoked(*(named.get(word, word) for word in words))
 
 
 def _refused(done: Result, file: Path, *, may_pass: bool = False) -> None:
