@@ -40,101 +40,81 @@ class RouteTimeouts(_Part):
     the route is known.
     """
 
-    response: Duration | None = Field(None, description="As timeouts.response.")
-    idle: Duration | None = Field(
-        None, description="As timeouts.idle, between two pieces of a response."
-    )
-    total: Duration | None = Field(None, description="As timeouts.total.")
+    response: Duration | None = None
+    """As timeouts.response."""
+    idle: Duration | None = None
+    """As timeouts.idle, between two pieces of a response."""
+    total: Duration | None = None
+    """As timeouts.total."""
 
 
 class Timeouts(_Part):
     """Each ends with its own status and reason."""
 
-    header: Duration = Field(
-        10.0, description="From the first byte of a request to the end of its header: 408."
-    )
-    body_idle: Duration = Field(30.0, description="Between two pieces of a request body: 408.")
-    connect: Duration = Field(
-        2.0,
-        description="To connect to the upstream, wait for a free connection included: 504 or 503.",
-    )
-    response: Duration = Field(
-        60.0, description="From the end of the request to the head of the response: 504."
-    )
-    idle: Duration = Field(
-        60.0,
-        description=(
-            "Between two pieces of a response's body; and a kept client connection without a"
-            " request."
-        ),
-    )
-    upstream_idle: Duration = Field(
-        1.5,
-        description=(
-            "A kept upstream connection is not used again after this; below the service's own."
-        ),
-    )
-    tunnel_idle: Duration = Field(
-        600.0, description="A tunnel (WebSocket) with no bytes in either direction."
-    )
-    total: Duration = Field(0.0, description="A whole exchange; 0s = no limit.")
-    drain_delay: Duration = Field(
-        0.0, description="After TERM, readiness falls and requests are still taken for this long."
-    )
-    drain: Duration = Field(20.0, description="Then requests in flight may finish within this.")
-    routes: dict[str, RouteTimeouts] = Field(
-        default_factory=dict,
-        description="response, idle and total of single routes, by the route's name in the policy.",
-    )
+    header: Duration = 10.0
+    """From the first byte of a request to the end of its header: 408."""
+    body_idle: Duration = 30.0
+    """Between two pieces of a request body: 408."""
+    connect: Duration = 2.0
+    """To connect to the upstream, wait for a free connection included: 504 or 503."""
+    response: Duration = 60.0
+    """From the end of the request to the head of the response: 504."""
+    idle: Duration = 60.0
+    """Between two pieces of a response's body; and a kept client connection without a request."""
+    upstream_idle: Duration = 1.5
+    """A kept upstream connection is not used again after this; below the service's own."""
+    tunnel_idle: Duration = 600.0
+    """A tunnel (WebSocket) with no bytes in either direction."""
+    total: Duration = 0.0
+    """A whole exchange; 0s = no limit."""
+    drain_delay: Duration = 0.0
+    """After TERM, readiness falls and requests are still taken for this long."""
+    drain: Duration = 20.0
+    """Then requests in flight may finish within this."""
+    routes: dict[str, RouteTimeouts] = Field(default_factory=dict)
+    """response, idle and total of single routes, by the route's name in the policy."""
 
 
 class Limits(_Part):
     """Each ends with its own status and counter."""
 
-    header_bytes: Size = Field(
-        65536, description="All header bytes of one message: 431, or 502 from the upstream."
-    )
-    headers: Count = Field(
-        100, description="Header lines of one message: 431, or 502 from the upstream."
-    )
-    target_bytes: Size = Field(16384, description="The request target: 414.")
-    body: Size = Field(67108864, description="A request body: 413.")
-    requests: Count = Field(1024, description="Requests in flight: 503.")
-    connections: Count = Field(10240, description="Client connections: closed at once.")
-    upstream_connections: Count = Field(
-        256, description="Connections to the upstream; more requests wait within timeouts.connect."
-    )
-    tunnels: Count = Field(1024, description="Upgraded connections: 503.")
+    header_bytes: Size = 65536
+    """All header bytes of one message: 431, or 502 from the upstream."""
+    headers: Count = 100
+    """Header lines of one message: 431, or 502 from the upstream."""
+    target_bytes: Size = 16384
+    """The request target: 414."""
+    body: Size = 67108864
+    """A request body: 413."""
+    requests: Count = 1024
+    """Requests in flight: 503."""
+    connections: Count = 10240
+    """Client connections: closed at once."""
+    upstream_connections: Count = 256
+    """Connections to the upstream; more requests wait within timeouts.connect."""
+    tunnels: Count = 1024
+    """Upgraded connections: 503."""
 
 
 class Forwarding(_Part):
     """What the upstream learns about the client."""
 
-    trusted: Networks = Field(
-        (),
-        description=(
-            "Proxies in front of this one whose forwarding headers and request id are believed."
-        ),
-    )
-    host: str = Field(
-        "pass", description="pass = the client's Host; rewrite = the upstream's; or a name."
-    )
-    request_id: str = Field("X-Request-ID", description="The header that carries the request id.")
-    nonce: NonceName = Field(
-        "X-CSP-Nonce",
-        description=(
-            "The header that brings the service the nonce of `'nonce-{request}'`, where a rule of"
-            " the route asks for one; off = not sent. A client's own is dropped."
-        ),
-    )
-    proxy_protocol: Introduced = Field(
-        "off",
-        description=(
-            "required = every connection comes from one of the trusted networks and begins with a"
-            " header of the PROXY protocol, version 1 or 2; the address in it is the client's."
-        ),
-    )
-    via: bool = Field(True, description="Add Via (RFC 9110 section 7.6.3); it also ends loops.")
+    trusted: Networks = ()
+    """Proxies in front of this one whose forwarding headers and request id are believed."""
+    host: str = "pass"
+    """pass = the client's Host; rewrite = the upstream's; or a name."""
+    request_id: str = "X-Request-ID"
+    """The header that carries the request id."""
+    nonce: NonceName = "X-CSP-Nonce"
+    """The header that brings the service the nonce of `'nonce-{request}'`, where a rule of the
+    route asks for one; off = not sent. A client's own is dropped.
+    """
+    proxy_protocol: Introduced = "off"
+    """required = every connection comes from one of the trusted networks and begins with a header
+    of the PROXY protocol, version 1 or 2; the address in it is the client's.
+    """
+    via: bool = True
+    """Add Via (RFC 9110 section 7.6.3); it also ends loops."""
 
     @model_validator(mode="after")
     def _names_differ(self) -> Forwarding:
@@ -157,90 +137,72 @@ class Forwarding(_Part):
 class Tls(_Part):
     """Certificates: of the data listener, and for an https upstream."""
 
-    certificate: str | None = Field(
-        None,
-        description=(
-            "PEM file of the data listener's certificate chain; read again when it changes."
-        ),
-    )
-    key: str | None = Field(None, description="PEM file of its key.")
-    upstream_ca: str | None = Field(
-        None, description="PEM file of the authorities that may sign the upstream's certificate."
-    )
-    upstream_certificate: str | None = Field(
-        None, description="PEM file of the client certificate shown to the upstream."
-    )
-    upstream_key: str | None = Field(None, description="PEM file of its key.")
-    upstream_name: str | None = Field(
-        None, description="The name the upstream's certificate must carry; missing = its host."
-    )
+    certificate: str | None = None
+    """PEM file of the data listener's certificate chain; read again when it changes."""
+    key: str | None = None
+    """PEM file of its key."""
+    upstream_ca: str | None = None
+    """PEM file of the authorities that may sign the upstream's certificate."""
+    upstream_certificate: str | None = None
+    """PEM file of the client certificate shown to the upstream."""
+    upstream_key: str | None = None
+    """PEM file of its key."""
+    upstream_name: str | None = None
+    """The name the upstream's certificate must carry; missing = its host."""
 
 
 class Log(_Part):
     """Events on stdout, JSON lines."""
 
-    level: Literal["debug", "info", "warning", "error"] = Field(
-        "info", description="Least severe line that is written."
-    )
-    events_per_second: Count = Field(
-        100, description="More events than this are counted, not written."
-    )
-    value_bytes: Count = Field(256, description="Header values are cut to this in events.")
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    """Least severe line that is written."""
+    events_per_second: Count = 100
+    """More events than this are counted, not written."""
+    value_bytes: Count = 256
+    """Header values are cut to this in events."""
 
 
 class Reports(_Part):
     """Collection of browser reports on the data listener."""
 
-    enabled: bool = Field(False, description="Take reports at /.well-known/sidecar/reports.")
-    body: Size = Field(65536, description="A report's body: 413.")
-    per_second: Count = Field(20, description="More reports than this are counted, not logged.")
+    enabled: bool = False
+    """Take reports at /.well-known/sidecar/reports."""
+    body: Size = 65536
+    """A report's body: 413."""
+    per_second: Count = 20
+    """More reports than this are counted, not logged."""
 
 
 class Trial(_Part):
     """What a trial adds beside the rules' report-only twins."""
 
-    canary: LoadShare = Field(
-        0.01,
-        description=(
-            "Share of page loads in trial that must report, to prove that reports come through, as"
-            " 1%; 0% = none."
-        ),
-    )
-    pages: LoadShare = Field(
-        0.05,
-        description=(
-            "Share of page loads in trial whose HTML is read, to know what the service itself sent,"
-            " as 5%; the first ten of a route always; 0% = none."
-        ),
-    )
+    canary: LoadShare = 0.01
+    """Share of page loads in trial that must report, to prove that reports come through, as 1%; 0%
+    = none.
+    """
+    pages: LoadShare = 0.05
+    """Share of page loads in trial whose HTML is read, to know what the service itself sent, as 5%;
+    the first ten of a route always; 0% = none.
+    """
 
 
 class Fleet(_Part):
     """The replicas of one service that decide together (extra `fleet`)."""
 
-    url: FleetUrl | None = Field(
-        None,
-        description=(
-            "Redis or Valkey that holds the fleet's decisions: redis://, rediss:// (TLS), unix://,"
-            " or redis+sentinel:// and rediss+sentinel:// with the sentinels' hosts and the"
-            " master's name; with user, password and database; missing = this replica decides"
-            " alone. It may hold a password: set it by SIDECAR_FLEET__URL."
-        ),
-    )
-    name: FleetName | None = Field(
-        None,
-        description=(
-            "The fleet's name, as that of the service: its replicas share it, and no other service"
-            " may have it. Letters, digits, `.`, `_` and `-`; needed with fleet.url."
-        ),
-    )
-    quorum: Quorum = Field(
-        1,
-        description=(
-            "Replicas whose guard must fire within the guard's window before all go back: a number,"
-            " or a share of those that are there, as 50%."
-        ),
-    )
+    url: FleetUrl | None = None
+    """Redis or Valkey that holds the fleet's decisions: redis://, rediss:// (TLS), unix://, or
+    redis+sentinel:// and rediss+sentinel:// with the sentinels' hosts and the master's name; with
+    user, password and database; missing = this replica decides alone. It may hold a password: set
+    it by SIDECAR_FLEET__URL.
+    """
+    name: FleetName | None = None
+    """The fleet's name, as that of the service: its replicas share it, and no other service may
+    have it. Letters, digits, `.`, `_` and `-`; needed with fleet.url.
+    """
+    quorum: Quorum = 1
+    """Replicas whose guard must fire within the guard's window before all go back: a number, or a
+    share of those that are there, as 50%.
+    """
 
     @model_validator(mode="after")
     def _has_a_name(self) -> Fleet:
@@ -257,98 +219,76 @@ class History(_Part):
     what was pinned away and all that the note tells since the last promotion always stay.
     """
 
-    keep: Count = Field(
-        1000,
-        description="Entries of the journal; the texts of revisions that they name stay with them.",
-    )
-    age: Duration = Field(
-        34560000.0, description="Older entries go, and texts that nothing names any more."
-    )
+    keep: Count = 1000
+    """Entries of the journal; the texts of revisions that they name stay with them."""
+    age: Duration = 34560000.0
+    """Older entries go, and texts that nothing names any more."""
 
 
 class Traces(_Part):
     """Spans of requests for OpenTelemetry (extra `otel`)."""
 
-    endpoint: TracesUrl | None = Field(
-        None,
-        description=(
-            "Collector that takes OTLP over HTTP, as http://collector:4318/v1/traces; missing = no"
-            " spans."
-        ),
-    )
-    share: LoadShare = Field(
-        0.01,
-        description=(
-            "Share of requests that get a span, by the trace's id where the request has one; a"
-            " trusted proxy's own sampling is followed."
-        ),
-    )
+    endpoint: TracesUrl | None = None
+    """Collector that takes OTLP over HTTP, as http://collector:4318/v1/traces; missing = no spans.
+    """
+    share: LoadShare = 0.01
+    """Share of requests that get a span, by the trace's id where the request has one; a trusted
+    proxy's own sampling is followed.
+    """
 
 
 class Debug(_Part):
     """For looking into a sidecar, by people who may."""
 
-    server_timing: Networks = Field(
-        (),
-        description=(
-            "Clients in these networks get a Server-Timing line with the time of the upstream and"
-            " of the sidecar; [] = nobody."
-        ),
-    )
+    server_timing: Networks = ()
+    """Clients in these networks get a Server-Timing line with the time of the upstream and of the
+    sidecar; [] = nobody.
+    """
 
 
 class Exposed(_Part):
     """What a scrape gets besides the plain metrics."""
 
-    native_histograms: bool = Field(
-        False,
-        description=(
-            "Keep durations in native histograms too, for a Prometheus that asks for them"
-            " (--enable-feature=native-histograms, 2.40 and newer)."
-        ),
-    )
+    native_histograms: bool = False
+    """Keep durations in native histograms too, for a Prometheus that asks for them
+    (--enable-feature=native-histograms, 2.40 and newer).
+    """
 
 
 class Ready(_Part):
     """What /readyz demands besides a policy in force."""
 
-    upstream: bool = Field(False, description="The upstream takes connections.")
+    upstream: bool = False
+    """The upstream takes connections."""
 
 
 class Settings(_Part):
     """One process's settings; units as in the parts."""
 
-    upstream: Upstream = Field(
-        "http://127.0.0.1:8000", description="The service: http://, https:// or unix:."
-    )
-    upstream_dns_age: Duration = Field(
-        30.0,
-        description=(
-            "The upstream's name is resolved again after this, and at once when connecting fails;"
-            " 0s = for each new connection."
-        ),
-    )
-    listen: Address = Field("127.0.0.1:18000", description="The data listener.")
-    admin: Address = Field("127.0.0.1:19000", description="The admin listener.")
-    admin_token_file: str | None = Field(
-        None,
-        description="File with the bearer token; needed for an admin bind that is not loopback.",
-    )
-    health: Address = Field(
-        "127.0.0.1:19001", description="The health listener: /livez /readyz /metrics."
-    )
-    policy: str = Field("policy.yaml", description="The policy file.")
-    state: str = Field("state", description="The folder for revisions, history and journal.")
-    baseline: str | None = Field(
-        None,
-        description=(
-            "File of `sidecar capture` that the service's headers are compared with, once a minute."
-        ),
-    )
-    workers: Count = Field(1, description="Worker processes.")
-    mode: Mode | None = Field(
-        None, description="A ceiling over the policy's mode for this process."
-    )
+    upstream: Upstream = "http://127.0.0.1:8000"
+    """The service: http://, https:// or unix:."""
+    upstream_dns_age: Duration = 30.0
+    """The upstream's name is resolved again after this, and at once when connecting fails; 0s = for
+    each new connection.
+    """
+    listen: Address = "127.0.0.1:18000"
+    """The data listener."""
+    admin: Address = "127.0.0.1:19000"
+    """The admin listener."""
+    admin_token_file: str | None = None
+    """File with the bearer token; needed for an admin bind that is not loopback."""
+    health: Address = "127.0.0.1:19001"
+    """The health listener: /livez /readyz /metrics."""
+    policy: str = "policy.yaml"
+    """The policy file."""
+    state: str = "state"
+    """The folder for revisions, history and journal."""
+    baseline: str | None = None
+    """File of `sidecar capture` that the service's headers are compared with, once a minute."""
+    workers: Count = 1
+    """Worker processes."""
+    mode: Mode | None = None
+    """A ceiling over the policy's mode for this process."""
     timeouts: Timeouts = Field(default_factory=Timeouts)
     limits: Limits = Field(default_factory=Limits)
     forwarding: Forwarding = Field(default_factory=Forwarding)

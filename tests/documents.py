@@ -21,6 +21,7 @@ from pydantic import BaseModel
 
 from sidecar.cli import commands
 from sidecar.codes import table
+from sidecar.policy.data import field_texts
 from sidecar.policy.model import Attributes, Guard, Match, Policy, Route, Rule, When, schema
 from sidecar.settings import Settings
 from sidecar.telemetry.metric_table import METRICS
@@ -85,6 +86,7 @@ def policy_reference() -> str:
 def settings_reference() -> str:
     """Every setting, with its environment variable and default."""
     lines = ["| setting | environment | default | meaning |", "|---|---|---|---|"]
+    texts = field_texts("sidecar", "settings.py")
 
     def walk(model: type[BaseModel], held: Any, path: tuple[str, ...]) -> None:
         for name, field in model.model_fields.items():
@@ -95,7 +97,7 @@ def settings_reference() -> str:
             shown = "" if value in (None, ()) else _shown(name, field.annotation, value, path)
             lines.append(
                 f"| `{'.'.join(here)}` | `SIDECAR_{'__'.join(here).upper()}` | {shown} |"
-                f" {field.description or ''} |"
+                f" {texts[model.__name__][name]} |"
             )
 
     walk(Settings, Settings(), ())

@@ -8,6 +8,7 @@ import pytest
 from jsonschema import Draft202012Validator
 from pydantic import BaseModel, ValidationError
 
+from sidecar.policy.data import field_texts
 from sidecar.policy.model import PolicyError
 from sidecar.runtime.settings_file import layered
 from sidecar.settings import Settings
@@ -197,14 +198,16 @@ def nouns(model: type[BaseModel]) -> list[type[BaseModel]]:
 
 
 def test_every_setting_is_documented_and_has_a_default():
-    """Its description is its reference; a part's is its docstring."""
+    """The text below it is its reference; a part's is its docstring."""
+    texts = field_texts("sidecar", "settings.py")
     undone = [
         (noun.__name__, name)
         for noun in nouns(Settings)
         for name, field in noun.model_fields.items()
         if field.is_required()
         or not (
-            field.description or (isinstance(field.annotation, type) and field.annotation.__doc__)
+            texts[noun.__name__].get(name)
+            or (isinstance(field.annotation, type) and field.annotation.__doc__)
         )
     ]
 

@@ -9,18 +9,18 @@ from pydantic import Field, ValidationError
 
 from sidecar.baseline import REQUEST, Acceptance, Baseline, Cell, Variants, ordered
 from sidecar.policy.headers.shapes import display_name
-from sidecar.policy.model import Noun, PolicyError, Problem
+from sidecar.policy.model import PolicyError, Problem, StrictModel
 from sidecar.policy.problems import translate
 from sidecar.scalars import flow
 from sidecar.source import load, located
 
 
-class _Variant(Noun):
+class _Variant(StrictModel):
     seen: int = Field(ge=1)
     value: str | list[str] | None
 
 
-class _Cell(Noun):
+class _Cell(StrictModel):
     route: str
     status: Annotated[str, Field(pattern="^[1-5]xx$")]
     content: str
@@ -33,14 +33,14 @@ class _Cell(Noun):
     beyond: int = 0
 
 
-class _Acceptance(Noun):
+class _Acceptance(StrictModel):
     at: str
     by: str
     reason: str
     changes: list[str]
 
 
-class _File(Noun):
+class _File(StrictModel):
     version: int = Field(ge=1, le=1)
     made: str
     by: str

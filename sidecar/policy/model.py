@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
 
 from sidecar.policy.ages import Ages
+from sidecar.policy.data import field_texts
 from sidecar.policy.terms import (
     DEFAULT_ROUTE,
     KINDS,
@@ -49,7 +50,6 @@ __all__ = [
     "Guard",
     "Match",
     "Mode",
-    "Noun",
     "Path",
     "Policy",
     "PolicyError",
@@ -58,6 +58,7 @@ __all__ = [
     "Rule",
     "Severity",
     "Slashes",
+    "StrictModel",
     "ViolationKind",
     "When",
     "lowest",
@@ -73,7 +74,7 @@ def _alias(name: str) -> str:
     return name.replace("_", "-")
 
 
-class Noun(BaseModel):
+class StrictModel(BaseModel):
     """The base of every model: frozen, strict, unknown keys refused, keys in kebab case."""
 
     model_config = ConfigDict(
@@ -86,7 +87,7 @@ class Noun(BaseModel):
     )
 
 
-class When(Noun):
+class When(StrictModel):
     """Conditions of one rule; all of them must hold.
 
     A response to HEAD is judged like the one to GET. A 304 or 204 has no Content-Type, so no
@@ -94,156 +95,124 @@ class When(Noun):
     the client has stored, what it removes stays stored.
     """
 
-    scheme: Literal["http", "https"] | None = Field(
-        None, description="How the client spoke, as far as trusted proxies tell."
-    )
-    status: Statuses | None = Field(
-        None, description="Status codes or classes: 200, 4xx, [301, 302]."
-    )
-    response_class: Classes | None = Field(
-        None,
-        alias="class",
-        description=(
-            "What the response is: html (a page), api (JSON, XML, event streams and the like),"
-            " static (scripts, styles, images, fonts, media), download (an attachment, or a type"
-            " that browsers save), docs (Swagger UI, ReDoc and OpenAPI at their usual paths; then"
-            " neither html nor api), or logout (a response below 400 at a path that ends in logout"
-            " or signout; also any of the others)."
-        ),
-    )
-    content_type: MediaTypes | None = Field(
-        None, description="Media types of the response: text/html, image/*."
-    )
-    request: Conditions | None = Field(
-        None, description="Request headers: a pattern with *, true (present) or false (absent)."
-    )
-    response: Conditions | None = Field(
-        None, description="Headers of the service's response, written like `request`."
-    )
+    scheme: Literal["http", "https"] | None = None
+    """How the client spoke, as far as trusted proxies tell."""
+    status: Statuses | None = None
+    """Status codes or classes: 200, 4xx, [301, 302]."""
+    response_class: Classes | None = Field(None, alias="class")
+    """What the response is: html (a page), api (JSON, XML, event streams and the like), static
+    (scripts, styles, images, fonts, media), download (an attachment, or a type that browsers save),
+    docs (Swagger UI, ReDoc and OpenAPI at their usual paths; then neither html nor api), or logout
+    (a response below 400 at a path that ends in logout or signout; also any of the others).
+    """
+    content_type: MediaTypes | None = None
+    """Media types of the response: text/html, image/*."""
+    request: Conditions | None = None
+    """Request headers: a pattern with *, true (present) or false (absent)."""
+    response: Conditions | None = None
+    """Headers of the service's response, written like `request`."""
 
 
-class Attributes(Noun):
+class Attributes(StrictModel):
     """What a cookie rule demands of a Set-Cookie line."""
 
-    secure: bool | None = Field(
-        None, alias="Secure", description="Sent over HTTPS only; written only on HTTPS."
-    )
-    http_only: bool | None = Field(None, alias="HttpOnly", description="Hidden from scripts.")
-    same_site: Literal["Strict", "Lax", "None"] | None = Field(
-        None, alias="SameSite", description="When other sites' requests carry it."
-    )
-    partitioned: bool | None = Field(
-        None, alias="Partitioned", description="One jar for each top-level site; needs Secure."
-    )
-    path: CookiePath | None = Field(
-        None,
-        alias="Path",
-        description="The paths that get it; names that begin with __Host- need /.",
-    )
-    domain: Literal[False] | None = Field(
-        None,
-        alias="Domain",
-        description="false takes Domain away: only this host gets it, as __Host- names need.",
-    )
+    secure: bool | None = Field(None, alias="Secure")
+    """Sent over HTTPS only; written only on HTTPS."""
+    http_only: bool | None = Field(None, alias="HttpOnly")
+    """Hidden from scripts."""
+    same_site: Literal["Strict", "Lax", "None"] | None = Field(None, alias="SameSite")
+    """When other sites' requests carry it."""
+    partitioned: bool | None = Field(None, alias="Partitioned")
+    """One jar for each top-level site; needs Secure."""
+    path: CookiePath | None = Field(None, alias="Path")
+    """The paths that get it; names that begin with __Host- need /."""
+    domain: Literal[False] | None = Field(None, alias="Domain")
+    """false takes Domain away: only this host gets it, as __Host- names need."""
 
 
-class Rule(Noun):
+class Rule(StrictModel):
     """A named demand on headers, or on cookies by name; layers may leave keys out."""
 
-    header: HeaderNames | None = Field(None, description="Header name, or a list of names.")
-    cookie: str | None = Field(
-        None, min_length=1, max_length=256, description="Cookie name, may hold *."
-    )
-    attributes: Attributes | None = Field(None, description="Demands on the cookie.")
-    action: Action | None = Field(
-        None,
-        description=(
-            "set (add or overwrite), default (add if absent), append, remove, merge, or require /"
-            " forbid (judge only)."
-        ),
-    )
-    value: Value | None = Field(
-        None,
-        description=(
-            "The value: a text, or directives for CSP, in which `'nonce-{request}'` is a nonce of"
-            " each response."
-        ),
-    )
-    ladder: Ages | None = Field(
-        None,
-        description=(
-            "For Strict-Transport-Security: its ages, as [5m, 1d, 30d, 2y]; `promote` climbs."
-        ),
-    )
-    step: int | None = Field(None, ge=1, description="The step of the ladder in use; missing = 1.")
-    widen: bool | None = Field(
-        None, description="Gives a merge leave to allow more than the service's own value does."
-    )
-    when: When | None = Field(None, description="The rule counts only where all of these hold.")
-    mode: Mode | None = Field(None, description="A ceiling for this rule; missing = inherits.")
-    share: Share | None = Field(
-        None,
-        description=(
-            "Try or enforce for this share of clients only, as 10%; the same clients stay in as it"
-            " grows."
-        ),
-    )
-    owner: str | None = Field(None, description="Who answers for the rule; missing = the policy's.")
-    reason: str | None = Field(None, description="Why the rule stands; missing = the policy's.")
-    expected: str | None = Field(
-        None, description="What will be seen when it works; missing = the policy's."
-    )
-    rollback: str | None = Field(None, description="How to undo it; missing = the policy's.")
+    header: HeaderNames | None = None
+    """Header name, or a list of names."""
+    cookie: str | None = Field(None, min_length=1, max_length=256)
+    """Cookie name, may hold *."""
+    attributes: Attributes | None = None
+    """Demands on the cookie."""
+    action: Action | None = None
+    """set (add or overwrite), default (add if absent), append, remove, merge, or require / forbid
+    (judge only).
+    """
+    value: Value | None = None
+    """The value: a text, or directives for CSP, in which `'nonce-{request}'` is a nonce of each
+    response.
+    """
+    ladder: Ages | None = None
+    """For Strict-Transport-Security: its ages, as [5m, 1d, 30d, 2y]; `promote` climbs."""
+    step: int | None = Field(None, ge=1)
+    """The step of the ladder in use; missing = 1."""
+    widen: bool | None = None
+    """Gives a merge leave to allow more than the service's own value does."""
+    when: When | None = None
+    """The rule counts only where all of these hold."""
+    mode: Mode | None = None
+    """A ceiling for this rule; missing = inherits."""
+    share: Share | None = None
+    """Try or enforce for this share of clients only, as 10%; the same clients stay in as it grows.
+    """
+    owner: str | None = None
+    """Who answers for the rule; missing = the policy's."""
+    reason: str | None = None
+    """Why the rule stands; missing = the policy's."""
+    expected: str | None = None
+    """What will be seen when it works; missing = the policy's."""
+    rollback: str | None = None
+    """How to undo it; missing = the policy's."""
 
 
-class Match(Noun):
+class Match(StrictModel):
     """Where a route applies; all given parts must hold."""
 
-    host: Texts | None = Field(
-        None, description="Host names without port; *.example.com covers one level and more."
-    )
-    method: Texts | None = Field(None, description="Methods: GET, or a list.")
-    path: Texts | None = Field(
-        None,
-        description=(
-            "Exact, or with * (within one segment) and ** (any rest); paths are matched"
-            " percent-decoded."
-        ),
-    )
+    host: Texts | None = None
+    """Host names without port; *.example.com covers one level and more."""
+    method: Texts | None = None
+    """Methods: GET, or a list."""
+    path: Texts | None = None
+    """Exact, or with * (within one segment) and ** (any rest); paths are matched percent-decoded.
+    """
 
 
-class Route(Noun):
+class Route(StrictModel):
     """A named match with its own rules and mode; the first match wins."""
 
-    name: Name = Field(description="Stands in metrics and events.")
-    match: Match = Field(description="Where the route applies.")
-    mode: Mode | None = Field(None, description="A ceiling for this route; missing = inherits.")
-    max_body: Size | None = Field(
-        None,
-        description="Request bodies above this are refused with 413; in report-only only reported.",
-    )
-    rules: dict[Name, Rule] = Field(
-        default_factory=dict, description="Overrides by rule name, or further rules."
-    )
+    name: Name
+    """Stands in metrics and events."""
+    match: Match
+    """Where the route applies."""
+    mode: Mode | None = None
+    """A ceiling for this route; missing = inherits."""
+    max_body: Size | None = None
+    """Request bodies above this are refused with 413; in report-only only reported."""
+    rules: dict[Name, Rule] = Field(default_factory=dict)
+    """Overrides by rule name, or further rules."""
 
 
-class Guard(Noun):
+class Guard(StrictModel):
     """The watch after an activation that enforces more; a breach goes back to the revision before.
 
     Shares are of the service's own responses, and may rise by so many points over the time before.
     """
 
-    window: Duration = Field(600.0, description="How long the watch lasts.")
-    min_requests: int = Field(50, ge=1, description="Responses that must be seen before it judges.")
-    server_errors: Percent = Field(
-        0.02, description="Points by which the share of 5xx responses may rise."
-    )
-    client_errors: Percent = Field(
-        0.1, description="Points by which the share of 4xx responses may rise."
-    )
-    upstream_errors: Percent = Field(
-        0.02, description="Points by which the share of failed exchanges may rise."
-    )
+    window: Duration = 600.0
+    """How long the watch lasts."""
+    min_requests: int = Field(50, ge=1)
+    """Responses that must be seen before it judges."""
+    server_errors: Percent = 0.02
+    """Points by which the share of 5xx responses may rise."""
+    client_errors: Percent = 0.1
+    """Points by which the share of 4xx responses may rise."""
+    upstream_errors: Percent = 0.02
+    """Points by which the share of failed exchanges may rise."""
 
 
 def _guard_form(value: object) -> str:
@@ -256,52 +225,39 @@ GuardOrOff = Annotated[
 ]
 
 
-class Policy(Noun):
+class Policy(StrictModel):
     """The whole file."""
 
-    version: Annotated[Literal[1], BeforeValidator(_version)] = Field(
-        description="The version of this format."
-    )
-    name: str = Field(
-        "policy",
-        min_length=1,
-        max_length=128,
-        description="Stands in metrics, events and the status.",
-    )
-    owner: str = Field("", description="Who answers for this policy.")
-    reason: str = Field("", description="Why it is being changed.")
-    expected: str = Field("", description="What will be seen when it works.")
-    rollback: str = Field("", description="How to undo it.")
-    mode: Mode | None = Field(
-        None, description="The ceiling: off, report-only, trial or enforce; missing = report-only."
-    )
-    share: Share | None = Field(None, description="A ceiling over every rule's share.")
-    max_body: Size | None = Field(
-        None,
-        description=(
-            "For routes that name none: bodies above this are refused; in report-only only"
-            " reported."
-        ),
-    )
-    guard: GuardOrOff = Field(
-        default_factory=Guard, description="The watch after an activation; off = none."
-    )
-    slashes: Slashes = Field(
-        "stricter",
-        description=(
-            "Whether routes take // for /: merge = always, keep = never, stricter = both ways, and"
-            " the stricter route applies."
-        ),
-    )
-    extends: Texts | None = Field(
-        None, description="Presets whose rules stand below these, in order; later wins."
-    )
-    rules: dict[Name, Rule] = Field(
-        default_factory=dict, description="Rules by name, judged in this order."
-    )
-    routes: Annotated[tuple[Route, ...], BeforeValidator(as_tuple)] = Field(
-        default=(), description="First match wins; the route `default` always exists."
-    )
+    version: Annotated[Literal[1], BeforeValidator(_version)]
+    """The version of this format."""
+    name: str = Field("policy", min_length=1, max_length=128)
+    """Stands in metrics, events and the status."""
+    owner: str = ""
+    """Who answers for this policy."""
+    reason: str = ""
+    """Why it is being changed."""
+    expected: str = ""
+    """What will be seen when it works."""
+    rollback: str = ""
+    """How to undo it."""
+    mode: Mode | None = None
+    """The ceiling: off, report-only, trial or enforce; missing = report-only."""
+    share: Share | None = None
+    """A ceiling over every rule's share."""
+    max_body: Size | None = None
+    """For routes that name none: bodies above this are refused; in report-only only reported."""
+    guard: GuardOrOff = Field(default_factory=Guard)
+    """The watch after an activation; off = none."""
+    slashes: Slashes = "stricter"
+    """Whether routes take // for /: merge = always, keep = never, stricter = both ways, and the
+    stricter route applies.
+    """
+    extends: Texts | None = None
+    """Presets whose rules stand below these, in order; later wins."""
+    rules: dict[Name, Rule] = Field(default_factory=dict)
+    """Rules by name, judged in this order."""
+    routes: Annotated[tuple[Route, ...], BeforeValidator(as_tuple)] = ()
+    """First match wins; the route `default` always exists."""
 
 
 def schema() -> dict[str, Any]:
@@ -309,7 +265,13 @@ def schema() -> dict[str, Any]:
     made = Policy.model_json_schema(by_alias=True)
     made["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     made["patternProperties"] = {"^x-": {"description": "Ignored: a place for YAML anchors."}}
-    for noun in (made, made["$defs"]["Route"]):
+    for model, texts in field_texts("sidecar.policy", "model.py").items():
+        part = made if model == "Policy" else made["$defs"].get(model, {"properties": {}})
+        for field, text in texts.items():
+            alias = globals()[model].model_fields[field].alias
+            if alias in part["properties"]:
+                part["properties"][alias]["description"] = text
+    for part in (made, made["$defs"]["Route"]):
         # A name outside the pattern is refused.
-        noun["properties"]["rules"]["additionalProperties"] = False
+        part["properties"]["rules"]["additionalProperties"] = False
     return made

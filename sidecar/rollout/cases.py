@@ -14,7 +14,7 @@ from pydantic import BeforeValidator, Field, ValidationError
 from sidecar.policy.engine.judge import Decision
 from sidecar.policy.engine.plan import compile_policy, decide
 from sidecar.policy.engine.resolve import Resolved
-from sidecar.policy.model import Mode, Noun, Path, PolicyError, Problem, ViolationKind
+from sidecar.policy.model import Mode, Path, PolicyError, Problem, StrictModel, ViolationKind
 from sidecar.policy.problems import did_you_mean, translate
 from sidecar.policy.rules.conditions import Facts, RawFields
 from sidecar.policy.values import TOKEN, header_value
@@ -63,7 +63,7 @@ Pairs = Annotated[tuple[tuple[str, str], ...], BeforeValidator(_pairs)]
 Expected = Annotated[dict[str, tuple[str, ...]], BeforeValidator(_expected)]
 
 
-class Request(Noun):
+class Request(StrictModel):
     """The client's request."""
 
     method: str = "GET"
@@ -74,21 +74,21 @@ class Request(Noun):
     client: str = ""
 
 
-class Response(Noun):
+class Response(StrictModel):
     """The service's response."""
 
     status: int = Field(200, ge=100, le=599)
     headers: Pairs = ()
 
 
-class Violation(Noun):
+class Violation(StrictModel):
     """One violation that must be found; without kind, of any kind."""
 
     rule: str
     kind: ViolationKind | None = None
 
 
-class Expect(Noun):
+class Expect(StrictModel):
     """What must come out; only what is named is compared, but `violations` must be complete."""
 
     violations: list[Violation] | None = None
@@ -96,7 +96,7 @@ class Expect(Noun):
     route: str | None = None
 
 
-class Case(Noun):
+class Case(StrictModel):
     """One test; `mode` replaces the policy's own mode, under the ceilings of routes and rules."""
 
     name: str = Field(min_length=1, max_length=200)
@@ -106,7 +106,7 @@ class Case(Noun):
     expect: Expect
 
 
-class _File(Noun):
+class _File(StrictModel):
     version: Literal[1]
     policy: str = Field(min_length=1)
     cases: list[Case] = Field(min_length=1)

@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import Field, ValidationError
 
-from sidecar.policy.model import Noun, PolicyError, Problem
+from sidecar.policy.model import PolicyError, Problem, StrictModel
 from sidecar.policy.problems import translate
 from sidecar.source import load, located
 
@@ -52,7 +52,7 @@ class Script:
         return bool(self.owner.strip() and self.why.strip())
 
 
-class _Script(Noun):
+class _Script(StrictModel):
     script: str = Field(min_length=1)
     owner: str = ""
     why: str = ""
@@ -62,7 +62,7 @@ class _Script(Noun):
     last: str = ""
 
 
-class _File(Noun):
+class _File(StrictModel):
     version: int = Field(ge=1, le=1)
     scripts: list[_Script] = Field(default_factory=list)
 

@@ -20,7 +20,7 @@ from sidecar.policy.engine.judge import Decision, Judge, decide_by
 from sidecar.policy.engine.nonces import asks_for_nonce, last_words, nonced
 from sidecar.policy.engine.resolve import NamedRoute, NamedRule, Resolved
 from sidecar.policy.engine.stricter import stricter
-from sidecar.policy.model import Mode, Noun, Policy, Slashes, lowest
+from sidecar.policy.model import Mode, Policy, Slashes, StrictModel, lowest
 from sidecar.policy.rules.checks import Check, make_check, value_text
 from sidecar.policy.rules.conditions import Facts
 from sidecar.policy.rules.cookie_check import CookieCheck
@@ -276,7 +276,7 @@ def _demand(named: NamedRule, scope: str) -> str:
     return _hash([scope, said])[:12]
 
 
-def _said(noun: Noun | None) -> object:
+def _said(noun: StrictModel | None) -> object:
     return noun and noun.model_dump(mode="json", exclude_none=True)
 
 
