@@ -45,7 +45,9 @@ def gather(reports: Iterable[Report]) -> tuple[DraftRule, ...]:
             _add(held, row.fix, f"{row.header} is {row.verdict}: {row.why}")
     rules = [*held.values()]
     if leaks:
-        rules.append(DraftRule(removal(*leaks), (f"{', '.join(leaks)}: reveal what runs here.",)))
+        rules.append(
+            DraftRule(removal(*leaks), (f"These reveal what runs here: {', '.join(leaks)}.",))
+        )
     return tuple(rules)
 
 

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from sidecar.cli.operate import Admin, admin_options
 from sidecar.cli.options import Parsed
-from sidecar.cli.printing import as_json, err, mode_text, next_step, table
+from sidecar.cli.printing import as_json, err, mode_text, next_step, out, table
 from sidecar.policy.values import percentage, seconds
 from sidecar.policy.words import counted, number
 from sidecar.rollout.gate import judge, judged
@@ -164,17 +164,39 @@ def print_evidence(found: Sequence[Evidence], verdicts: Sequence[Verdict]) -> No
     for item in found:
         verdict = by_rule[item.rule]
         witness = ", ".join(dict.fromkeys(witness["kind"] for witness in item.witnesses)) or "-"
-        at_top = item.mode == "enforce" and (item.climb is None or item.climb.top)
-        outcome = ("enforcing", "green") if at_top else (verdict.outcome, STYLES[verdict.outcome])
+        outcome = (
+            ("enforcing", "green") if _at_top(item) else (verdict.outcome, STYLES[verdict.outcome])
+        )
         mode = Text.assemble(mode_text(item.mode), f" {item.climb}" if item.climb else "")
         watched = span(verdict.at - item.since)
         unknown = number(item.outcomes.get("unknown", 0.0))
         counts = (number(item.evaluated), number(item.affected), _observed(item), _against(item))
         rule = (item.rule, item.route, mode, watched, witness)
         rows.append((*rule, *counts, unknown, Text(*outcome)))
-    names = ("rule", "route", "mode", "watched", "witness")
-    numbers = ("judged", "would change", "witness saw", "against", "unknown")
+    names = ("rule", "route", "mode", "watched", "who can tell")
+    numbers = ("judged", "would change", "they saw", "against", "cannot tell")
     table("", (*names, *numbers, "verdict"), rows)
+
+
+def _print_next(found: Sequence[Evidence], verdicts: Sequence[Verdict]) -> None:
+    """What keeps rules from the next step, and what to do, once for all rules alike."""
+    lower = {item.rule for item in found if not _at_top(item)}
+    groups: dict[str, list[str]] = {}
+    for verdict in verdicts:
+        if verdict.rule in lower:
+            todo = f"{verdict.reasons[0]}. {verdict.next}" if verdict.next else "ready to enforce"
+            groups.setdefault(todo, []).append(verdict.rule)
+    console = out()
+    if groups:
+        console.print()
+    for todo, rules in groups.items():
+        console.print(Text.assemble((", ".join(rules), "bold"), f": {todo}"), soft_wrap=True)
+    if ready := groups.get("ready to enforce"):
+        next_step(f"sidecar promote {' '.join(ready)}")
+
+
+def _at_top(item: Evidence) -> bool:
+    return item.mode == "enforce" and (item.climb is None or item.climb.top)
 
 
 def _observed(item: Evidence) -> str:
@@ -214,6 +236,7 @@ def evidence_verb(client: Admin, machine: bool, **options: Any) -> None:
         as_json({**rows, "source": gathered.source, "silent": gathered.silent})
         return
     print_evidence(found, verdicts)
+    _print_next(found, verdicts)
     if options["fleet"]:
         err().print(Text(f"evidence of {gathered.source}"))
     warn_of(gathered.silent)

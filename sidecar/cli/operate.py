@@ -19,7 +19,7 @@ import click
 from sidecar.cli import fleet as replicas
 from sidecar.cli.files import read_text
 from sidecar.cli.options import FILE, JSON
-from sidecar.cli.printing import as_json, mode_text, next_step, out, plain, say, table
+from sidecar.cli.printing import as_json, mode_text, next_step, out, plain, run_again, say, table
 from sidecar.observed import NoResponse, Response
 from sidecar.observed.client import ask
 from sidecar.policy.terms import MODES
@@ -32,6 +32,8 @@ _AFTER = {
     409: "sidecar status (what is in force), or sidecar check policy.yaml (what is wrong with it)",
 }
 """Status of a refusal -> what to do."""
+_WRONG = 400
+"""Status of an order that is wrong itself."""
 
 
 class Admin:
@@ -79,7 +81,10 @@ def _refused(found: Response, data: Any) -> NoReturn:
     said = data if isinstance(data, dict) else {}
     for line in said.get("problems") or [said.get("error", f"HTTP {found.status}")]:
         say(str(line), colour="red")
-    next_step(_AFTER.get(found.status, "sidecar status; sidecar history lists the revisions"))
+    if found.status == _WRONG:
+        run_again()
+    else:
+        next_step(_AFTER.get(found.status, "sidecar status; sidecar history lists the revisions"))
     sys.exit(1)
 
 

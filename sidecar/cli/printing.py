@@ -97,7 +97,11 @@ def refused(problems: Iterable[Problem]) -> None:
     """Problems of files, flags or variables that cannot be used, and what to do."""
     found = tuple(problems)
     complain(found)
-    files = dict.fromkeys(problem.file for problem in found if problem.line)
+    run_again(dict.fromkeys(problem.file for problem in found if problem.line))
+
+
+def run_again(files: Iterable[str] = ()) -> None:
+    """The next step where something given was wrong: in these files, or in the command itself."""
     context = click.get_current_context()
     verb = context.invoked_subcommand or context.info_name  # of the group, or of the verb itself
     next_step(f"correct {' and '.join(files) or 'that'}, and run again: sidecar {verb}")

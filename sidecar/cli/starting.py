@@ -17,6 +17,7 @@ from sidecar.cli.options import INSECURE, NEW_FILE
 from sidecar.cli.printing import err
 from sidecar.files import write_file
 from sidecar.observed import complete
+from sidecar.policy.words import counted
 from sidecar.source import load_policy, preset_texts
 
 _DEFAULT_URL = "http://127.0.0.1:8000"
@@ -70,7 +71,9 @@ def init(
         write_file(file, content)
     rules = len(resolved.routes[-1].rules)
     console = err()
-    console.print(Text(f"{output}: a report-only policy with {rules} rules; {tests}: 2 tests"))
+    says = "the sidecar logs what they would change, and changes nothing (mode: report-only)"
+    console.print(Text(f"{output}: {counted(rules, 'rule')}; {says}"))
+    console.print(Text(f"{tests}: 2 tests of it"))
     if visit and (wrong := [row.header for row in report(visit).rows if row.verdict == "invalid"]):
         names = ", ".join(dict.fromkeys(wrong))
         text = f"browsers ignore some of what the service sends ({names}): sidecar audit {url}"
@@ -124,7 +127,7 @@ def _start(visit: Visit | None, *, asks: bool) -> str:
     if not asks:
         return fitting
     choice = click.prompt(
-        f"Start from what was {_SEEN}, or from a preset?",
+        f"Start from what the service sends ({_SEEN}), or from a ready-made policy?",
         type=click.Choice((_SEEN, *preset_texts())),
         default=fitting or _SEEN,
         err=True,

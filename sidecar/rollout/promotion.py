@@ -163,9 +163,10 @@ def _without_about(resolved: Resolved, wanted: tuple[str, ...]) -> Iterable[Prob
                 if not (getattr(named.rule, key, None) or getattr(policy, key))
             ]
             if named.name in wanted and missing:
+                lines = ", ".join(f"`{key}: ...`" for key in missing)
                 yield Problem(
                     f"rule {named.name!r} may not enforce without {' and '.join(missing)}",
-                    "write it at the top of the policy",
+                    f"write {lines} at the top of the policy",
                     (),
                 )
 

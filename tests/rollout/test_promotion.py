@@ -179,7 +179,7 @@ def test_an_enforcing_rule_needs_its_words(missing: str):
         line for line in STEPWISE.splitlines(keepends=True) if not line.startswith(missing)
     )
 
-    with pytest.raises(PolicyError, match=f"without {missing}"):
+    with pytest.raises(PolicyError, match=f"without {missing}; write `{missing}: "):
         promote(text, ["nosniff"])
 
 

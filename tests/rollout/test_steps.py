@@ -128,7 +128,9 @@ def test_what_a_trial_can_show(start: Start, shop: Service):
         "rule 'idle' is off; write mode: report-only for it first"
         in said("idle", "--to", "trial")[2]
     )
-    assert "unknown rule 'scp'; did you mean 'csp'?" in said("scp", "--to", "trial")[2]
+    unknown = said("scp", "--to", "trial")[2]
+    assert "unknown rule 'scp'; did you mean 'csp'?" in unknown
+    assert "next: correct that, and run again: sidecar promote" in unknown
     for words in (("--to", "trial"), ("--override", "why"), ("--waive", "c1")):
         code, _, err = said("csp", "--step-back", *words)
         assert (code, "--step-back asks for no evidence" in err) == (2, True)
@@ -143,6 +145,10 @@ def test_promote_names_the_trial_as_the_next_step(rule: str, start: Start, shop:
     code, _, err = promote(sidecar, rule, "--min-requests", "1", "--min-time", "0s")
 
     assert (code, f"Run `sidecar promote {rule} --to trial`" in err) == (1, True), err
+    shown = sidecar.verb("evidence", "--min-requests", "1", "--min-time", "0s")
+    todo = f"only browsers can tell, and the rule is not in trial. Run `sidecar promote {rule} --to"
+    assert f"{rule}: {todo} trial`" in shown.stdout
+    assert shown.stderr in ("", "next: sidecar promote idle\n")
 
 
 LADDER = """\
