@@ -25,6 +25,7 @@ LAYERS = (
         "sarif",
         "codes",
         "lean",
+        "markdown",
     ),
     ("telemetry",),
     ("revisions", "baseline"),

@@ -7,8 +7,8 @@ from dataclasses import asdict
 from typing import Any
 
 from sidecar.audit.asvs import ControlResult, Proof
-from sidecar.audit.markdown import as_code, as_table, escaped
 from sidecar.audit.visit import Visit
+from sidecar.markdown import as_code, as_table, escaped
 from sidecar.observed import without_query
 from sidecar.sarif import log, place, result
 

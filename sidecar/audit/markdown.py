@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from sidecar.audit.draft import gather
 from sidecar.audit.report import Report
 from sidecar.audit.verdicts import Row
+from sidecar.markdown import as_code, as_table, escaped
 from sidecar.policy.words import counted
-
-_SPECIAL = str.maketrans({char: f"\\{char}" for char in "\\`*_[]<>|~$"})
 
 
 def markdown(reports: Iterable[Report]) -> str:
@@ -58,19 +57,3 @@ def _verdict(row: Row) -> tuple[str, ...]:
     advice = (f"Fix: {row.advice}",) if row.advice else ()
     why = escaped(" ".join((row.why, *row.more, *advice)))
     return row.header, f"**{row.verdict}**", observed, why
-
-
-def as_code(text: str) -> str:
-    """Text as code in a cell; a vertical bar would end the cell, and a backtick the code."""
-    return f"`{text.replace('|', chr(92) + '|').replace('`', chr(39))}`"
-
-
-def escaped(text: str) -> str:
-    """Text in which nothing is markup."""
-    return text.translate(_SPECIAL)
-
-
-def as_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table; the cells are Markdown already."""
-    lines = [columns, ["---"] * len(columns), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

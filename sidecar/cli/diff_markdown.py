@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from sidecar.audit.markdown import as_code, as_table, escaped
+from sidecar.markdown import as_code, as_table, escaped
 from sidecar.policy.engine.compare import Comparison, Effect, KeyChange, RuleChange
 from sidecar.policy.headers.shapes import Lines
 

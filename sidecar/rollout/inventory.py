@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import Field, ValidationError
+from pydantic import BeforeValidator, Field, ValidationError
 
 from sidecar.policy.model import PolicyError, Problem, StrictModel
 from sidecar.policy.problems import translate
+from sidecar.policy.values import as_tuple
 from sidecar.source import load, located
 
 _HEAD = """\
@@ -26,17 +26,19 @@ _SCRIPT_KINDS = ("script", "handler", "javascript-url")
 _SCRIPT_DIRECTIVES = ("script-src", "worker-src")
 
 
-@dataclass(frozen=True, slots=True)
-class Script:
+Listed = Annotated[tuple[str, ...], BeforeValidator(as_tuple)]
+
+
+class Script(StrictModel):
     """One script: its address, or the hash of inline code."""
 
-    script: str
+    script: str = Field(min_length=1)
     """Address without its query, or `sha256-...`."""
     owner: str = ""
     why: str = ""
-    hashes: tuple[str, ...] = ()
+    hashes: Listed = ()
     """Of what browsers received from the address, in the order of first sight."""
-    pages: tuple[str, ...] = ()
+    pages: Listed = ()
     first: str = ""
     """Dates as 2026-01-31; "" = never seen."""
     last: str = ""
@@ -52,19 +54,9 @@ class Script:
         return bool(self.owner.strip() and self.why.strip())
 
 
-class _Script(StrictModel):
-    script: str = Field(min_length=1)
-    owner: str = ""
-    why: str = ""
-    hashes: list[str] = Field(default_factory=list)
-    pages: list[str] = Field(default_factory=list)
-    first: str = ""
-    last: str = ""
-
-
 class _File(StrictModel):
     version: int = Field(ge=1, le=1)
-    scripts: list[_Script] = Field(default_factory=list)
+    scripts: list[Script] = Field(default_factory=list)
 
 
 def read_inventory(data: bytes, name: str) -> tuple[Script, ...]:
@@ -81,11 +73,7 @@ def read_inventory(data: bytes, name: str) -> tuple[Script, ...]:
         file = _File.model_validate(source.data)
     except ValidationError as error:
         raise PolicyError(located(translate(error, _File), source)) from error
-    lists = [{"hashes": tuple(one.hashes), "pages": tuple(one.pages)} for one in file.scripts]
-    return tuple(
-        Script(one.script, one.owner, one.why, first=one.first, last=one.last, **held)
-        for one, held in zip(file.scripts, lists, strict=True)
-    )
+    return tuple(file.scripts)
 
 
 def write_inventory(scripts: Iterable[Script]) -> str:
@@ -110,7 +98,8 @@ def seen_scripts(data: Mapping[str, Any]) -> tuple[Script, ...]:
 
     def add(script: str, one: Mapping[str, Any], digest: str = "") -> None:
         hashes, pages = (digest,) if digest else (), tuple(one["pages"])
-        seen = Script(script, "", "", hashes, pages, _day(one["first"]), _day(one["last"]))
+        days = {"first": _day(one["first"]), "last": _day(one["last"])}
+        seen = Script(script=script, hashes=hashes, pages=pages, **days)
         found[script] = _joined(found[script], seen) if script in found else seen
 
     for route in data["routes"].values():
@@ -134,13 +123,13 @@ def merged(held: Sequence[Script], seen: Iterable[Script]) -> tuple[Script, ...]
 
 
 def _joined(held: Script, seen: Script) -> Script:
-    return replace(
-        held,
-        hashes=tuple(dict.fromkeys((*held.hashes, *seen.hashes))),
-        pages=tuple(dict.fromkeys((*held.pages, *seen.pages))),
-        first=min(filter(None, (held.first, seen.first)), default=""),
-        last=max(held.last, seen.last),
-    )
+    joined = {
+        "hashes": tuple(dict.fromkeys((*held.hashes, *seen.hashes))),
+        "pages": tuple(dict.fromkeys((*held.pages, *seen.pages))),
+        "first": min(filter(None, (held.first, seen.first)), default=""),
+        "last": max(held.last, seen.last),
+    }
+    return held.model_copy(update=joined)
 
 
 def _day(stamp: float) -> str:

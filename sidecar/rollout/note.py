@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from sidecar.markdown import as_table, cell
 from sidecar.policy.words import counted
 from sidecar.revisions.chain import Check, check
 from sidecar.revisions.granted import GRANTED, NEVER_CAME, fulfilled, moved, unfulfilled
@@ -190,19 +191,19 @@ def markdown(note: Note, admin: str) -> str:
     commands = "\n".join(f"    {command}" for command in note.commands)
     parts.append(commands or "The file was edited by hand.")
     if note.verdicts:
-        parts += ["## Evidence at the promotion", _table(_JUDGED, map(_verdict, note.verdicts))]
+        parts += ["## Evidence at the promotion", as_table(_JUDGED, map(_verdict, note.verdicts))]
         parts += [text for verdict in note.verdicts for text in _asked(verdict)]
     if note.waived:
         parts.append(f"Causes that did not count (`--waive`): {', '.join(note.waived)}.")
-    parts += ["## Before and after", _table(_COMPARED, _comparison(note))]
+    parts += ["## Before and after", as_table(_COMPARED, _comparison(note))]
     if note.drift is not None:
         ways = counted(len(note.drift.get("findings", ())), "way")
         parts.append(
             f"The service differs from its baseline in {ways} now (`sidecar drift` lists them)."
         )
     keys = ("time", "event", "what", "who", "why")
-    rows = ([_cell(entry[key]) for key in keys] for entry in note.timeline)
-    parts += ["## What happened", _table(keys, rows), f"The journal is {note.journal}."]
+    rows = ([cell(entry[key]) for key in keys] for entry in note.timeline)
+    parts += ["## What happened", as_table(keys, rows), f"The journal is {note.journal}."]
     return "\n\n".join(parts) + "\n"
 
 
@@ -224,11 +225,6 @@ _COMPARED = (
     *("route", "rule", "mode before", "responses with a violation before"),
     *("mode after", "responses with a violation after"),
 )
-
-
-def _table(columns: Sequence[str], rows: Iterable[Iterable[str]]) -> str:
-    lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
-    return "\n".join((*lines, *(f"| {' | '.join(row)} |" for row in rows)))
 
 
 def _verdict(verdict: Mapping[str, Any]) -> tuple[str, ...]:
@@ -265,7 +261,3 @@ def _comparison(note: Note) -> Iterator[tuple[str, ...]]:
 
 def _affected(item: Mapping[str, Any]) -> str:
     return f"{item['affected']:g} of {item['evaluated']:g}"
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from sidecar.markdown import as_table, cell
 from sidecar.policy.words import counted
 from sidecar.revisions.chain import Check
 from sidecar.rollout.inventory import Script
@@ -71,6 +72,7 @@ class PciNote:
     def data(self) -> dict[str, Any]:
         """For JSON."""
         return asdict(self) | {
+            "scripts": [one.model_dump() for one in self.scripts],
             "unauthorised": [one.script for one in self.unauthorised],
             "changed": [one.script for one in self.changed],
             "reach": _REACH,
@@ -116,7 +118,7 @@ def pci_note(
 
 def pci_markdown(note: PciNote) -> str:
     """The note for people."""
-    rules = ", ".join(f"{_cell(name)} ({mode})" for name, mode in note.rules.items())
+    rules = ", ".join(f"{cell(name)} ({mode})" for name, mode in note.rules.items())
     in_force = f"revision {note.revision}, mode {note.mode}"
     lines = [
         f"# PCI DSS 4.0.1, 6.4.3 and 11.6.1: {note.policy}",
@@ -148,13 +150,14 @@ def _scripts(note: PciNote) -> list[str]:
         "- **Enforced:** only where a Content-Security-Policy rule above is in enforce.",
         _INTEGRITY,
         "",
-        "| script | authorised | owner | why | integrity | pages | first seen | last seen |",
-        "|---|---|---|---|---|---|---|---|",
-        *map(_row, note.scripts),
+        as_table(_COLUMNS, map(_row, note.scripts)),
     ]
 
 
-def _row(one: Script) -> str:
+_COLUMNS = ("script", "authorised", "owner", "why", "integrity", "pages", "first seen", "last seen")
+
+
+def _row(one: Script) -> Sequence[str]:
     if one.is_inline:
         integrity = "this hash"
     elif one.hashes:
@@ -165,7 +168,7 @@ def _row(one: Script) -> str:
     authorised = "yes" if one.authorised else "**no**"
     seen = (" ".join(one.pages), one.first, one.last)
     cells = (one.script, authorised, one.owner, one.why, integrity, *seen)
-    return f"| {' | '.join(map(_cell, cells))} |"
+    return [cell(text) for text in cells]
 
 
 def _changes(note: PciNote) -> list[str]:
@@ -177,13 +180,9 @@ def _changes(note: PciNote) -> list[str]:
         proof = f"proof: `sidecar drift {note.baseline}`"
         lines.append(f"- **Headers:** compared with `{note.baseline}`: {state} ({proof}).")
     lines += [
-        f"    - {_cell(one['place'])}: {_cell(one['header'])} {one['kind']}" for one in note.drift
+        f"    - {cell(one['place'])}: {cell(one['header'])} {one['kind']}" for one in note.drift
     ]
-    changed = ", ".join(_cell(one.script) for one in note.changed) or "none"
+    changed = ", ".join(cell(one.script) for one in note.changed) or "none"
     proof = "proof: browsers' reports of hashes"
     lines.append(f"- **Scripts of which more than one text arrived:** {changed} ({proof}).")
     return [*lines, f"- **Schedule and alert:** {_SCHEDULE}"]
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")

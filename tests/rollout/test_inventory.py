@@ -130,17 +130,39 @@ def test_reports_and_pages_are_one_script():
     ]
     found = next(one for one in seen_scripts(pages(*reported)) if one.script == APP)
 
-    assert found == Script(APP, "", "", (HASH, OTHER), ("/pay", "/b"), "1970-01-01", "1970-01-11")
+    assert found == Script(
+        script=APP,
+        hashes=(HASH, OTHER),
+        pages=("/pay", "/b"),
+        first="1970-01-01",
+        last="1970-01-11",
+    )
 
 
 def test_what_people_wrote_stays():
     """Owner and reason of a known script are kept, its last day moves, and a new one comes
     without them.
     """
-    held = (Script(APP, "ann", "checkout", (), ("/pay",), "1970-01-01", "1970-01-01"),)
+    held = (
+        Script(
+            script=APP,
+            owner="ann",
+            why="checkout",
+            pages=("/pay",),
+            first="1970-01-01",
+            last="1970-01-01",
+        ),
+    )
 
     found = merged(held, seen_scripts(pages()))
-    assert found[0] == Script(APP, "ann", "checkout", (), ("/pay",), "1970-01-01", "1970-01-03")
+    assert found[0] == Script(
+        script=APP,
+        owner="ann",
+        why="checkout",
+        pages=("/pay",),
+        first="1970-01-01",
+        last="1970-01-03",
+    )
     assert [(one.script, one.authorised) for one in found[1:]] == [(HASH, False), (OTHER, False)]
 
 
@@ -151,13 +173,10 @@ TEXT = st.text(st.characters(codec="utf-8", exclude_categories=["C", "Zl", "Zp"]
     st.lists(
         st.builds(
             Script,
-            TEXT.filter(bool),
-            TEXT,
-            TEXT,
-            st.lists(TEXT).map(tuple),
-            st.lists(TEXT).map(tuple),
-            TEXT,
-            TEXT,
+            script=TEXT.filter(bool),
+            hashes=st.lists(TEXT).map(tuple),
+            pages=st.lists(TEXT).map(tuple),
+            **dict.fromkeys(("owner", "why", "first", "last"), TEXT),
         )
     )
 )
@@ -192,7 +211,12 @@ def test_the_note_says_who_answers_for_each_script():
     """Numbers, modes per rule, a mark on what nobody answers for, and on an address from which
     two texts came.
     """
-    text = note((Script(APP, "ann", "pay | here", (HASH, OTHER)), Script(HASH)))
+    text = note(
+        (
+            Script(script=APP, owner="ann", why="pay | here", hashes=(HASH, OTHER)),
+            Script(script=HASH),
+        )
+    )
 
     for line in (
         "- **Rules:** csp (enforce, trial)",
