@@ -66,9 +66,9 @@ routes:
 
 
 @contextmanager
-def rollout(folder: Path, browser: Chromium) -> Iterator[Sidecar]:
+def rollout(folder: Path, browser: Chromium, loads: int = 6) -> Iterator[Sidecar]:
     """A sidecar in the middle of a rollout: a trial that a browser reported, rules at each step,
-    a history.
+    a history. In trial each page is loaded `loads` times.
     """
     with serving(FILES) as origin:
         settings = {"trial": {"canary": 1.0}}
@@ -78,7 +78,7 @@ def rollout(folder: Path, browser: Chromium) -> Iterator[Sidecar]:
             _visit(browser, shop, 2)
             sidecar.save("    mode: report-only", "    mode: trial")
             sidecar.event("policy.activated", who="file")
-            _visit(browser, shop, 6)
+            _visit(browser, shop, loads)
             for _ in range(40):
                 sidecar.get("/api/items")
             until(

@@ -36,11 +36,3 @@ def by_default(cases: Iterable[T], chosen: Callable[[T], bool]) -> list[Any]:
         )
         for case in cases
     ]
-
-
-def first_of_each(cases: Iterable[T], kind: Callable[[T], object]) -> list[T]:
-    """One case of each kind, the first."""
-    found: dict[object, T] = {}
-    for case in cases:
-        found.setdefault(kind(case), case)
-    return list(found.values())

@@ -73,7 +73,7 @@ def unfold(tab: Tab) -> None:
 @pytest.fixture(scope="module")
 def trial(browser: Chromium, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sidecar]:
     """A sidecar in the middle of a rollout, with causes."""
-    with rollout(tmp_path_factory.mktemp("rollout"), browser) as sidecar:
+    with rollout(tmp_path_factory.mktemp("rollout"), browser, loads=2) as sidecar:
         yield sidecar
 
 

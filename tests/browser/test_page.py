@@ -10,7 +10,7 @@ from tests.browser.chromium import Chromium, Tab
 from tests.e2e.conftest import ENFORCED, POLICY, Start
 from tests.e2e.processes import Service
 from tests.e2e.running import Sidecar
-from tests.portion import by_default
+from tests.portion import full
 
 TOKEN = "a-token-that-nobody-guesses"
 ABOUT = POLICY.replace(
@@ -113,56 +113,7 @@ def test_without_scripts(browser: Chromium, start: Start, shop: Service):
     assert sidecar.status()["mode"] == "report-only"
 
 
-CONTRAST = """
-(() => {
-  const light = (text) => { const [r, g, b] = text.match(/[\\d.]+/g).map((part) => part / 255).map((part) => part <= 0.03928 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4);
-    return 0.2126 * r + 0.7152 * g + 0.0722 * b; };
-  const behind = (it) => { for (; it; it = it.parentElement) { const paint = getComputedStyle(it).backgroundColor; if (!/, 0\\)$|transparent/.test(paint)) return paint; } return 'rgb(255, 255, 255)'; };
-  const poor = [];
-  for (const it of document.querySelectorAll('body *')) {
-    if (![...it.childNodes].some((node) => node.nodeType === 3 && node.textContent.trim()) || it.closest('[hidden]')) continue;
-    const [one, two] = [light(getComputedStyle(it).color), light(behind(it))].sort((a, b) => b - a);
-    const ratio = (one + 0.05) / (two + 0.05);
-    if (ratio < 4.5) poor.push(`${it.tagName} ${it.className} ${it.textContent.trim().slice(0, 30)}: ${ratio.toFixed(2)}`);
-  }
-  return poor;
-})()
-"""  # noqa: E501
-UNLABELLED = """
-[...document.querySelectorAll('input:not([type=hidden]), select, textarea, button, a')]
-  .filter((it) => !(it.labels && it.labels.length) && !it.textContent.trim() && !it.getAttribute('aria-label')).map((it) => it.outerHTML)
-"""  # noqa: E501
-
-
-@pytest.mark.parametrize("scheme", by_default(["light", "dark"], "dark".__eq__))
-def test_it_can_be_read(browser: Chromium, start: Start, shop: Service, scheme: str):
-    """Every text has a contrast of 4.5 or more (WCAG 2.2, 1.4.3), every control a name, every
-    table a caption, headings in order.
-    """
-    sidecar = start(POLICY, shop.url)
-    sidecar.get("/")
-    sidecar.save("mode: report-only", "mode: enforce")
-    sidecar.event("policy.activated", who="file")
-    sidecar.write("mode: enfroce")
-    sidecar.event("policy.rejected")
-    with browser.tab() as tab:
-        tab.send(
-            "Emulation.setEmulatedMedia",
-            features=[{"name": "prefers-color-scheme", "value": scheme}],
-        )
-        tab.visit(sidecar.admin)
-        tab.run("document.querySelectorAll('details').forEach((it) => { it.open = true; })")
-
-        assert tab.run(CONTRAST) == []
-        assert tab.run(UNLABELLED) == []
-        assert tab.run("[...document.querySelectorAll('table')].every((it) => it.caption)") is True
-        assert (
-            tab.run("[...document.querySelectorAll('h1, h2')].map((it) => it.tagName)")[0] == "H1"
-        )
-        assert "unknown mode 'enfroce'" in tab.run("document.querySelector('.alarm').textContent")
-        assert tab.complaints == []
-
-
+@full
 def test_keyboard(browser: Chromium, start: Start, shop: Service):
     """Tab goes through links, fields and buttons in the order of the page, and the first stop
     skips to the rules.

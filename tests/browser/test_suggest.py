@@ -17,7 +17,7 @@ from tests.browser.test_trial import ENOUGH, POLICY, canaries, serving
 from tests.e2e.conftest import Start
 from tests.e2e.processes import until
 from tests.e2e.running import Sidecar, command
-from tests.portion import by_default
+from tests.portion import by_default, full
 
 LIBRARY = "document.body.dataset.library = 'ran'"
 PAGE = """\
@@ -87,6 +87,7 @@ def test_from_a_trial_to_a_policy(browser: Chromium, start: Start, value: str, n
         enforced(browser, sidecar)
 
 
+@full
 def test_a_script_that_varies_takes_a_nonce(browser: Chromium, start: Start):
     """The value gets the word for it, and the template writes the nonce that the sidecar gives
     the service.

@@ -133,30 +133,20 @@ def canaries(sidecar: Sidecar) -> float:
     ("html", "value", "outcome"),
     [
         pytest.param(INLINE, "default-src 'self'", "fail", id="an inline script"),
-        pytest.param(
-            INLINE,
-            "object-src 'none'",
-            "pass",
-            id="an inline script that stays allowed",
-            marks=full,
-        ),
+        pytest.param(INLINE, "object-src 'none'", "pass", id="an inline script that stays allowed"),
         pytest.param(EXTERNAL, "default-src 'self'", "pass", id="a script of the site"),
         pytest.param(
-            EXTERNAL,
-            "script-src https://cdn.test",
-            "fail",
-            id="a script that would be blocked",
-            marks=full,
+            EXTERNAL, "script-src https://cdn.test", "fail", id="a script that would be blocked"
         ),
         pytest.param(
             PAGE,
             "default-src 'self'; sandbox allow-scripts",
             "inconclusive",
             id="what nobody reports",
-            marks=full,
         ),
     ],
 )
+@full
 def test_a_trial_tells_what_breaks(
     browser: Chromium, start: Start, html: str, value: str, outcome: str
 ):

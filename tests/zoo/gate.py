@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from multiprocessing import get_context
 
 from tests.e2e.running import Sidecar
+from tests.portion import FULL
 
-ASKERS = 2
+ASKERS = 2 if FULL else 1
 """Processes that ask: starting one for each question would cost more than all else."""
 
 

@@ -15,7 +15,7 @@ import pytest
 from tests.e2e.processes import until
 from tests.e2e.running import command
 from tests.patience import PATIENCE
-from tests.portion import FULL
+from tests.portion import full
 from tests.zoo.browser import Context
 from tests.zoo.sites import SITES
 from tests.zoo.trial import BUNDLES, REPORTS, SETTINGS, VISITS
@@ -44,9 +44,7 @@ NEED_PERSON = {
     "xfo-deny-framed-http",
 }
 """Sites where the page has to change, or a person to decide."""
-BY_DEFAULT = frozenset({"csp-inline-script", "csp-eval"})
-"""What runs without `TESTS_FULL=1`: one that an edit repairs, and one that needs a person."""
-TRIED = [site for site in BROKEN if FULL or site.name in BY_DEFAULT]
+pytestmark = full
 
 
 @dataclass(frozen=True)
@@ -66,7 +64,7 @@ def repaired(tmp_path_factory: pytest.TempPathFactory) -> list[Repaired]:
     if shutil.which("openssl") is None:
         pytest.skip("openssl is not installed")
     folder = tmp_path_factory.mktemp("zoo")
-    with World(TRIED, folder, settings=SETTINGS) as world:
+    with World(BROKEN, folder, settings=SETTINGS) as world:
         pairs = [(enclosure, world.browser.context()) for enclosure in world.enclosures]
 
         def tried(pair: tuple[Enclosure, Context]) -> None:
@@ -110,6 +108,4 @@ def test_what_needs_no_person_works(repaired: list[Repaired]) -> None:
 
 def test_who_needs_a_person(repaired: list[Repaired]) -> None:
     """Those where an edit would undo the policy, or where the page is what has to change."""
-    assert {one.name for one in repaired if one.person} == NEED_PERSON & {
-        site.name for site in TRIED
-    }
+    assert {one.name for one in repaired if one.person} == NEED_PERSON
