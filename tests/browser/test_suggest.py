@@ -16,7 +16,7 @@ from tests.browser.chromium import Chromium
 from tests.browser.test_trial import ENOUGH, POLICY, canaries, serving
 from tests.e2e.conftest import Start
 from tests.e2e.processes import until
-from tests.e2e.running import Sidecar, command
+from tests.e2e.running import Sidecar
 from tests.portion import by_default, full
 
 LIBRARY = "document.body.dataset.library = 'ran'"
@@ -51,9 +51,7 @@ def visit(browser: Chromium, sidecar: Sidecar, times: int = 3) -> list[Any]:
 
 def verb(name: str, sidecar: Sidecar, *words: str) -> subprocess.CompletedProcess[str]:
     """A verb about the rule, with the sidecar's file and admin address."""
-    return command(
-        name, "it", *words, "--policy", str(sidecar.policy), "--admin", sidecar.admin, "--json"
-    )
+    return sidecar.verb(name, "it", *words, "--policy", str(sidecar.policy), "--json")
 
 
 def causes(sidecar: Sidecar) -> list[Any]:

@@ -16,7 +16,7 @@ import pytest
 from tests.browser.chromium import Chromium
 from tests.e2e.conftest import Start
 from tests.e2e.processes import until
-from tests.e2e.running import Sidecar, command
+from tests.e2e.running import Sidecar
 from tests.portion import full
 
 PAGE = "<!doctype html><title>before</title><p>a page</p>"
@@ -65,7 +65,7 @@ def serving(
 def verdict(sidecar: Sidecar, *words: str) -> dict[str, Any]:
     """What the gate says of the rule now."""
     policy = ("--policy", str(sidecar.policy), "--dry-run", "--json")
-    done = command("promote", "it", *policy, "--admin", sidecar.admin, *ENOUGH, *words)
+    done = sidecar.verb("promote", "it", *policy, *ENOUGH, *words)
     data: dict[str, Any] = json.loads(done.stdout)["verdicts"][0]
     return data
 

@@ -16,7 +16,7 @@ from tests.browser.test_trial import serving
 from tests.e2e import wire
 from tests.e2e.conftest import Start
 from tests.e2e.processes import until
-from tests.e2e.running import Sidecar, command
+from tests.e2e.running import Sidecar
 from tests.rollout.suggesting import hash_source
 
 POLICY = """\
@@ -81,14 +81,7 @@ def reported(sidecar: Sidecar) -> Sidecar:
 
 def suggest(sidecar: Sidecar, *words: object) -> subprocess.CompletedProcess[str]:
     """Run it on the sidecar's own file."""
-    return command(
-        "suggest",
-        *map(str, words),
-        "--policy",
-        str(sidecar.policy),
-        "--admin",
-        sidecar.admin,
-    )
+    return sidecar.verb("suggest", *map(str, words), "--policy", str(sidecar.policy))
 
 
 def test_every_script_is_shown_whole_and_nothing_is_written(tried: Sidecar):

@@ -55,20 +55,11 @@ def test_a_working_day(start: Start, shop: Service, tmp_path: Path):
 
 def _day(one: Sidecar, two: Sidecar, prometheus: Prometheus, folder: Path, upstream: str) -> None:
     fleet = one, two
+    policy = ("--policy", str(one.policy))
     evidence = ("--prometheus", prometheus.url, "--window", "5m", "--selector", 'job="shop"')
 
     def promote() -> Any:
-        data = command(
-            "promote",
-            "nosniff",
-            "--policy",
-            str(one.policy),
-            "--admin",
-            one.admin,
-            *evidence,
-            *GATE,
-            "--json",
-        )
+        data = one.verb("promote", "nosniff", *policy, *evidence, *GATE, "--json")
         return data.returncode, json.loads(data.stdout)
 
     until(lambda: prometheus.value('sum(up{job="shop"})') == 2, "Prometheus scrapes both")
@@ -78,8 +69,7 @@ def _day(one: Sidecar, two: Sidecar, prometheus: Prometheus, folder: Path, upstr
     backup = one.policy.read_text()
     rehearsed = command(
         "rehearse",
-        "--policy",
-        str(one.policy),
+        *policy,
         "--upstream",
         upstream,
         "--baseline",
@@ -149,18 +139,8 @@ def _day(one: Sidecar, two: Sidecar, prometheus: Prometheus, folder: Path, upstr
 
 def promote_is_ready(one: Sidecar, evidence: tuple[str, ...]) -> bool:
     """Whether the gate would pass now."""
-    dry = command(
-        "promote",
-        "nosniff",
-        "--policy",
-        str(one.policy),
-        "--admin",
-        one.admin,
-        *evidence,
-        *GATE,
-        "--dry-run",
-        "--json",
-    )
+    gate = (*GATE, "--dry-run", "--json")
+    dry = one.verb("promote", "nosniff", "--policy", str(one.policy), *evidence, *gate)
     return dry.returncode == 0
 
 
