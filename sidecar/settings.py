@@ -220,7 +220,7 @@ class History(_Part):
     """
 
     keep: Count = 1000
-    """Entries of the journal; the texts of revisions that they name stay with them."""
+    """Entries of the journal, cut at start and then hourly; texts of revisions stay with them."""
     age: Duration = 34560000.0
     """Older entries go, and texts that nothing names any more."""
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.revisions.chain import START, check, gap, is_gap, sealed
+from sidecar.revisions.chain import SENT, START, check, gap, is_gap, sealed
 from sidecar.revisions.retention import Bounds
 from sidecar.revisions.store import Store
 
@@ -48,6 +48,7 @@ EDITS = {
     "one put in, sealed": lambda made: made.insert(
         2, sealed({"time": "t", "event": "x"}, str(made[1]["hash"]))
     ),
+    "the first less": lambda made: made.pop(0),
     "one without a seal": lambda made: made.insert(2, {"time": "t", "event": "x"}),
     "one sealed anew": lambda made: made.__setitem__(
         2, sealed({"time": "t", "event": "x"}, str(made[1]["hash"]))
@@ -74,6 +75,36 @@ def test_a_chain_sealed_anew_has_another_head():
 
     assert check(forged).breaks == ()
     assert check(forged).head != check(entries).head
+
+
+def test_the_beginning_of_a_long_journal_is_not_asked_for():
+    """The admin API sends the last entries only: the first of these follows another."""
+    entries = chained(SENT + 5)
+
+    assert check(entries[-SENT:]).breaks == ()
+    assert check(entries[-SENT + 1 :]).breaks
+
+
+@pytest.mark.parametrize("damage", ["all", "the last line"])
+def test_a_restart_does_not_hide_a_damaged_line(tmp_path: Path, damage: str):
+    """What cannot be read any more is no entry; the next one does not follow the one before it."""
+    store = Store(tmp_path)
+    store.open()
+    for number in range(3):
+        store.append({"time": f"2026-01-0{number + 1}T00:00:00Z", "event": "policy.rejected"})
+    file = tmp_path / "journal.jsonl"
+    lines = file.read_bytes().splitlines(keepends=True)
+    file.write_bytes(b"no entry\n" if damage == "all" else b"".join([*lines[:2], b"x" + lines[2]]))
+
+    again = Store(tmp_path)
+    again.open()
+    again.append({"time": "2026-02-01T00:00:00Z", "event": "policy.activated"})
+
+    (said,) = check(again.journal()).breaks
+    assert said == (
+        "before the entry of 2026-02-01T00:00:00Z (policy.activated),"
+        " entries are missing or were put in"
+    )
 
 
 @given(kept=st.sets(st.integers(0, 9)))

@@ -29,6 +29,7 @@ from sidecar.policy.model import MODES, Mode, PolicyError
 from sidecar.policy.problems import did_you_mean
 from sidecar.policy.values import seconds
 from sidecar.revisions import Revisions
+from sidecar.revisions.chain import SENT
 from sidecar.revisions.history import Refused
 from sidecar.telemetry import Telemetry
 
@@ -83,7 +84,7 @@ class Api:
     async def revisions(self, _request: web.Request) -> web.Response:
         """The journal, newest first."""
         entries = await asyncio.to_thread(self._revisions.history)
-        data = {"active": self._revisions.current.id, "entries": entries[::-1][:1000]}
+        data = {"active": self._revisions.current.id, "entries": entries[::-1][:SENT]}
         return web.json_response(data)
 
     async def revision(self, request: web.Request) -> web.Response:

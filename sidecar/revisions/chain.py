@@ -15,6 +15,8 @@ from sidecar.policy.words import counted
 
 START = "0" * 64
 """What the first entry holds in place of a hash."""
+SENT = 1000
+"""Entries that the admin API sends at most: the beginning of a longer journal is not seen."""
 COMPACTED = "journal.compacted"
 """The event of an entry that replaces dropped ones."""
 
@@ -35,7 +37,8 @@ class Check(NamedTuple):
     def __str__(self) -> str:
         if self.breaks:
             return f"changed after it was written: {'; '.join(self.breaks[:5])}"
-        return f"unbroken over its last {self.entries} entries, up to sha256 {self.head}"
+        number = counted(self.entries, "entry", "entries")
+        return f"unbroken over its last {number}, up to sha256 {self.head}"
 
 
 def sealed(entry: Mapping[str, Any], previous: str) -> dict[str, Any]:
@@ -66,7 +69,7 @@ def is_gap(entry: Mapping[str, Any]) -> bool:
 def check(entries: Sequence[Mapping[str, Any]]) -> Check:
     """Look whether each entry is as it was sealed and follows the one before; the oldest first."""
     breaks = []
-    head: str | None = None
+    head = START if len(entries) < SENT else None
     for entry in entries:
         at = f"the entry of {entry.get('time')} ({entry.get('event')})"
         if head is not None and entry.get("previous") != head:

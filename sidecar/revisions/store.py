@@ -7,6 +7,7 @@ torn last line is cut when the folder is opened).
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import threading
@@ -87,8 +88,7 @@ class Store:
         """Add one journal entry, sealed; when this returns, it stays."""
         with self._writing:
             if self._head is None:
-                lines = self._lines()
-                self._head = str(lines[-1][0].get("hash", START)) if lines else START
+                self._head = self._last_hash()
             made = sealed(entry, self._head)
             new = not self._journal.exists()
             with self._journal.open("ab") as file:
@@ -135,6 +135,16 @@ class Store:
         for revision in written.keys() - kept:
             (self._revisions / f"{revision}.yaml").unlink(missing_ok=True)
         return dropped, len(written) - len(kept)
+
+    def _last_hash(self) -> str:
+        """The hash that the next entry holds. A last line that is no entry any more has one that no
+        entry has, so that the chain is broken there.
+        """
+        lines = self._lines()
+        last = self._journal.read_bytes().splitlines()[-1:] if self._journal.exists() else []
+        if lines and lines[-1][1] == last[0]:
+            return str(lines[-1][0].get("hash", START))
+        return hashlib.sha256(last[0]).hexdigest() if last else START
 
     def _lines(self, holding: bytes = b"") -> list[tuple[dict[str, Any], bytes]]:
         """Each entry with its bytes, oldest first; only lines that hold these bytes are parsed."""
