@@ -19,7 +19,7 @@ from sidecar.rollout.summing import source
 @click.command("reports")
 @click.argument("rule", required=False)
 @click.option("--all", "everything", is_flag=True, help="Also what browser extensions caused.")
-@click.option("--fleet", is_flag=True, help="Of all replicas, each cause once.")
+@click.option("--fleet", is_flag=True, help="From all replicas, each cause once.")
 @admin_options
 def reports_verb(
     rule: str | None, everything: bool, fleet: bool, client: Admin, machine: bool

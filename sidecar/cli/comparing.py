@@ -43,7 +43,7 @@ from sidecar.rollout.cases import run as run_cases
     text="How the difference is printed; markdown is for a pull request.",
 )
 def diff_verb(old: Path, new: Path, *, baseline: Path | None, har: Path | None, form: str) -> None:
-    """Compare two policies by meaning and effect. Exit 0 same, 1 differs, 2 trouble."""
+    """Compare two policies by meaning and effect. Exit 0: the same, 1: they differ, 2: an error."""
     try:
         before, after = read_policy(old), read_policy(new)
         seen = _seen(baseline, har)

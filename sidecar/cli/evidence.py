@@ -42,8 +42,8 @@ _SOURCE = (
         "--fleet",
         is_flag=True,
         help=(
-            "Of all replicas that share a store (fleet.url): what each saw, summed, and causes"
-            " that browsers reported to any. With --prometheus the numbers are from there."
+            "Ask all replicas that share a store (fleet.url), sum what they saw and merge the"
+            " causes of reports. With --prometheus the numbers come from there."
         ),
     ),
     click.option(

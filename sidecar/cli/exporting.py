@@ -34,7 +34,7 @@ _STYLES = {"lost": "yellow", "differs": "cyan", "note": "dim"}
         " address, in which {rule} is the rule's name."
     ),
 )
-@click.option("--strict", is_flag=True, help="Exit 1 when anything enforced cannot be said.")
+@click.option("--strict", is_flag=True, help="Exit 1 when anything enforced cannot be expressed.")
 @click.option(
     "--json",
     "machine",
@@ -46,7 +46,7 @@ def export_verb(
 ) -> None:
     """Write what a policy enforces as the configuration of another proxy.
 
-    What that proxy cannot say is listed on stderr with its reason, and in a comment where the
+    What that proxy cannot express is listed on stderr with its reason, and in a comment where the
     format has comments.
     """
     if twins and not _ADDRESS.fullmatch(twins):

@@ -33,8 +33,8 @@ def fleet_options(command: Any) -> Any:
         "--fleet",
         is_flag=True,
         help=(
-            "Refuse while the fleet's store is away. With fleet.url every order applies to the"
-            " fleet anyway; without this option it holds here at once even while the store is away."
+            "Refuse while the fleet's store cannot be reached. With fleet.url a command always"
+            " applies to the fleet; without this option it takes effect here at once even then."
         ),
     )(command)
 

@@ -69,9 +69,9 @@ def import_verb(
     """Make a report-only policy from what a running server sends on the given URLs, or from header
     settings of nginx, Apache, Caddy, Traefik or ingress-nginx.
 
-    URLs: each is asked twice, so that what changes is seen, and a page that is not there once. Give
-    pages, data, static files, what needs no login. FILES: give included files too. What a policy
-    cannot say is reported on stderr, and so are mistakes in what was imported.
+    URLs: each is asked twice, to see which values change, and one page that does not exist. Give
+    pages, data and static files that need no login. FILES: give included files too. What a policy
+    cannot express is reported on stderr, and so are mistakes in what was imported.
     """
     if output is not None and output.exists():
         raise click.UsageError(f"{output} exists; name another with --output")

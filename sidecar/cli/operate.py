@@ -138,7 +138,7 @@ def admin_options(verb: Callable[..., object]) -> Any:
 
 @click.command()
 @admin_options
-@click.option("--fleet", is_flag=True, help="The replicas: revision, mode, last seen, lag.")
+@click.option("--fleet", is_flag=True, help="Show the replicas: revision, mode, last seen, lag.")
 def status(client: Admin, machine: bool, fleet: bool) -> None:
     """Show what is in force: policy, revision, mode, and the problems of the last reload."""
     if fleet:
@@ -191,7 +191,7 @@ def status(client: Admin, machine: bool, fleet: bool) -> None:
     metavar="REVISION",
     help="Show what differs from this revision to the one in force.",
 )
-@click.option("--fleet", is_flag=True, help="What was decided on any replica.")
+@click.option("--fleet", is_flag=True, help="Show what was decided on all replicas.")
 @click.option(
     "--verify", is_flag=True, help="Exit 1 when an entry was changed after it was written."
 )
@@ -283,7 +283,7 @@ def mode(
     fleet: bool,
     version: int | None,
 ) -> None:
-    """Lower the mode of all rules at once (off, report-only), or end that (enforce)."""
+    """Lower the mode of all rules at once (off, report-only), or lift that again (enforce)."""
     if mode is None:
         found = client.get("/api/status")
         data = {key: found[key] for key in ("mode", "policy_mode", "override")}

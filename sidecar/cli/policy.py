@@ -34,15 +34,15 @@ def read_policy(file: Path) -> Resolved:
 
 @click.command("explain")
 @POLICY_TO_READ
-@click.option("--method", default="GET", show_default=True, help="Of the request.")
-@click.option("--host", default="localhost", show_default=True, help="Of the request.")
-@click.option("--path", default="/", show_default=True, help="Of the request, without query.")
+@click.option("--method", default="GET", show_default=True, help="Method of the request.")
+@click.option("--host", default="localhost", show_default=True, help="Host of the request.")
+@click.option("--path", default="/", show_default=True, help="Path of the request, without query.")
 @click.option(
     "--scheme",
     type=click.Choice(("http", "https")),
     default="https",
     show_default=True,
-    help="Of the request.",
+    help="Scheme of the request.",
 )
 @click.option(
     "--request-header",
@@ -55,7 +55,7 @@ def read_policy(file: Path) -> Resolved:
     type=click.IntRange(100, 599),
     default=200,
     show_default=True,
-    help="Of the service's response.",
+    help="Status of the service's response.",
 )
 @click.option(
     "-H",
@@ -69,7 +69,7 @@ def read_policy(file: Path) -> Resolved:
     type=click.File("rb"),
     help="The response's head as `curl -si` prints it; - reads stdin.",
 )
-@click.option("--override", type=click.Choice(MODES), help="Suppose this runtime ceiling.")
+@click.option("--override", type=click.Choice(MODES), help="Assume this override of the mode.")
 @JSON
 def explain_verb(
     file: Path,

@@ -54,7 +54,7 @@ _READING = 1.5
     type=NEW_FILE,
     default=Path("policy.yaml"),
     show_default=True,
-    help="The file to edit. With --fleet it is edited where it holds what the fleet has in force.",
+    help="The file to edit. With --fleet it is edited if it holds what the fleet has in force.",
 )
 @click.option(
     "--override",
@@ -94,7 +94,7 @@ def promote_verb(
     """Move rules to trial or enforce in the policy file, when the evidence is enough; or one step
     back.
 
-    With --fleet what all replicas have in force is moved on, on all of them at once.
+    With --fleet the policy that all replicas have in force is edited, on all of them at once.
     """
     _check_words(override, back=back, beside=bool(to or override or waived))
     move = "back" if back else to or "enforce"

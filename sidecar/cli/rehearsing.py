@@ -34,7 +34,9 @@ from sidecar.runtime.settings_file import read_settings
     help="A request target to replay; may be repeated. [default: /]",
 )
 @click.option("--baseline", type=FILE, help="Replay the example paths of this baseline too.")
-@click.option("--har", type=FILE, help="Response from this recording instead of the service.")
+@click.option(
+    "--har", type=FILE, help="Serve the responses of this recording instead of asking the service."
+)
 @JSON
 def rehearse_verb(
     config: Path | None,

@@ -79,8 +79,8 @@ _MAX_SHOWN = 32_768
     default=3,
     show_default=True,
     help=(
-        "Clients that must have received the page that holds it, or have reported what no known"
-        " page holds."
+        "Clients that must have received the page that holds the source, or have reported it"
+        " where no known page does."
     ),
 )
 @click.option(
@@ -90,7 +90,7 @@ _MAX_SHOWN = 32_768
     show_default=True,
     help="Over how long they must have done so.",
 )
-@click.option("--fleet", is_flag=True, help="What browsers reported to any replica.")
+@click.option("--fleet", is_flag=True, help="Also what browsers reported to other replicas.")
 @click.option(
     "--cacert",
     type=FILE,

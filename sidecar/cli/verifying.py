@@ -67,7 +67,7 @@ _STYLES = {
 @click.option(
     "--target",
     type=click.Choice(tuple(TARGETS)),
-    help="The server has an export for this proxy: what that announced is no failure.",
+    help="The server runs an export for this proxy: differences that it announced are no failure.",
 )
 @INSECURE
 @CACERT

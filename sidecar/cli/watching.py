@@ -89,7 +89,7 @@ def capture_verb(
     "lasting",
     type=Parsed("time", seconds),
     metavar="TIME",
-    help="With --admin: wait this long and judge only what comes meanwhile, as 30s.",
+    help="With --admin: wait this long and judge only the responses of that time, as 30s.",
 )
 @click.option(
     "--fail-on",

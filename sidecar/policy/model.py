@@ -96,7 +96,7 @@ class When(StrictModel):
     """
 
     scheme: Literal["http", "https"] | None = None
-    """How the client spoke, as far as trusted proxies tell."""
+    """How the client connected, as far as trusted proxies say."""
     status: Statuses | None = None
     """Status codes or classes: 200, 4xx, [301, 302]."""
     response_class: Classes | None = Field(None, alias="class")
@@ -148,13 +148,13 @@ class Rule(StrictModel):
     response.
     """
     ladder: Ages | None = None
-    """For Strict-Transport-Security: its ages, as [5m, 1d, 30d, 2y]; `promote` climbs."""
+    """For Strict-Transport-Security: max-ages, as [5m, 1d, 30d, 2y]; `promote` goes one step up."""
     step: int | None = Field(None, ge=1)
     """The step of the ladder in use; missing = 1."""
     widen: bool | None = None
-    """Gives a merge leave to allow more than the service's own value does."""
+    """Lets a merge allow more than the service's own value does."""
     when: When | None = None
-    """The rule counts only where all of these hold."""
+    """The rule applies only where all of these hold."""
     mode: Mode | None = None
     """A ceiling for this rule; missing = inherits."""
     share: Share | None = None
@@ -163,7 +163,7 @@ class Rule(StrictModel):
     owner: str | None = None
     """Who answers for the rule; missing = the policy's."""
     reason: str | None = None
-    """Why the rule stands; missing = the policy's."""
+    """Why the rule is there; missing = the policy's."""
     expected: str | None = None
     """What will be seen when it works; missing = the policy's."""
     rollback: str | None = None
@@ -186,7 +186,7 @@ class Route(StrictModel):
     """A named match with its own rules and mode; the first match wins."""
 
     name: Name
-    """Stands in metrics and events."""
+    """Appears in metrics and events."""
     match: Match
     """Where the route applies."""
     mode: Mode | None = None
@@ -198,9 +198,9 @@ class Route(StrictModel):
 
 
 class Guard(StrictModel):
-    """The watch after an activation that enforces more; a breach goes back to the revision before.
-
-    Shares are of the service's own responses, and may rise by so many points over the time before.
+    """Watches the service's errors after an activation that enforces more; when they rise, the
+    previous revision comes back. Shares are of the service's own responses, and may rise by so many
+    points.
     """
 
     window: Duration = 600.0
@@ -231,7 +231,7 @@ class Policy(StrictModel):
     version: Annotated[Literal[1], BeforeValidator(_version)]
     """The version of this format."""
     name: str = Field("policy", min_length=1, max_length=128)
-    """Stands in metrics, events and the status."""
+    """Appears in metrics, events and the status."""
     owner: str = ""
     """Who answers for this policy."""
     reason: str = ""
@@ -245,15 +245,15 @@ class Policy(StrictModel):
     share: Share | None = None
     """A ceiling over every rule's share."""
     max_body: Size | None = None
-    """For routes that name none: bodies above this are refused; in report-only only reported."""
+    """For routes without one: larger request bodies are refused; in report-only only reported."""
     guard: GuardOrOff = Field(default_factory=Guard)
     """The watch after an activation; off = none."""
     slashes: Slashes = "stricter"
-    """Whether routes take // for /: merge = always, keep = never, stricter = both ways, and the
-    stricter route applies.
+    """How routes read //: merge = as /, keep = as it stands, stricter = both ways, and the stricter
+    route applies.
     """
     extends: Texts | None = None
-    """Presets whose rules stand below these, in order; later wins."""
+    """Presets whose rules come before these, in order; a later layer wins."""
     rules: dict[Name, Rule] = Field(default_factory=dict)
     """Rules by name, judged in this order."""
     routes: Annotated[tuple[Route, ...], BeforeValidator(as_tuple)] = ()

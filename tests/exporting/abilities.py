@@ -40,7 +40,7 @@ ABILITIES: dict[str, dict[str, Any]] = {
     "`when: class`": {"it": _when(**{"class": ["html", "docs"]})},
     "`when: content-type`": {"it": _when(content_type="text/html")},
     "`when: request`": {"it": _when(request={"Origin": "https://*"})},
-    "`when: response`, stands or not": {"it": _when(response={"X-Odd": False})},
+    "`when: response`, present or not": {"it": _when(response={"X-Odd": False})},
     "`when: response`, a pattern": {"it": _when(response={"X-Odd": "a*"})},
     "`when: response`, a pattern with `*` inside": {"it": _when(response={"X-Odd": "a*b"})},
     "conditions, on a header that may repeat": {
