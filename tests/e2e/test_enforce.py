@@ -2,14 +2,16 @@
 
 import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.e2e import wire
-from tests.e2e.conftest import ENFORCED, POLICY, FrontOf, Start
+from tests.e2e.conftest import ENFORCED, FRAMEWORKS, POLICY, FrontOf, Start
 from tests.e2e.processes import Service, until
 from tests.e2e.running import Sidecar
+from tests.portion import by_default
 
 STATUSES = {"/": 200, "/old": 302, "/nowhere": 404, "/broken": 500}
 BROKEN = {
@@ -31,11 +33,14 @@ def enforce(sidecar: Sidecar) -> None:
     sidecar.awaits(marked, "/", "enforced after the edit")
 
 
-def test_one_word_enforces_and_rollback_restores(service: Service, front_of: FrontOf) -> None:
+@pytest.mark.parametrize("name", by_default(FRAMEWORKS, "flask".__eq__))
+def test_one_word_enforces_and_rollback_restores(
+    name: str, services: Callable[[str], Service], front_of: FrontOf
+) -> None:
     """One edited word enforces on pages, redirects, 404s and the framework's 500; `sidecar
     rollback` restores.
     """
-    sidecar = front_of(service.name)
+    service, sidecar = services(name), front_of(name)
     since, rollbacks = (
         len(sidecar.events()),
         sidecar.metric("sidecar_rollbacks_total", cause="operator"),

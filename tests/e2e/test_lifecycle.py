@@ -13,6 +13,7 @@ from tests.e2e.conftest import ENFORCED, POLICY, Start
 from tests.e2e.processes import Service, until
 from tests.e2e.running import Sidecar
 from tests.patience import PATIENCE
+from tests.portion import by_default, full
 from tests.services import samples
 
 _gates = count()
@@ -29,7 +30,10 @@ def held(sidecar: Sidecar) -> tuple[wire.Line, str]:
 
 @pytest.mark.parametrize(
     ("name", "number"),
-    [("fastapi", signal.SIGTERM), ("flask", signal.SIGTERM), ("fastapi", signal.SIGINT)],
+    by_default(
+        [("fastapi", signal.SIGTERM), ("flask", signal.SIGTERM), ("fastapi", signal.SIGINT)],
+        ("fastapi", signal.SIGTERM).__eq__,
+    ),
 )
 def test_term_lets_requests_finish(
     start: Start, services: Callable[[str], Service], name: str, number: signal.Signals
@@ -51,7 +55,7 @@ def test_term_lets_requests_finish(
     assert sidecar.events()[-1]["event"] == "service.stopped"
 
 
-@pytest.mark.parametrize("delay", ["0s", "60s"])
+@pytest.mark.parametrize("delay", by_default(["0s", "60s"], "60s".__eq__))
 def test_second_term_ends_at_once(start: Start, shop: Service, delay: str) -> None:
     """A second TERM ends the process at once, in the drain delay and in the drain, whatever is
     in flight.
@@ -216,6 +220,7 @@ def test_readiness_follows_the_upstream(start: Start) -> None:
     assert wire.get(sidecar.health, "/livez").status == 200
 
 
+@full
 def test_the_history_is_bounded(start: Start, shop: Service) -> None:
     """At start the journal is cut to `history.keep`, and what is in force and can be gone back
     to still is.

@@ -159,7 +159,7 @@ def _view(response: wire.Response) -> str:
     return response.value("X-View") or ("private" if response.body == b"private/key.txt" else "")
 
 
-@pytest.mark.parametrize("server", by_default(SERVERS, tuple(SERVERS)[:2].__contains__))
+@pytest.mark.parametrize("server", by_default(SERVERS, next(iter(SERVERS)).__eq__))
 def test_what_the_service_takes_for_a_route_gets_the_routes_rules(
     server: str, guarded: Callable[[str], Sidecar]
 ) -> None:

@@ -12,7 +12,7 @@ from tests.e2e.processes import Service
 from tests.patience import PATIENCE
 from tests.portion import FULL
 
-RELOADS = 1000 if FULL else 200
+RELOADS = 1000 if FULL else 80
 SETTLED = RELOADS // 5
 GROWTH = 4 << 20
 CLIENTS = 4

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import POLICY, services, shop
+from tests.e2e.conftest import POLICY, _shared, begin, front, front_of, services, shop
 from tests.e2e.processes import Service, until
 from tests.e2e.running import Sidecar
 from tests.fleet.server import Server
 
-__all__ = ["join", "services", "shop", "store"]
+__all__ = ["_shared", "begin", "front", "front_of", "join", "services", "shop", "store"]
 
 ENFORCED = POLICY.replace("mode: report-only", "mode: enforce")
 ABOUT = POLICY.replace(

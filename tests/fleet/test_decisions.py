@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 
 from tests.e2e import wire
 from tests.e2e.processes import until
+from tests.e2e.running import Sidecar
 from tests.fleet.conftest import ABOUT, Join, all_have, fleet, mark, marked
 from tests.portion import full
 
@@ -33,6 +34,7 @@ def test_a_rollback_on_one_is_a_rollback_on_all(join: Join):
     assert b.metric("sidecar_rollbacks_total", cause="fleet") == 1
 
 
+@full
 def test_a_mode_on_one_is_the_mode_of_all(join: Join):
     """Lowered on one, lifted on the other, also in workers."""
     a, b = join("a"), join("b", workers=2)
@@ -126,16 +128,19 @@ def test_two_operators_do_not_overwrite_each_other(join: Join):
     assert b.status()["mode"] == "report-only"
 
 
-def test_an_order_for_a_fleet_wants_one(join: Join):
+def test_what_is_asked_of_a_fleet_wants_one(front: Sidecar):
     """`--fleet` where there is none is refused."""
-    alone = join("alone", fleet={})
-
-    refused = alone.verb("rollback", "--fleet")
-    assert (refused.returncode, "in no fleet" in refused.stderr) == (1, True)
-    for more in ((), ("--json",)):
-        status = alone.verb("status", "--fleet", *more)
-        assert (status.returncode, "in no fleet" in status.stderr) == (1, True)
-    assert "sidecar_fleet_connected{" not in alone.metrics()
+    for words in (
+        ("rollback",),
+        ("status",),
+        ("status", "--json"),
+        ("promote", "mark", "--policy", str(front.policy)),
+        ("evidence",),
+        ("reports",),
+    ):
+        refused = front.verb(*words, "--fleet")
+        assert (refused.returncode, "in no fleet" in refused.stderr) == (1, True), words
+    assert "sidecar_fleet_connected{" not in front.metrics()
 
 
 @full

@@ -178,16 +178,6 @@ def test_a_replica_that_says_nothing_is_named_and_holds_up_the_promotion(join: J
     assert a.policy.read_text() == ABOUT
 
 
-def test_the_evidence_of_a_fleet_wants_one(join: Join):
-    """Where a sidecar decides alone, each verb says so and what to do; so it does while the
-    store is away.
-    """
-    alone = join("alone", fleet={})
-    for words in (("promote", "mark", "--policy", str(alone.policy)), ("evidence",), ("reports",)):
-        refused = alone.verb(*words, "--fleet")
-        assert (refused.returncode, "in no fleet" in refused.stderr) == (1, True), words
-
-
 def test_the_forms_of_a_fleet_are_the_documented_ones(join: Join):
     """Evidence and causes of all, the fleet itself, a promotion that decides."""
     from tests.e2e.test_openapi import conforms

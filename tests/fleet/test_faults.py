@@ -12,7 +12,7 @@ from tests.e2e.processes import until
 from tests.fleet.conftest import Join, all_have, connected, fleet, mark, marked
 from tests.fleet.killing import Killing
 from tests.fleet.server import Server
-from tests.portion import by_default, full
+from tests.portion import full
 
 
 @full
@@ -69,7 +69,8 @@ def test_a_store_that_stops_answering_holds_up_neither_traffic_nor_orders(
     all_have(None, a, b)
 
 
-@pytest.mark.parametrize("workers", by_default([1, 2], (2).__eq__))
+@full
+@pytest.mark.parametrize("workers", [1, 2])
 def test_an_emptied_store_is_filled_again(join: Join, store: Server, workers: int):
     """After FLUSHALL the replicas publish what is in force, and go on deciding together."""
     a, b = join("a", workers=workers), join("b")

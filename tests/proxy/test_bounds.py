@@ -1,10 +1,14 @@
 """The policy's own bound on request bodies, over real sockets."""
 
+from collections.abc import Callable
+from functools import cache
+
 import pytest
 
 from tests.e2e import wire
 from tests.e2e.conftest import Start
 from tests.e2e.processes import Service
+from tests.e2e.running import Sidecar
 
 POLICY = """\
 version: 1
@@ -16,6 +20,12 @@ routes:
   - {{name: wide, match: {{path: /upload}}, max-body: 8KiB}}
 """
 CHUNKED = [("Transfer-Encoding", "chunked")]
+
+
+@pytest.fixture(scope="module")
+def bounded(begin: Start, shop: Service) -> Callable[[str], Sidecar]:
+    """The sidecar in a mode."""
+    return cache(lambda mode: begin(POLICY.format(mode=mode), shop.url))
 
 
 def post(address: wire.Address, target: str, size: int, *, chunked: bool) -> wire.Response:
@@ -38,26 +48,27 @@ def post(address: wire.Address, target: str, size: int, *, chunked: bool) -> wir
     ],
 )
 def test_enforced_bounds(
-    begin: Start, shop: Service, target: str, size: int, chunked: bool, refused: bool
+    bounded: Callable[[str], Sidecar], target: str, size: int, chunked: bool, refused: bool
 ):
     """One byte more than the route allows is 413, with the policy applied, however the body is
     framed.
     """
-    sidecar = begin(POLICY.format(mode="enforce"), shop.url)
-
-    response = post(sidecar.listen, target, size, chunked=chunked)
+    response = post(bounded("enforce").listen, target, size, chunked=chunked)
 
     assert (response.status == 413) is refused
     assert response.value("X-Content-Type-Options") == "nosniff"
 
 
 @pytest.mark.parametrize("chunked", [False, True])
-def test_report_only_tells(begin: Start, shop: Service, chunked: bool):
+def test_report_only_tells(bounded: Callable[[str], Sidecar], chunked: bool):
     """In report-only the request passes, and is reported and counted once."""
-    sidecar = begin(POLICY.format(mode="report-only"), shop.url)
-
+    sidecar = bounded("report-only")
+    before = sidecar.metric("sidecar_would_reject_requests_total", reason="body_too_large")
+    since = len(sidecar.events())
     response = post(sidecar.listen, "/", 5000, chunked=chunked)
 
     assert response.status != 413
-    sidecar.event("request.would_reject", reason="body_too_large")
-    assert sidecar.metric("sidecar_would_reject_requests_total", reason="body_too_large") == 1
+    sidecar.event("request.would_reject", since, reason="body_too_large")
+    assert (
+        sidecar.metric("sidecar_would_reject_requests_total", reason="body_too_large") == before + 1
+    )
