@@ -162,8 +162,7 @@ Networks = Annotated[
 NonceName = Annotated[str, BeforeValidator(_nonce_name), _TEXT]
 Count = Annotated[int, Field(ge=1)]
 Introduced = Annotated[
-    Literal["off", "required"],
-    BeforeValidator(lambda value: "off" if value is False else value),
+    Literal["off", "required"], BeforeValidator(lambda value: "off" if value is False else value)
 ]
 FleetUrl = Annotated[str, BeforeValidator(_fleet_url), _TEXT]
 Quorum = Annotated[int | float, BeforeValidator(_quorum), _TEXT]

@@ -44,10 +44,7 @@ def _rule(row: Row) -> dict[str, Any]:
 
 def _result(report: Report, row: Row) -> dict[str, Any]:
     text = " ".join((row.why, *row.more, *([row.advice] if row.advice else [])))
-    location = {
-        **place(report.url),
-        "logicalLocations": [{"name": row.header, "kind": "header"}],
-    }
+    location = {**place(report.url), "logicalLocations": [{"name": row.header, "kind": "header"}]}
     same = [report.url, _id(row)]
     if row.header == "Set-Cookie" and row.observed:
         same.append(row.observed[0].partition(";")[0])  # the cookie's name

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from importlib import import_module
+from typing import Any
 
 import click
 
@@ -55,7 +56,7 @@ class _Verbs(click.Group):
             for family in own or FAMILIES:  # all for an unknown word: click names the nearest
                 for verb in import_module(f"sidecar.cli.{family}").VERBS:
                     # Also where a verb is called by itself.
-                    verb.context_settings.setdefault("help_option_names", ["-h", "--help"])
+                    verb.context_settings = _HELP | verb.context_settings
                     self.add_command(verb)
         return super().get_command(ctx, cmd_name)
 
@@ -74,9 +75,14 @@ class _Verbs(click.Group):
             ctx.exit(1)
 
 
-@click.group(
-    cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
-)
+_HELP: dict[str, Any] = {
+    "help_option_names": ["-h", "--help"],
+    "max_content_width": 100,
+    "show_default": True,
+}
+
+
+@click.group(cls=_Verbs, context_settings=_HELP)
 @click.version_option(sidecar.__version__, prog_name="sidecar")
 def commands() -> None:
     """Judge and rewrite security headers beside one service; enforce, and go back, in a second."""

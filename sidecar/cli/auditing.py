@@ -52,7 +52,6 @@ _LEVELS: tuple[Level, ...] = ("error", "warning", "note", "none")
     "--level",
     type=click.IntRange(1, 3),
     default=3,
-    show_default=True,
     help="With --profile: the controls of this level and below.",
 )
 @click.option(
@@ -65,11 +64,7 @@ _LEVELS: tuple[Level, ...] = ("error", "warning", "note", "none")
 )
 @click.option("--force", is_flag=True, help="Let --write overwrite a file.")
 @click.option(
-    "--timeout",
-    type=click.FloatRange(0.1, 600),
-    default=10.0,
-    show_default=True,
-    help="Seconds for each response.",
+    "--timeout", type=click.FloatRange(0.1, 600), default=10.0, help="Seconds for each response."
 )
 @INSECURE
 @CACERT

@@ -175,15 +175,11 @@ def _lines(lines: Lines) -> str:
     "--policy",
     type=PATH,
     default=Path("policy.yaml"),
-    show_default=True,
     envvar="SIDECAR_POLICY",
     help="Without FILES: run every *.test.yaml beside this policy.",
 )
 @click.option(
-    "--junit",
-    "report",
-    type=NEW_FILE,
-    help="Write the results as JUnit XML to this file.",
+    "--junit", "report", type=NEW_FILE, help="Write the results as JUnit XML to this file."
 )
 @JSON
 def cases_verb(

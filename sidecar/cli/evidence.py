@@ -19,13 +19,7 @@ from sidecar.policy.values import percentage, seconds
 from sidecar.policy.words import counted, number
 from sidecar.rollout.gate import judge, judged
 from sidecar.rollout.model import Evidence, Gathered, Minimums, Verdict, from_data, span
-from sidecar.rollout.prometheus import (
-    PrometheusFailed,
-    edited,
-    evaluated,
-    settled,
-    window_since,
-)
+from sidecar.rollout.prometheus import PrometheusFailed, edited, evaluated, settled, window_since
 from sidecar.rollout.prometheus import evidence as fleet_evidence
 from sidecar.rollout.summing import source
 
@@ -55,11 +49,13 @@ _SOURCE = (
         "--window",
         type=Parsed("text", _window),
         default="24h",
-        show_default=True,
         help="With --prometheus: how far back; nothing counts as watched for longer.",
     ),
     click.option(
-        "--selector", default="", help="With --prometheus: which series, as 'job=\"shop\"'."
+        "--selector",
+        default="",
+        show_default=False,
+        help="With --prometheus: which series, as 'job=\"shop\"'.",
     ),
 )
 """Where evidence comes from."""
@@ -68,35 +64,30 @@ _MINIMUMS = (
         "--min-requests",
         type=click.IntRange(0),
         default=1000,
-        show_default=True,
         help="Page loads or requests that the rule's witness must have seen.",
     ),
     click.option(
         "--min-time",
         type=Parsed("time", seconds),
         default="24h",
-        show_default=True,
         help="How long the rule must have been watched.",
     ),
     click.option(
         "--min-routes",
         type=click.IntRange(0),
         default=1,
-        show_default=True,
         help="Routes on which it must have been seen.",
     ),
     click.option(
         "--max-breaks",
         type=click.IntRange(0),
         default=0,
-        show_default=True,
         help="Requests that may have been broken.",
     ),
     click.option(
         "--min-https",
         type=Parsed("percent", percentage),
         default="99%",
-        show_default=True,
         help="To climb a ladder: the share of browsers' requests that must come over https.",
     ),
 )

@@ -29,6 +29,7 @@ _STYLES = {"lost": "yellow", "differs": "cyan", "note": "dim"}
     "--twins",
     metavar="ADDRESS",
     default="",
+    show_default=False,
     help=(
         "Write rules in report-only or trial as their report-only twins; browsers report to this"
         " address, in which {rule} is the rule's name."

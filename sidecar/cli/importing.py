@@ -59,12 +59,7 @@ _PROBE = "/no-such-page-for-sidecar-import"
     "--json", "machine", is_flag=True, help="JSON on stdout: the policy's text and the notes."
 )
 def import_verb(
-    sources: tuple[str, ...],
-    output: Path | None,
-    *,
-    strict: bool,
-    machine: bool,
-    **how: Any,
+    sources: tuple[str, ...], output: Path | None, *, strict: bool, machine: bool, **how: Any
 ) -> None:
     """Make a report-only policy from what a running server sends on the given URLs, or from header
     settings of nginx, Apache, Caddy, Traefik or ingress-nginx.

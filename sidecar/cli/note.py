@@ -23,9 +23,7 @@ from sidecar.rollout.note import digest, markdown, write_note
     "--since", metavar="REVISION", help="Start from this revision; without it, from the one before."
 )
 @click.option(
-    "--output",
-    type=NEW_FILE,
-    help="Write to this file; its SHA-256 goes into the journal.",
+    "--output", type=NEW_FILE, help="Write to this file; its SHA-256 goes into the journal."
 )
 @click.option(
     "--check",
@@ -38,7 +36,6 @@ from sidecar.rollout.note import digest, markdown, write_note
     "form",
     type=click.Choice(["change", "pci"]),
     default="change",
-    show_default=True,
     help=(
         "pci: scripts and changes for PCI DSS 4.0.1, 6.4.3 and 11.6.1; exit 1 while a script lacks"
         " owner or reason."
@@ -49,7 +46,6 @@ from sidecar.rollout.note import digest, markdown, write_note
     "inventory",
     type=NEW_FILE,
     default=Path("scripts.yaml"),
-    show_default=True,
     help="With --format pci: the inventory of scripts, brought up to date.",
 )
 def note_verb(

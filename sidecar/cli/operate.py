@@ -118,7 +118,6 @@ def admin_options(verb: Callable[..., object]) -> Any:
         "--admin",
         metavar="URL",
         default="http://127.0.0.1:19000",
-        show_default=True,
         envvar="SIDECAR_ADMIN",
         help="The sidecar's admin address.",
     )
@@ -182,9 +181,7 @@ def status(client: Admin, machine: bool, fleet: bool) -> None:
 
 @click.command()
 @admin_options
-@click.option(
-    "--last", type=click.IntRange(1, 1000), default=20, show_default=True, help="How many entries."
-)
+@click.option("--last", type=click.IntRange(1, 1000), default=20, help="How many entries.")
 @click.option(
     "--diff",
     "revision",

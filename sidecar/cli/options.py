@@ -27,7 +27,6 @@ POLICY_TO_READ = click.option(
     "file",
     type=PATH,
     default=Path("policy.yaml"),
-    show_default=True,
     envvar="SIDECAR_POLICY",
     help="Policy file.",
 )
@@ -55,12 +54,7 @@ def format_options(
     The first format is the default; `text` is the help.
     """
     choice = click.option(
-        "--format",
-        "form",
-        type=click.Choice(formats),
-        default=formats[0],
-        show_default=True,
-        help=text,
+        "--format", "form", type=click.Choice(formats), default=formats[0], help=text
     )
     as_json = click.option("--json", "machine", is_flag=True, help="The same as --format json.")
 

@@ -34,15 +34,11 @@ def read_policy(file: Path) -> Resolved:
 
 @click.command("explain")
 @POLICY_TO_READ
-@click.option("--method", default="GET", show_default=True, help="Method of the request.")
-@click.option("--host", default="localhost", show_default=True, help="Host of the request.")
-@click.option("--path", default="/", show_default=True, help="Path of the request, without query.")
+@click.option("--method", default="GET", help="Method of the request.")
+@click.option("--host", default="localhost", help="Host of the request.")
+@click.option("--path", default="/", help="Path of the request, without query.")
 @click.option(
-    "--scheme",
-    type=click.Choice(("http", "https")),
-    default="https",
-    show_default=True,
-    help="Scheme of the request.",
+    "--scheme", type=click.Choice(("http", "https")), default="https", help="Scheme of the request."
 )
 @click.option(
     "--request-header",
@@ -51,11 +47,7 @@ def read_policy(file: Path) -> Resolved:
     help="A header of the request; may be repeated.",
 )
 @click.option(
-    "--status",
-    type=click.IntRange(100, 599),
-    default=200,
-    show_default=True,
-    help="Status of the service's response.",
+    "--status", type=click.IntRange(100, 599), default=200, help="Status of the service's response."
 )
 @click.option(
     "-H",

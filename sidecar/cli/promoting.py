@@ -53,7 +53,6 @@ _READING = 1.5
     "file",
     type=NEW_FILE,
     default=Path("policy.yaml"),
-    show_default=True,
     help="The file to edit. With --fleet it is edited if it holds what the fleet has in force.",
 )
 @click.option(

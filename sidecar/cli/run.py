@@ -46,18 +46,12 @@ def run(config: Path | None, **flags: Any) -> None:
 
 @click.command()
 @click.option(
-    "--dir",
-    "folder",
-    type=PATH,
-    default=Path("sidecar-demo"),
-    show_default=True,
-    help="Where the policy is written.",
+    "--dir", "folder", type=PATH, default=Path("sidecar-demo"), help="Where the policy is written."
 )
 @click.option(
     "--port",
     type=int,
     default=18000,
-    show_default=True,
     help="Port of the data listener; a free one is taken when it is in use.",
 )
 def demo(folder: Path, port: int) -> None:
@@ -70,7 +64,7 @@ def demo(folder: Path, port: int) -> None:
 
 @click.command()
 @click.argument("url", default="http://127.0.0.1:19001/readyz")
-@click.option("--timeout", type=float, default=2.0, show_default=True, help="Seconds.")
+@click.option("--timeout", type=float, default=2.0, help="Seconds.")
 def health(url: str, timeout: float) -> None:
     """Ask a probe and exit 0 or 1, for images without curl."""
     from sidecar.observed.client import ask

@@ -34,7 +34,6 @@ _SEEN = "seen"
     "--output",
     type=NEW_FILE,
     default=Path("policy.yaml"),
-    show_default=True,
     help="The policy to write; its tests are written beside it, as NAME.test.yaml.",
 )
 @click.option("--yes", is_flag=True, help="Ask nothing: take the defaults.")

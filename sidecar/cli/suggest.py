@@ -44,14 +44,7 @@ _MAX_SHOWN = 32_768
 
 @click.command("suggest")
 @click.argument("rule", required=False)
-@click.option(
-    "--policy",
-    "file",
-    type=FILE,
-    default=Path("policy.yaml"),
-    show_default=True,
-    help="The file to edit.",
-)
+@click.option("--policy", "file", type=FILE, default=Path("policy.yaml"), help="The file to edit.")
 @click.option("--write", is_flag=True, help="Make the edit; without it, it is only shown.")
 @click.option(
     "--from-trial",
@@ -77,7 +70,6 @@ _MAX_SHOWN = 32_768
     "--min-clients",
     type=click.IntRange(1, 16),
     default=3,
-    show_default=True,
     help=(
         "Clients that must have received the page that holds the source, or have reported it"
         " where no known page does."
@@ -87,7 +79,6 @@ _MAX_SHOWN = 32_768
     "--min-time",
     type=Parsed("time", seconds),
     default="1h",
-    show_default=True,
     help="Over how long they must have done so.",
 )
 @click.option("--fleet", is_flag=True, help="Also what browsers reported to other replicas.")

@@ -95,7 +95,6 @@ def capture_verb(
     "--fail-on",
     type=click.Choice((*SEVERITIES, "never")),
     default="error",
-    show_default=True,
     help="Exit 1 on findings of this severity and worse; error = protection lost or weakened.",
 )
 @click.option(

@@ -14,15 +14,7 @@ from sidecar.exporting import patterns
 from sidecar.exporting.apache_terms import Conditions, argument
 from sidecar.exporting.cookie_edits import Edit, edits
 from sidecar.exporting.program import Gap, Program, Route, Step
-from sidecar.exporting.target import (
-    COPIES,
-    DECODED,
-    NAMELESS,
-    Limits,
-    Written,
-    heading,
-    shortest,
-)
+from sidecar.exporting.target import COPIES, DECODED, NAMELESS, Limits, Written, heading, shortest
 from sidecar.exporting.terms import response_names
 
 OWN = frozenset({"server", "date", "content-type"})

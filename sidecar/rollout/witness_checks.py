@@ -318,8 +318,5 @@ def _proof(
     if rate >= 0.5:
         reasons.met.append(text)
     else:
-        reasons.lack(
-            text,
-            _FIND_OUT,
-        )
+        reasons.lack(text, _FIND_OUT)
     return bound

@@ -122,11 +122,7 @@ def _unknown(cause: Cause, name: str) -> Proposal:
 
 
 def _attribute(
-    cause: Cause,
-    name: str,
-    left: Sequence[Snippet],
-    stable: Sequence[Snippet],
-    terms: Terms,
+    cause: Cause, name: str, left: Sequence[Snippet], stable: Sequence[Snippet], terms: Terms
 ) -> Proposal:
     """Handlers and style attributes: the page should change; a hash is second best."""
     if name == "script-src-attr":

@@ -14,13 +14,7 @@ from typing import NamedTuple
 from sidecar.policy import csp, faults
 from sidecar.policy.csp import Directive, Policy, allowed, effective, is_broad
 from sidecar.policy.csp.sources import Source, Sources, parse_source
-from sidecar.policy.csp.table import (
-    ANGULAR_HOSTS,
-    COUNTS_IN,
-    DIRECTIVES,
-    JSONP_HOSTS,
-    PLUGIN_HOSTS,
-)
+from sidecar.policy.csp.table import ANGULAR_HOSTS, COUNTS_IN, DIRECTIVES, JSONP_HOSTS, PLUGIN_HOSTS
 from sidecar.policy.csp.table import CspFaultKind as Known
 from sidecar.policy.faults import Fault
 
