@@ -15,7 +15,7 @@ from typing import Any
 
 from sidecar.policy.engine.resolve import resolve
 from sidecar.policy.lint import lint
-from sidecar.policy.model import Problem
+from sidecar.policy.terms import Problem
 from sidecar.source import load
 
 _RULE = re.compile(r"^rule '[^']*': ")

@@ -25,7 +25,7 @@ from rich.text import Text
 from sidecar import sample
 from sidecar.files import write_file
 from sidecar.observed.client import ask
-from sidecar.policy.model import PolicyError, Problem
+from sidecar.policy.terms import PolicyError, Problem
 from sidecar.runtime.service import Service
 from sidecar.settings import Settings, Timeouts, Trial
 from sidecar.telemetry.events import Sink, capture_logging

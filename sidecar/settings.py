@@ -9,21 +9,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from sidecar.policy.model import Mode
+from sidecar import setting_kinds as kinds
+from sidecar.policy.terms import Mode
 from sidecar.policy.values import Duration, Size
-from sidecar.setting_kinds import (
-    Address,
-    Count,
-    FleetName,
-    FleetUrl,
-    Introduced,
-    LoadShare,
-    Networks,
-    NonceName,
-    Quorum,
-    TracesUrl,
-    Upstream,
-)
 
 
 class _Part(BaseModel):
@@ -75,36 +63,36 @@ class Limits(_Part):
 
     header_bytes: Size = 65536
     """All header bytes of one message: 431, or 502 from the upstream."""
-    headers: Count = 100
+    headers: kinds.Count = 100
     """Header lines of one message: 431, or 502 from the upstream."""
     target_bytes: Size = 16384
     """The request target: 414."""
     body: Size = 67108864
     """A request body: 413."""
-    requests: Count = 1024
+    requests: kinds.Count = 1024
     """Requests in flight: 503."""
-    connections: Count = 10240
+    connections: kinds.Count = 10240
     """Client connections: closed at once."""
-    upstream_connections: Count = 256
+    upstream_connections: kinds.Count = 256
     """Connections to the upstream; more requests wait within timeouts.connect."""
-    tunnels: Count = 1024
+    tunnels: kinds.Count = 1024
     """Upgraded connections: 503."""
 
 
 class Forwarding(_Part):
     """What the upstream learns about the client."""
 
-    trusted: Networks = ()
+    trusted: kinds.Networks = ()
     """Proxies in front of this one whose forwarding headers and request id are believed."""
     host: str = "pass"
     """pass = the client's Host; rewrite = the upstream's; or a name."""
     request_id: str = "X-Request-ID"
     """The header that carries the request id."""
-    nonce: NonceName = "X-CSP-Nonce"
+    nonce: kinds.NonceName = "X-CSP-Nonce"
     """The header that brings the service the nonce of `'nonce-{request}'`, where a rule of the
     route asks for one; off = not sent. A client's own is dropped.
     """
-    proxy_protocol: Introduced = "off"
+    proxy_protocol: kinds.Introduced = "off"
     """required = every connection comes from one of the trusted networks and begins with a header
     of the PROXY protocol, version 1 or 2; the address in it is the client's.
     """
@@ -151,9 +139,9 @@ class Log(_Part):
 
     level: Literal["debug", "info", "warning", "error"] = "info"
     """Least severe line that is written."""
-    events_per_second: Count = 100
+    events_per_second: kinds.Count = 100
     """More events than this are counted, not written."""
-    value_bytes: Count = 256
+    value_bytes: kinds.Count = 256
     """Header values are cut to this in events."""
 
 
@@ -164,18 +152,18 @@ class Reports(_Part):
     """Take reports at /.well-known/sidecar/reports."""
     body: Size = 65536
     """A report's body: 413."""
-    per_second: Count = 20
+    per_second: kinds.Count = 20
     """More reports than this are counted, not logged."""
 
 
 class Trial(_Part):
     """What a trial adds beside the rules' report-only twins."""
 
-    canary: LoadShare = 0.01
+    canary: kinds.LoadShare = 0.01
     """Share of page loads in trial that must report, to prove that reports come through, as 1%; 0%
     = none.
     """
-    pages: LoadShare = 0.05
+    pages: kinds.LoadShare = 0.05
     """Share of page loads in trial whose HTML is read, to know what the service itself sent, as 5%;
     the first ten of a route always; 0% = none.
     """
@@ -184,17 +172,17 @@ class Trial(_Part):
 class Fleet(_Part):
     """The replicas of one service that decide together (extra `fleet`)."""
 
-    url: FleetUrl | None = None
+    url: kinds.FleetUrl | None = None
     """Redis or Valkey that holds the fleet's decisions: redis://, rediss:// (TLS), unix://, or
     redis+sentinel:// and rediss+sentinel:// with the sentinels' hosts and the master's name; with
     user, password and database; missing = this replica decides alone. It may hold a password: set
     it by SIDECAR_FLEET__URL.
     """
-    name: FleetName | None = None
+    name: kinds.FleetName | None = None
     """The fleet's name, as that of the service: its replicas share it, and no other service may
     have it. Letters, digits, `.`, `_` and `-`; needed with fleet.url.
     """
-    quorum: Quorum = 1
+    quorum: kinds.Quorum = 1
     """Replicas whose guard must fire within the guard's window before all go back: a number, or a
     share of those that are there, as 50%.
     """
@@ -214,7 +202,7 @@ class History(_Part):
     what was pinned away and all that the note tells since the last promotion always stay.
     """
 
-    keep: Count = 1000
+    keep: kinds.Count = 1000
     """Entries of the journal, cut at start and then hourly; texts of revisions stay with them."""
     age: Duration = 34560000.0
     """Older entries go, and texts that nothing names any more."""
@@ -223,10 +211,10 @@ class History(_Part):
 class Traces(_Part):
     """Spans of requests for OpenTelemetry (extra `otel`)."""
 
-    endpoint: TracesUrl | None = None
+    endpoint: kinds.TracesUrl | None = None
     """Collector that takes OTLP over HTTP, as http://collector:4318/v1/traces; missing = no spans.
     """
-    share: LoadShare = 0.01
+    share: kinds.LoadShare = 0.01
     """Share of requests that get a span, by the trace's id where the request has one; a trusted
     proxy's own sampling is followed.
     """
@@ -235,7 +223,7 @@ class Traces(_Part):
 class Debug(_Part):
     """For looking into a sidecar, by people who may."""
 
-    server_timing: Networks = ()
+    server_timing: kinds.Networks = ()
     """Clients in these networks get a Server-Timing line with the time of the upstream and of the
     sidecar; [] = nobody.
     """
@@ -260,19 +248,19 @@ class Ready(_Part):
 class Settings(_Part):
     """One process's settings; units as in the parts."""
 
-    upstream: Upstream = "http://127.0.0.1:8000"
+    upstream: kinds.Upstream = "http://127.0.0.1:8000"
     """The service: http://, https:// or unix:."""
     upstream_dns_age: Duration = 30.0
     """The upstream's name is resolved again after this, and at once when connecting fails; 0s = for
     each new connection.
     """
-    listen: Address = "127.0.0.1:18000"
+    listen: kinds.Address = "127.0.0.1:18000"
     """The data listener."""
-    admin: Address = "127.0.0.1:19000"
+    admin: kinds.Address = "127.0.0.1:19000"
     """The admin listener."""
     admin_token_file: str | None = None
     """File with the bearer token; needed for an admin bind that is not loopback."""
-    health: Address = "127.0.0.1:19001"
+    health: kinds.Address = "127.0.0.1:19001"
     """The health listener: /livez /readyz /metrics."""
     policy: str = "policy.yaml"
     """The policy file."""
@@ -280,7 +268,7 @@ class Settings(_Part):
     """The folder for revisions, history and journal."""
     baseline: str | None = None
     """File of `sidecar capture` that the service's headers are compared with, once a minute."""
-    workers: Count = 1
+    workers: kinds.Count = 1
     """Worker processes."""
     mode: Mode | None = None
     """A ceiling over the policy's mode for this process."""

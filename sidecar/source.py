@@ -16,7 +16,7 @@ import yaml
 
 from sidecar.policy.engine.resolve import Resolved, resolve
 from sidecar.policy.lint import lint, refused
-from sidecar.policy.model import Path, PolicyError, Problem
+from sidecar.policy.terms import Path, PolicyError, Problem
 
 MAX_BYTES = 1 << 20
 MAX_NODES = 50_000

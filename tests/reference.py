@@ -12,9 +12,10 @@ from typing import NamedTuple
 from sidecar.policy import headers
 from sidecar.policy.engine.resolve import NamedRoute, Resolved
 from sidecar.policy.headers import cookies
-from sidecar.policy.model import MODES, Mode, Rule, When
+from sidecar.policy.model import Rule, When
 from sidecar.policy.rules.conditions import Facts, RawFields
 from sidecar.policy.rules.shares import position, shared_cacheable
+from sidecar.policy.terms import MODES, Mode
 
 
 class Told(NamedTuple):

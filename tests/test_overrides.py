@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from sidecar import revisions
-from sidecar.policy.model import Mode
+from sidecar.policy.terms import Mode
 from sidecar.revisions.store import Store
 from tests.world import World, edited, sent, text
 

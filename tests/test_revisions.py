@@ -8,7 +8,7 @@ import asyncio
 
 import pytest
 
-from sidecar.policy.model import Mode, PolicyError
+from sidecar.policy.terms import Mode, PolicyError
 from sidecar.revisions import Active, history
 from sidecar.revisions.history import Refused, Revision
 from sidecar.revisions.store import Store

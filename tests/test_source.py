@@ -13,7 +13,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.policy.model import Path, PolicyError, Problem
+from sidecar.policy.terms import Path, PolicyError, Problem
 from sidecar.source import (
     MAX_BYTES,
     MAX_DEPTH,

@@ -11,7 +11,7 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 
 from sidecar.admin.session import Sessions
-from sidecar.policy.model import PolicyError, Problem
+from sidecar.policy.terms import PolicyError, Problem
 
 Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

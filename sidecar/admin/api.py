@@ -25,8 +25,8 @@ from sidecar.admin.page import Page
 from sidecar.admin.process import Process
 from sidecar.admin.session import Sessions
 from sidecar.admin.status import override, status
-from sidecar.policy.model import MODES, Mode, PolicyError
 from sidecar.policy.problems import did_you_mean
+from sidecar.policy.terms import MODES, Mode, PolicyError
 from sidecar.policy.values import seconds
 from sidecar.revisions import Revisions
 from sidecar.revisions.chain import SENT

@@ -22,7 +22,7 @@ from sidecar.admin.access import OWN_HEADERS
 from sidecar.admin.process import Process
 from sidecar.admin.session import Sessions
 from sidecar.admin.status import status
-from sidecar.policy.model import MODES, Mode
+from sidecar.policy.terms import MODES, Mode
 from sidecar.policy.words import counted
 from sidecar.revisions import Revisions
 from sidecar.revisions.history import Refused

@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sidecar.policy.browsers.reports import CAUSE_KINDS
-from sidecar.policy.model import MODES
+from sidecar.policy.terms import MODES
 from sidecar.policy.words import counted
 from sidecar.revisions.granted import NEVER_CAME, fulfilled, moved, unfulfilled
 

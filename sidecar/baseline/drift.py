@@ -15,7 +15,7 @@ from sidecar.baseline import Acceptance, Baseline, Cell, Variants, by_key, order
 from sidecar.policy import headers
 from sidecar.policy.headers.shapes import OTHER, Lines, cookie_line, display_name
 from sidecar.policy.headers.strength import grants, is_protective, weaker, weaker_cookie
-from sidecar.policy.model import Severity
+from sidecar.policy.terms import Severity
 
 DriftKind: TypeAlias = Literal["lost", "added", "changed", "weakened", "duplicated"]
 DRIFT_KINDS: tuple[DriftKind, ...] = ("lost", "added", "changed", "weakened", "duplicated")

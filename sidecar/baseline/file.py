@@ -9,8 +9,9 @@ from pydantic import Field, ValidationError
 
 from sidecar.baseline import REQUEST, Acceptance, Baseline, Cell, Variants, ordered
 from sidecar.policy.headers.shapes import display_name
-from sidecar.policy.model import PolicyError, Problem, StrictModel
+from sidecar.policy.model import StrictModel
 from sidecar.policy.problems import translate
+from sidecar.policy.terms import PolicyError, Problem
 from sidecar.scalars import flow
 from sidecar.source import load, located
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sidecar.baseline import Baseline, Cell, since, stamp
-from sidecar.policy.model import PolicyError, Problem
+from sidecar.policy.terms import PolicyError, Problem
 from sidecar.telemetry import Telemetry
 
 if TYPE_CHECKING:

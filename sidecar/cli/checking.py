@@ -15,8 +15,8 @@ from sidecar.cli.files import read_bytes
 from sidecar.cli.options import PATH, format_options
 from sidecar.cli.printing import as_json, complain, err, next_step
 from sidecar.policy.engine.resolve import Resolved
-from sidecar.policy.model import PolicyError, Problem
 from sidecar.policy.problems import did_you_mean
+from sidecar.policy.terms import PolicyError, Problem
 from sidecar.policy.words import counted
 from sidecar.runtime.settings_file import read_settings
 from sidecar.source import lint_policy

@@ -23,8 +23,8 @@ from sidecar.files import write_file
 from sidecar.policy.engine.compare import Comparison, Effect, RuleChange, compare, effects
 from sidecar.policy.engine.plan import compile_policy
 from sidecar.policy.headers.shapes import Lines
-from sidecar.policy.model import PolicyError
 from sidecar.policy.rules.conditions import Facts
+from sidecar.policy.terms import PolicyError
 from sidecar.rollout.cases import Failure, Result, junit, read_suite, to_data
 from sidecar.rollout.cases import run as run_cases
 

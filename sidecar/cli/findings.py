@@ -11,8 +11,8 @@ from rich.text import Text
 
 from sidecar.cli.printing import as_json, out, plain, problem_data
 from sidecar.codes import table
-from sidecar.policy.model import Path, Problem
 from sidecar.policy.problems import did_you_mean
+from sidecar.policy.terms import Path, Problem
 from sidecar.sarif import log, result
 from sidecar.sarif import place as sarif_place
 

@@ -13,55 +13,15 @@ from sidecar.cli.printing import as_json, out, table
 from sidecar.policy import faults, headers
 from sidecar.policy.csp import table as csp_table
 from sidecar.policy.csp import weaknesses as csp_lint
+from sidecar.policy.data import read_table
 from sidecar.policy.headers import cookies, fields, tokens
 from sidecar.policy.headers.table import ALL, DISCLOSURE, Grammar, Header, Repeats, Scope
 from sidecar.policy.problems import did_you_mean
 
-GRAMMARS: Mapping[Grammar, str] = {
-    "csp": "directives, each a name and its sources, separated by ; (several policies by ,)",
-    "permissions": "dictionary (RFC 9651): feature=(allowlist), separated by ,",
-    "endpoints": 'dictionary (RFC 9651): name="address", separated by ,',
-    "integrity": "dictionary (RFC 9651): blocked-destinations=(...), endpoints=(...)",
-    "dictionary": "dictionary (RFC 9651): key=value, separated by ,",
-    "item": "one word, and parameters after ; (RFC 9651)",
-    "boolean": "?1 or ?0 (RFC 9651)",
-    "hsts": "max-age=SECONDS, includeSubDomains and preload, separated by ;",
-    "referrer": "one policy, or several separated by , of which the last known one counts",
-    "cache": "directives, some with =ARGUMENT, separated by ,",
-    "vary": "header names separated by ,",
-    "names": "names separated by ,",
-    "site-data": "words in double quotes, separated by ,",
-    "cookie": "NAME=VALUE, and attributes separated by ;",
-    "token": "one word, whatever its case",
-    "exact": "one word, in lower case",
-    "origin": "one origin as https://example.com, or *",
-    "number": "a whole number",
-    "nel": "one JSON object",
-    "report-to": "JSON objects separated by ,",
-    "origins": "origins as https://example.com, separated by ,",
-    "media-type": "type/subtype, and parameters after ;",
-    "disposition": 'attachment or inline, and filename="..." after ;',
-    "date": "a date as Tue, 01 Dec 2026 12:00:00 GMT",
-    "challenge": 'a scheme and realm="...", separated by ,',
-    "path": "a path",
-    "allowlist": 'list (RFC 9651): ("address" response-origin)',
-    "text": "text",
-}
-SCOPES: Mapping[Scope, str] = {
-    "documents": "pages (and workers)",
-    "all": "every response",
-    "https": "every response over HTTPS, none over HTTP",
-    "logout": "the response to a logout",
-}
-REPEATS: Mapping[Repeats, str] = {
-    "first": "only the first copy counts",
-    "last": "copies are one list, in which the last entry counts",
-    "union": "copies are one list",
-    "intersect": "all copies hold at once",
-    "invalid": "two copies and none counts",
-    "conflict-blocks": "copies that differ block",
-    "separate": "each copy counts by itself",
-}
+_WORDS = read_table("sidecar.cli", "headers.json")
+GRAMMARS: Mapping[Grammar, str] = _WORDS["grammar"]
+SCOPES: Mapping[Scope, str] = _WORDS["scope"]
+REPEATS: Mapping[Repeats, str] = _WORDS["repeats"]
 _KINDS: Mapping[Grammar, tuple[str, tuple[type[faults.FaultKind], ...]]] = {
     "csp": ("csp-", (csp_table.CspFaultKind, csp_lint.Weakness)),
     "permissions": ("pp-", (fields.FieldFaultKind,)),

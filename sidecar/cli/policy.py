@@ -16,9 +16,10 @@ from sidecar.policy.engine.explain import Explanation, Step, explain
 from sidecar.policy.engine.nonces import SOURCE
 from sidecar.policy.engine.plan import Matched, compile_policy
 from sidecar.policy.engine.resolve import Resolved
-from sidecar.policy.model import MODES, Mode, schema
+from sidecar.policy.model import schema
 from sidecar.policy.rules.conditions import Facts, RawFields
 from sidecar.policy.rules.paths import shown
+from sidecar.policy.terms import MODES, Mode
 from sidecar.source import load_policy, preset_texts
 
 

@@ -24,7 +24,7 @@ from sidecar.cli.operate import Admin, admin_options
 from sidecar.cli.options import NEW_FILE
 from sidecar.cli.printing import as_json, err, out, say
 from sidecar.files import edit_file
-from sidecar.policy.model import Mode, PolicyError
+from sidecar.policy.terms import Mode, PolicyError
 from sidecar.rollout.model import from_data, verdict
 
 _PATIENCE = 10.0

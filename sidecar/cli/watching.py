@@ -28,8 +28,8 @@ from sidecar.observed.client import ask
 from sidecar.policy.engine.plan import compile_policy
 from sidecar.policy.engine.resolve import resolve
 from sidecar.policy.headers.shapes import Lines
-from sidecar.policy.model import Severity
 from sidecar.policy.rules.conditions import Facts
+from sidecar.policy.terms import Severity
 from sidecar.policy.values import seconds
 
 _STYLES = {"error": "red", "warning": "yellow", "info": "cyan"}

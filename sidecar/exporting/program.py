@@ -18,9 +18,10 @@ from sidecar.policy.engine.plan import RoutePlan, RuleLine, compile_policy
 from sidecar.policy.engine.resolve import NamedRoute, Resolved
 from sidecar.policy.engine.stricter import stricter
 from sidecar.policy.headers import cookies
-from sidecar.policy.model import WRITING, Match, Rule, Slashes
+from sidecar.policy.model import Match, Rule
 from sidecar.policy.rules.checks import value_text
 from sidecar.policy.rules.cookie_check import demands_of
+from sidecar.policy.terms import WRITING, Slashes
 
 Act: TypeAlias = Literal["set", "default", "append", "remove", "cookie"]
 Weight: TypeAlias = Literal["lost", "differs", "note"]

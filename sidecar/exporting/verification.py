@@ -24,10 +24,11 @@ from sidecar.policy.engine.plan import Plan, RoutePlan, RuleLine, compile_policy
 from sidecar.policy.engine.resolve import NamedRule, Resolved
 from sidecar.policy.headers import cookies
 from sidecar.policy.headers.shapes import Lines, shapes
-from sidecar.policy.model import WRITING, Rule
+from sidecar.policy.model import Rule
 from sidecar.policy.rules.checks import value_text
 from sidecar.policy.rules.conditions import Facts, by_name, conditions
 from sidecar.policy.rules.cookie_check import demands_of
+from sidecar.policy.terms import WRITING
 from sidecar.policy.words import counted
 
 Verdict: TypeAlias = Literal["differs", "announced", "holds", "unseen", "unknown"]

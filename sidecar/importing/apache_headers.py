@@ -14,7 +14,7 @@ from sidecar.importing.draft import BY_HAND, COOKIE_RULE, FIXED, LISTED, Effect,
 from sidecar.importing.regexes import alternatives
 from sidecar.importing.syntax import Block, Directive
 from sidecar.policy import headers
-from sidecar.policy.model import Action
+from sidecar.policy.terms import Action
 
 _ACTIONS = frozenset(
     ("set", "append", "merge", "add", "unset", "setifempty", "edit", "edit*", "echo", "note")

@@ -15,7 +15,7 @@ from typing import Literal, TypeAlias
 
 from sidecar.importing.draft import BY_HAND, FIXED, LISTED, Effect, Notes, When
 from sidecar.importing.syntax import Directive
-from sidecar.policy.model import Action
+from sidecar.policy.terms import Action
 
 Moment: TypeAlias = Literal["before", "upstream", "leaving"]
 _ACTIONS: Mapping[str, Action] = MappingProxyType(

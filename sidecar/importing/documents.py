@@ -10,7 +10,7 @@ from typing import Any
 
 from sidecar.importing.draft import Notes, SourceLine
 from sidecar.importing.syntax import Sources, refuse
-from sidecar.policy.model import Path
+from sidecar.policy.terms import Path
 from sidecar.source import Source, read_yaml
 
 _DIVIDER = re.compile(r"^---(?:[ \t].*)?$", re.MULTILINE)

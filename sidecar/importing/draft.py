@@ -11,7 +11,7 @@ from sidecar.importing.paths import ALL, Pattern, regions
 from sidecar.policy import headers
 from sidecar.policy.engine.resolve import resolve
 from sidecar.policy.lint import refused
-from sidecar.policy.model import Action, PolicyError, Problem, Severity
+from sidecar.policy.terms import Action, PolicyError, Problem, Severity
 
 MAX_MESSAGE = 300
 GIVE = "give that file too"

@@ -17,7 +17,7 @@ from sidecar.importing.nginx_syntax import read_nginx
 from sidecar.importing.sightings import Sighting
 from sidecar.importing.syntax import Sources
 from sidecar.importing.writing import policy_text
-from sidecar.policy.model import PolicyError, Problem
+from sidecar.policy.terms import PolicyError, Problem
 
 Importer: TypeAlias = Callable[[Sources, Notes], list[Place]]
 MAX_CHARS = 1 << 20

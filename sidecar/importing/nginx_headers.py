@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from sidecar.importing.draft import FIXED, LISTED, Effect, Notes, When
 from sidecar.importing.syntax import Block, Directive
-from sidecar.policy.model import Action
+from sidecar.policy.terms import Action
 
 # ngx_http_headers_module: without `always` a line is added for these only.
 SAFE_STATUS = ("200", "201", "204", "206", "301", "302", "303", "304", "307", "308")

@@ -19,7 +19,7 @@ from sidecar.importing.sightings import LEAVE, Edit, Sighting, discloses, looked
 from sidecar.policy.headers import cookies
 from sidecar.policy.headers.shapes import cookie as shape_of_cookie
 from sidecar.policy.headers.shapes import display_name
-from sidecar.policy.model import Action
+from sidecar.policy.terms import Action
 from sidecar.policy.words import counted
 
 Seen: TypeAlias = tuple[Sighting, ...]

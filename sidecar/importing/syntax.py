@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from typing import TypeAlias
 
 from sidecar.importing.draft import GIVE, Effect, Notes, SourceLine, When
-from sidecar.policy.model import Action, PolicyError, Problem
+from sidecar.policy.terms import Action, PolicyError, Problem
 
 MAX_NESTING = 24
 MAX_DIRECTIVES = 50_000

@@ -13,7 +13,7 @@ from sidecar.importing.paths import ALL, Pattern
 from sidecar.importing.syntax import Sources
 from sidecar.importing.traefik_headers import Option, effects
 from sidecar.importing.traefik_rules import Ground, grounds
-from sidecar.policy.model import Path
+from sidecar.policy.terms import Path
 
 _ANNOTATION = "traefik.ingress.kubernetes.io/router.middlewares"
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from sidecar.importing.draft import FEWER, Effect, Place
 from sidecar.policy.engine.resolve import MAX_RULES
-from sidecar.policy.model import PolicyError, Problem
+from sidecar.policy.terms import PolicyError, Problem
 from sidecar.scalars import Value, flow, scalar
 
 MAX_CHARS = 900_000

@@ -6,64 +6,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
 
-from sidecar.policy.ages import Ages
+from sidecar.policy import values
 from sidecar.policy.data import field_texts
-from sidecar.policy.terms import (
-    DEFAULT_ROUTE,
-    KINDS,
-    MODES,
-    WRITING,
-    Action,
-    Mode,
-    Path,
-    PolicyError,
-    Problem,
-    Severity,
-    Slashes,
-    ViolationKind,
-    lowest,
-)
-from sidecar.policy.values import (
-    Classes,
-    Conditions,
-    CookiePath,
-    Duration,
-    HeaderNames,
-    MediaTypes,
-    Name,
-    Percent,
-    Share,
-    Size,
-    Statuses,
-    Texts,
-    Value,
-    as_tuple,
-)
-
-__all__ = [
-    "DEFAULT_ROUTE",
-    "KINDS",
-    "MODES",
-    "WRITING",
-    "Action",
-    "Attributes",
-    "Guard",
-    "Match",
-    "Mode",
-    "Path",
-    "Policy",
-    "PolicyError",
-    "Problem",
-    "Route",
-    "Rule",
-    "Severity",
-    "Slashes",
-    "StrictModel",
-    "ViolationKind",
-    "When",
-    "lowest",
-    "schema",
-]
+from sidecar.policy.terms import Action, Mode, Slashes
 
 
 def _version(value: object) -> object:
@@ -97,19 +42,19 @@ class When(StrictModel):
 
     scheme: Literal["http", "https"] | None = None
     """How the client connected, as far as trusted proxies say."""
-    status: Statuses | None = None
+    status: values.Statuses | None = None
     """Status codes or classes: 200, 4xx, [301, 302]."""
-    response_class: Classes | None = Field(None, alias="class")
+    response_class: values.Classes | None = Field(None, alias="class")
     """What the response is: html (a page), api (JSON, XML, event streams and the like), static
     (scripts, styles, images, fonts, media), download (an attachment, or a type that browsers save),
     docs (Swagger UI, ReDoc and OpenAPI at their usual paths; then neither html nor api), or logout
     (a response below 400 at a path that ends in logout or signout; also any of the others).
     """
-    content_type: MediaTypes | None = None
+    content_type: values.MediaTypes | None = None
     """Media types of the response: text/html, image/*."""
-    request: Conditions | None = None
+    request: values.Conditions | None = None
     """Request headers: a pattern with *, true (present) or false (absent)."""
-    response: Conditions | None = None
+    response: values.Conditions | None = None
     """Headers of the service's response, written like `request`."""
 
 
@@ -124,7 +69,7 @@ class Attributes(StrictModel):
     """When other sites' requests carry it."""
     partitioned: bool | None = Field(None, alias="Partitioned")
     """One jar for each top-level site; needs Secure."""
-    path: CookiePath | None = Field(None, alias="Path")
+    path: values.CookiePath | None = Field(None, alias="Path")
     """The paths that get it; names that begin with __Host- need /."""
     domain: Literal[False] | None = Field(None, alias="Domain")
     """false takes Domain away: only this host gets it, as __Host- names need."""
@@ -133,7 +78,7 @@ class Attributes(StrictModel):
 class Rule(StrictModel):
     """A named demand on headers, or on cookies by name; layers may leave keys out."""
 
-    header: HeaderNames | None = None
+    header: values.HeaderNames | None = None
     """Header name, or a list of names."""
     cookie: str | None = Field(None, min_length=1, max_length=256)
     """Cookie name, may hold *."""
@@ -143,11 +88,11 @@ class Rule(StrictModel):
     """set (add or overwrite), default (add if absent), append, remove, merge, or require / forbid
     (judge only).
     """
-    value: Value | None = None
+    value: values.Value | None = None
     """The value: a text, or directives for CSP, in which `'nonce-{request}'` is a nonce of each
     response.
     """
-    ladder: Ages | None = None
+    ladder: values.Ages | None = None
     """For Strict-Transport-Security: max-ages, as [5m, 1d, 30d, 2y]; `promote` goes one step up."""
     step: int | None = Field(None, ge=1)
     """The step of the ladder in use; missing = 1."""
@@ -157,7 +102,7 @@ class Rule(StrictModel):
     """The rule applies only where all of these hold."""
     mode: Mode | None = None
     """A ceiling for this rule; missing = inherits."""
-    share: Share | None = None
+    share: values.Share | None = None
     """Try or enforce for this share of clients only, as 10%; the same clients stay in as it grows.
     """
     owner: str | None = None
@@ -173,11 +118,11 @@ class Rule(StrictModel):
 class Match(StrictModel):
     """Where a route applies; all given parts must hold."""
 
-    host: Texts | None = None
+    host: values.Texts | None = None
     """Host names without port; *.example.com covers one level and more."""
-    method: Texts | None = None
+    method: values.Texts | None = None
     """Methods: GET, or a list."""
-    path: Texts | None = None
+    path: values.Texts | None = None
     """Exact, or with * (within one segment) and ** (any rest); paths are matched percent-decoded.
     """
 
@@ -185,15 +130,15 @@ class Match(StrictModel):
 class Route(StrictModel):
     """A named match with its own rules and mode; the first match wins."""
 
-    name: Name
+    name: values.Name
     """Appears in metrics and events."""
     match: Match
     """Where the route applies."""
     mode: Mode | None = None
     """A ceiling for this route; missing = inherits."""
-    max_body: Size | None = None
+    max_body: values.Size | None = None
     """Request bodies above this are refused with 413; in report-only only reported."""
-    rules: dict[Name, Rule] = Field(default_factory=dict)
+    rules: dict[values.Name, Rule] = Field(default_factory=dict)
     """Overrides by rule name, or further rules."""
 
 
@@ -203,15 +148,15 @@ class Guard(StrictModel):
     points.
     """
 
-    window: Duration = 600.0
+    window: values.Duration = 600.0
     """How long the watch lasts."""
     min_requests: int = Field(50, ge=1)
     """Responses that must be seen before it judges."""
-    server_errors: Percent = 0.02
+    server_errors: values.Percent = 0.02
     """Points by which the share of 5xx responses may rise."""
-    client_errors: Percent = 0.1
+    client_errors: values.Percent = 0.1
     """Points by which the share of 4xx responses may rise."""
-    upstream_errors: Percent = 0.02
+    upstream_errors: values.Percent = 0.02
     """Points by which the share of failed exchanges may rise."""
 
 
@@ -242,9 +187,9 @@ class Policy(StrictModel):
     """How to undo it."""
     mode: Mode | None = None
     """The ceiling: off, report-only, trial or enforce; missing = report-only."""
-    share: Share | None = None
+    share: values.Share | None = None
     """A ceiling over every rule's share."""
-    max_body: Size | None = None
+    max_body: values.Size | None = None
     """For routes without one: larger request bodies are refused; in report-only only reported."""
     guard: GuardOrOff = Field(default_factory=Guard)
     """The watch after an activation; off = none."""
@@ -252,11 +197,11 @@ class Policy(StrictModel):
     """How routes read //: merge = as /, keep = as it stands, stricter = both ways, and the stricter
     route applies.
     """
-    extends: Texts | None = None
+    extends: values.Texts | None = None
     """Presets whose rules come before these, in order; a later layer wins."""
-    rules: dict[Name, Rule] = Field(default_factory=dict)
+    rules: dict[values.Name, Rule] = Field(default_factory=dict)
     """Rules by name, judged in this order."""
-    routes: Annotated[tuple[Route, ...], BeforeValidator(as_tuple)] = ()
+    routes: Annotated[tuple[Route, ...], BeforeValidator(values.as_tuple)] = ()
     """First match wins; the route `default` always exists."""
 
 

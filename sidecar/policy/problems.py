@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from sidecar.policy.model import Path, Problem
+from sidecar.policy.terms import Path, Problem
 
 _DATE = re.compile(r"-\d{4}-\d\d$")
 _TYPES = {

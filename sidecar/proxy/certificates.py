@@ -9,7 +9,7 @@ from __future__ import annotations
 import ssl
 from pathlib import Path
 
-from sidecar.policy.model import PolicyError, Problem
+from sidecar.policy.terms import PolicyError, Problem
 from sidecar.settings import Tls
 
 

@@ -14,9 +14,10 @@ from pydantic import BeforeValidator, Field, ValidationError
 from sidecar.policy.engine.judge import Decision
 from sidecar.policy.engine.plan import compile_policy, decide
 from sidecar.policy.engine.resolve import Resolved
-from sidecar.policy.model import Mode, Path, PolicyError, Problem, StrictModel, ViolationKind
+from sidecar.policy.model import StrictModel
 from sidecar.policy.problems import did_you_mean, translate
 from sidecar.policy.rules.conditions import Facts, RawFields
+from sidecar.policy.terms import Mode, Path, PolicyError, Problem, ViolationKind
 from sidecar.policy.values import TOKEN, header_value
 from sidecar.source import Source, load, located
 

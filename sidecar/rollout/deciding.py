@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sidecar.policy.browsers.witness import prospect
-from sidecar.policy.model import PolicyError, Problem
+from sidecar.policy.terms import PolicyError, Problem
 from sidecar.revisions.granted import Move
 from sidecar.rollout.gate import admit, judge
 from sidecar.rollout.model import Evidence, Gathered, Minimums, Verdict

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from sidecar.policy.model import PolicyError
+from sidecar.policy.terms import PolicyError
 from sidecar.settings import Settings
 from sidecar.source import load_policy
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from sidecar.policy.model import Path, PolicyError, Problem
+from sidecar.policy.terms import Path, PolicyError, Problem
 from sidecar.source import Source
 
 

@@ -14,7 +14,7 @@ from sidecar.policy.browsers.reports import CAUSE_KINDS
 from sidecar.policy.browsers.trial import by_api
 from sidecar.policy.browsers.witness import replacing, witnesses
 from sidecar.policy.engine.plan import Plan, RoutePlan, RuleLine
-from sidecar.policy.model import KINDS
+from sidecar.policy.terms import KINDS
 from sidecar.rollout.model import Climb, Evidence, Trial
 from sidecar.rollout.sent_ages import SentAges
 from sidecar.telemetry import Metrics

@@ -13,8 +13,9 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, ValidationError
 
-from sidecar.policy.model import PolicyError, Problem, StrictModel
+from sidecar.policy.model import StrictModel
 from sidecar.policy.problems import translate
+from sidecar.policy.terms import PolicyError, Problem
 from sidecar.policy.values import as_tuple
 from sidecar.source import load, located
 

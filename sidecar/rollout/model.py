@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal, TypeAlias
 
-from sidecar.policy.ages import age_text
-from sidecar.policy.model import MODES, Mode
+from sidecar.policy.terms import MODES, Mode
+from sidecar.policy.values import age_text
 
 Outcome: TypeAlias = Literal["pass", "fail", "inconclusive"]
 

@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sidecar.policy.ages import age_text
 from sidecar.policy.engine.plan import Plan, RuleLine
-from sidecar.policy.model import MODES, Mode
 from sidecar.policy.rules.ladder import described
+from sidecar.policy.terms import MODES, Mode
+from sidecar.policy.values import age_text
 from sidecar.rollout.gate import judge, judged
 from sidecar.rollout.model import Evidence, Minimums, Verdict, span
 

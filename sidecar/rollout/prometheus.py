@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from sidecar.observed.client import ask
-from sidecar.policy.model import Mode
+from sidecar.policy.terms import Mode
 from sidecar.policy.values import seconds
 from sidecar.rollout.model import Evidence, Trial, parse_mode
 

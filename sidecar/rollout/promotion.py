@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from sidecar.policy.engine.plan import compile_policy
 from sidecar.policy.engine.resolve import Resolved
-from sidecar.policy.model import MODES, Mode, Path, PolicyError, Problem
 from sidecar.policy.problems import did_you_mean
 from sidecar.policy.rules.ladder import described
+from sidecar.policy.terms import MODES, Mode, Path, PolicyError, Problem
 from sidecar.rollout.edits import Edit, applied, rules_block, said, set_word
 from sidecar.source import Source, load_policy, read_yaml
 

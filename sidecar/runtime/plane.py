@@ -8,7 +8,7 @@ from typing import Protocol
 
 from sidecar.baseline import Cell
 from sidecar.baseline.capture import Tally
-from sidecar.policy.model import Mode
+from sidecar.policy.terms import Mode
 from sidecar.proxy import DataPlane
 from sidecar.revisions.history import Revision
 from sidecar.telemetry import Telemetry

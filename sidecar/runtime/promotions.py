@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 from sidecar.admin.orders import PromotionOrder
-from sidecar.policy.model import PolicyError
+from sidecar.policy.terms import PolicyError
 from sidecar.revisions import Revisions
 from sidecar.revisions.history import Revision
 from sidecar.rollout.model import Gathered, Minimums, gathered

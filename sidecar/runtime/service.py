@@ -22,7 +22,7 @@ from sidecar.baseline.monitor import DriftMonitor
 from sidecar.fleet.member import member
 from sidecar.observed import failure
 from sidecar.policy.browsers.reports import Report
-from sidecar.policy.model import PolicyError, Problem
+from sidecar.policy.terms import PolicyError, Problem
 from sidecar.proxy import DataPlane
 from sidecar.revisions import Active, Revisions
 from sidecar.revisions.compaction import Compaction

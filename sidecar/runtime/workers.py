@@ -17,7 +17,7 @@ from typing import Any
 from sidecar.baseline import Cell, total
 from sidecar.policy.browsers.pages import page_from
 from sidecar.policy.browsers.reports import Report
-from sidecar.policy.model import Mode
+from sidecar.policy.terms import Mode
 from sidecar.revisions.history import Revision
 from sidecar.runtime.channel import Channel
 from sidecar.settings import Settings

@@ -10,9 +10,9 @@ from sidecar.policy.csp import Policy, normalise, parse
 from sidecar.policy.csp.extend import extended
 from sidecar.policy.engine.resolve import NamedRule, Resolved
 from sidecar.policy.headers import CSP_NAMES
-from sidecar.policy.model import Path, PolicyError, Problem
 from sidecar.policy.problems import did_you_mean
 from sidecar.policy.rules.checks import value_text
+from sidecar.policy.terms import Path, PolicyError, Problem
 from sidecar.rollout.causes import Cause
 from sidecar.rollout.edits import Edit, applied, rules_block, set_word
 from sidecar.source import Source, load_policy, read_yaml

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 from sidecar.policy import csp
 from sidecar.policy.csp import Directive
 from sidecar.policy.csp.table import DIRECTIVES
-from sidecar.policy.model import Path, PolicyError, Problem
+from sidecar.policy.terms import Path, PolicyError, Problem
 from sidecar.rollout.edits import Edit, indent, line_end, set_word
 from sidecar.source import Source, Span
 

@@ -14,11 +14,11 @@ from sidecar.lean import aiohttp_version
 from sidecar.policy.browsers.reports import Report, read_reports
 from sidecar.policy.engine.judge import REMEMBERED, PreparedDecision
 from sidecar.policy.engine.plan import Plan, RoutePlan
-from sidecar.policy.model import MODES
 from sidecar.policy.rules.conditions import Facts
 from sidecar.policy.rules.engines import engine_of
 from sidecar.policy.rules.fetch import Fetch
 from sidecar.policy.rules.ladder import transport
+from sidecar.policy.terms import MODES
 from sidecar.settings import Settings
 from sidecar.telemetry.cap import Cap
 from sidecar.telemetry.events import Events, Stamp, as_json, shown

@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 from sidecar.policy.browsers.reports import DISPOSITIONS
 from sidecar.policy.engine.plan import Plan
-from sidecar.policy.model import MODES
+from sidecar.policy.terms import MODES
 from sidecar.telemetry.counters import Counter, Histogram
 from sidecar.telemetry.metric_table import (
     CAUSES,

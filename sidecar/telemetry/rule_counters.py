@@ -12,9 +12,9 @@ from typing import TypeAlias, TypeVar
 from sidecar.policy.browsers.reports import CAUSE_KINDS
 from sidecar.policy.engine.judge import REMEMBERED, PreparedDecision
 from sidecar.policy.engine.plan import Plan, RoutePlan
-from sidecar.policy.model import Mode, ViolationKind
 from sidecar.policy.rules.checks import Check
 from sidecar.policy.rules.shares import Shared
+from sidecar.policy.terms import Mode, ViolationKind
 from sidecar.telemetry.counters import Counter
 from sidecar.telemetry.metric_table import SEEN, Labels
 

@@ -11,7 +11,7 @@ import pytest
 from sidecar.admin import session
 from sidecar.admin.access import is_loopback, read_token
 from sidecar.admin.session import COOKIE, Sessions
-from sidecar.policy.model import PolicyError
+from sidecar.policy.terms import PolicyError
 from tests.admin import TOKEN, Control, control
 
 BEARER = {"Authorization": f"Bearer {TOKEN}"}

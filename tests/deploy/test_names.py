@@ -15,7 +15,7 @@ from pydantic import BaseModel
 import sidecar
 from sidecar.policy.browsers.reports import CAUSE_KINDS
 from sidecar.policy.browsers.trial import REPORTS_PATH as REPORTS
-from sidecar.policy.model import MODES, Action
+from sidecar.policy.terms import MODES, Action
 from sidecar.runtime.settings_file import ENV_PREFIX
 from sidecar.settings import Settings
 from sidecar.telemetry import metric_table

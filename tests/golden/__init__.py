@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from sidecar.policy.engine.resolve import NamedRule, Resolved
-from sidecar.policy.model import PolicyError
+from sidecar.policy.terms import PolicyError
 from sidecar.source import load_policy
 
 POLICIES = sorted((Path(__file__).parent / "policies").glob("*.yaml"))

@@ -11,7 +11,8 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
-from sidecar.policy.model import PolicyError, schema
+from sidecar.policy.model import schema
+from sidecar.policy.terms import PolicyError
 from sidecar.source import MAX_BYTES, load_policy, preset_texts, read_yaml
 from tests.golden import POLICIES, outcome
 

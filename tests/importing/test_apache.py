@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.importing.draft import Effect
-from sidecar.policy.model import PolicyError
+from sidecar.policy.terms import PolicyError
 from tests.importing.making import Fields, answered, differing, enforced, imported, lost
 from tests.importing.test_paths import PATHS
 

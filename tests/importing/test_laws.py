@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from sidecar.importing.draft import Imported
 from sidecar.importing.formats import FORMATS, MAX_CHARS, convert, guess, unread
-from sidecar.policy.model import PolicyError
+from sidecar.policy.terms import PolicyError
 from sidecar.scalars import scalar
 from sidecar.source import load, load_policy
 from tests.portion import examples

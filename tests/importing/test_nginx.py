@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.policy.model import PolicyError
+from sidecar.policy.terms import PolicyError
 from tests.importing.making import answered, differing, enforced, imported, lost
 from tests.importing.test_paths import PATHS
 

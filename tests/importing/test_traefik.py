@@ -8,7 +8,7 @@ import pytest
 
 from sidecar.importing.formats import convert
 from sidecar.importing.traefik_rules import grounds
-from sidecar.policy.model import PolicyError
+from sidecar.policy.terms import PolicyError
 from tests.importing.making import Fields, answered, differing, enforced, imported, lost
 
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from sidecar.policy.engine.judge import Decision
 from sidecar.policy.engine.plan import Plan, compile_policy, decide
 from sidecar.policy.engine.resolve import Resolved, resolve
-from sidecar.policy.model import MODES, Mode
 from sidecar.policy.rules.conditions import Facts, RawFields
+from sidecar.policy.terms import MODES, Mode
 from sidecar.policy.values import CLASSES
 
 

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from sidecar.policy.engine.explain import Step, explain
 from sidecar.policy.engine.plan import compile_policy, decide
 from sidecar.policy.engine.resolve import Resolved
-from sidecar.policy.model import MODES, Mode
 from sidecar.policy.rules.conditions import Facts
+from sidecar.policy.terms import MODES, Mode
 from tests.policy.making import OVERRIDES, POLICIES, WORLDS, facts, plan
 from tests.portion import examples
 

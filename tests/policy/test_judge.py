@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from sidecar.policy.engine import judge
 from sidecar.policy.engine.plan import RoutePlan, compile_policy, decide
 from sidecar.policy.engine.resolve import Resolved
-from sidecar.policy.model import Mode
 from sidecar.policy.rules.conditions import Facts
+from sidecar.policy.terms import Mode
 from tests.policy.making import OVERRIDES, POLICIES, WORLDS, facts, plan
 from tests.portion import examples
 

@@ -10,13 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.policy.ages import age, age_text
 from sidecar.policy.browsers.witness import witnesses
 from sidecar.policy.engine.explain import explain
 from sidecar.policy.engine.resolve import resolve
-from sidecar.policy.model import PolicyError, Rule
+from sidecar.policy.model import Rule
 from sidecar.policy.rules.fetch import Fetch
 from sidecar.policy.rules.ladder import described
+from sidecar.policy.terms import PolicyError
+from sidecar.policy.values import age, age_text
 from tests.policy.making import facts, plan, policy
 
 HSTS = {"header": "Strict-Transport-Security", "action": "set", "ladder": ["5m", "1d", "30d", "2y"]}

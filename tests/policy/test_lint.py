@@ -13,7 +13,7 @@ from hypothesis import given, settings
 
 from sidecar.policy.engine.resolve import Resolved, resolve
 from sidecar.policy.lint import findings, lint, refused
-from sidecar.policy.model import PolicyError, Problem
+from sidecar.policy.terms import PolicyError, Problem
 from sidecar.source import lint_policy, load_policy
 from tests.policy.making import POLICIES
 from tests.portion import examples

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.policy.model import Policy, PolicyError, Problem, Rule, lowest, schema
+from sidecar.policy.model import Policy, Rule, schema
 from sidecar.policy.problems import did_you_mean, keys_at
+from sidecar.policy.terms import PolicyError, Problem, lowest
 from sidecar.policy.values import (
     MAX_VALUE,
     byte_size,

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from sidecar.policy.browsers.trial import added
 from sidecar.policy.engine.plan import compile_policy, decide
 from sidecar.policy.engine.resolve import Resolved
-from sidecar.policy.model import MODES, Mode, lowest
 from sidecar.policy.rules.conditions import Facts
+from sidecar.policy.terms import MODES, Mode, lowest
 from tests.policy.making import OVERRIDES, POLICIES, WORLDS, facts, plan, policy
 from tests.portion import examples
 from tests.reference import Told, reference

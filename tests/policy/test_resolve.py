@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sidecar.policy.engine.resolve import MAX_RULES, Resolved, resolve
-from sidecar.policy.model import Mode, PolicyError
+from sidecar.policy.terms import Mode, PolicyError
 from tests.policy.making import policy
 from tests.portion import examples
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from sidecar.policy.engine.plan import compile_policy
 from sidecar.policy.engine.resolve import Resolved
 from sidecar.policy.engine.stricter import stricter
-from sidecar.policy.model import Mode
+from sidecar.policy.terms import Mode
 from tests.policy.making import POLICIES, plan
 
 FRAMES: dict[str, Any] = {"header": "X-Frame-Options", "action": "set", "value": "DENY"}

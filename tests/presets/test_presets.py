@@ -12,8 +12,8 @@ import pytest
 from sidecar.policy import headers
 from sidecar.policy.engine.judge import Decision
 from sidecar.policy.engine.plan import compile_policy, decide
-from sidecar.policy.model import PolicyError
 from sidecar.policy.rules.conditions import Facts, RawFields
+from sidecar.policy.terms import PolicyError
 from sidecar.source import lint_policy, load_policy, preset_texts
 from tests.policy.making import facts
 

@@ -5,8 +5,8 @@ from hypothesis import given
 
 from sidecar.baseline import Baseline, Cell, responses, since, total
 from sidecar.baseline.file import from_data, read_baseline, to_data, yaml_text
-from sidecar.policy.model import PolicyError
 from sidecar.policy.rules.conditions import Facts
+from sidecar.policy.terms import PolicyError
 from tests.rollout.observing import ANSWERS, BASELINES, START, baseline, page, seen
 
 TEXT = """\

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from sidecar.policy.engine.plan import compile_policy, decide
 from sidecar.policy.engine.resolve import Resolved
-from sidecar.policy.model import PolicyError
 from sidecar.policy.rules.conditions import Facts
+from sidecar.policy.terms import PolicyError
 from sidecar.rollout.cases import (
     Case,
     Expect,

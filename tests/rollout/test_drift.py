@@ -12,8 +12,8 @@ from sidecar.baseline import Cell
 from sidecar.baseline.drift import DRIFT_KINDS, SEVERITIES, accept, drift
 from sidecar.baseline.file import from_data, yaml_text
 from sidecar.baseline.monitor import EVERY, DriftMonitor
-from sidecar.policy.model import PolicyError
 from sidecar.policy.rules.conditions import Facts
+from sidecar.policy.terms import PolicyError
 from sidecar.telemetry import Events, Metrics, Telemetry
 from tests.rollout.observing import ANSWERS, baseline, page, seen
 

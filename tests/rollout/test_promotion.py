@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.policy.model import Mode, PolicyError
+from sidecar.policy.terms import Mode, PolicyError
 from sidecar.rollout.promotion import effective, enforced, promote, reported, standing, step_back
 from sidecar.source import load_policy
 

@@ -17,7 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from sidecar.policy.browsers.reports import CAUSE_KINDS
 from sidecar.policy.engine.plan import Plan
-from sidecar.policy.model import KINDS, MODES
+from sidecar.policy.terms import KINDS, MODES
 from sidecar.telemetry import metric_table
 from sidecar.telemetry.metric_table import BUCKETS, FASTEST, METRICS, PER_WORKER
 from sidecar.telemetry.metrics import Histogram, Metrics

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from sidecar.policy.model import Mode
 from sidecar.policy.rules.conditions import Facts
+from sidecar.policy.terms import Mode
 from sidecar.telemetry import Events, Metrics, Telemetry
 from sidecar.telemetry.cap import Cap
 from tests.policy.making import facts, plan

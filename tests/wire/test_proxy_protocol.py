@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from sidecar.policy.model import PolicyError
+from sidecar.policy.terms import PolicyError
 from sidecar.runtime.settings_file import layered
 from tests.e2e.processes import Child, free_port, until
 from tests.patience import PATIENCE

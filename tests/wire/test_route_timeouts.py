@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from sidecar.policy.model import PolicyError
+from sidecar.policy.terms import PolicyError
 from sidecar.rollout import deployment
 from sidecar.runtime.settings_file import layered
 from tests.e2e.conftest import Start, services, shop, start  # noqa: F401 - fixtures

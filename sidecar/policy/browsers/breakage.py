@@ -25,7 +25,7 @@ from sidecar.policy.browsers.keeping import (
 from sidecar.policy.browsers.loosening import referrer_of_rule, removal_oracle
 from sidecar.policy.browsers.sharing import sharing_oracle
 from sidecar.policy.data import media_types
-from sidecar.policy.model import WRITING, Rule
+from sidecar.policy.model import Rule
 from sidecar.policy.rules.conditions import Facts
 from sidecar.policy.rules.fetch import (
     FRAMES,
@@ -39,6 +39,7 @@ from sidecar.policy.rules.fetch import (
 )
 from sidecar.policy.rules.ladder import HEADER as HSTS
 from sidecar.policy.rules.ladder import transport
+from sidecar.policy.terms import WRITING
 
 _SCRIPTS = frozenset(
     {b"script", b"worker", b"sharedworker", b"serviceworker", b"audioworklet", b"paintworklet"}

@@ -15,9 +15,10 @@ from http_sf import Token
 from sidecar.policy import csp
 from sidecar.policy.csp.table import NONCES_COUNT_IN
 from sidecar.policy.headers import fields
-from sidecar.policy.model import WRITING, Rule
+from sidecar.policy.model import Rule
 from sidecar.policy.rules.conditions import RawFields, Seen
 from sidecar.policy.rules.findings import Finding
+from sidecar.policy.terms import WRITING
 
 REPORTS_PATH = "/.well-known/sidecar/reports"
 """Where browsers post; a trial appends `/KEY`, the key of the rule on its route."""

@@ -19,9 +19,10 @@ from sidecar.policy.browsers.trial import by_api, has_twin, taken
 from sidecar.policy.data import read_table
 from sidecar.policy.headers.table import DISCLOSURE
 from sidecar.policy.headers.tokens import parse_cache
-from sidecar.policy.model import WRITING, Attributes, Rule
+from sidecar.policy.model import Attributes, Rule
 from sidecar.policy.rules.checks import value_text
 from sidecar.policy.rules.ladder import HEADER as HSTS
+from sidecar.policy.terms import WRITING
 
 WitnessKind: TypeAlias = Literal["harmless", "proxy", "browsers", "nobody"]
 

@@ -10,11 +10,12 @@ from sidecar.policy.engine.plan import Plan, RoutePlan, RuleLine, compile_policy
 from sidecar.policy.engine.resolve import NamedRoute, Resolved
 from sidecar.policy.headers.shapes import Lines, display_name, host, path, shapes
 from sidecar.policy.headers.strength import weaker
-from sidecar.policy.model import DEFAULT_ROUTE, Match, Mode
+from sidecar.policy.model import Match
 from sidecar.policy.rules.checks import value_text
 from sidecar.policy.rules.conditions import Facts, RawFields
 from sidecar.policy.rules.matching import matcher
 from sidecar.policy.rules.paths import decoded
+from sidecar.policy.terms import DEFAULT_ROUTE, Mode
 
 What: TypeAlias = Literal["added", "removed", "changed"]
 

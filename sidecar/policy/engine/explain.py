@@ -12,12 +12,12 @@ from sidecar.policy.browsers.trial import added, twin
 from sidecar.policy.browsers.witness import Witness, witnesses
 from sidecar.policy.engine.nonces import Kept
 from sidecar.policy.engine.plan import RoutePlan
-from sidecar.policy.model import Mode
 from sidecar.policy.rules.checks import Check, worst_fault
 from sidecar.policy.rules.classes import classes
 from sidecar.policy.rules.conditions import Facts, RawFields, by_name
 from sidecar.policy.rules.findings import Finding, write
 from sidecar.policy.rules.ladder import described
+from sidecar.policy.terms import Mode
 from sidecar.policy.values import ResponseClass
 
 

@@ -15,11 +15,12 @@ from typing import Final
 from sidecar.policy import headers
 from sidecar.policy.csp.sources import REQUEST_NONCE
 from sidecar.policy.headers.tokens import parse_cache
-from sidecar.policy.model import WRITING, Rule, ViolationKind
+from sidecar.policy.model import Rule
 from sidecar.policy.rules.checks import Check, value_text
 from sidecar.policy.rules.conditions import Ask, Condition, Facts, Seen
 from sidecar.policy.rules.findings import Finding, Findings
 from sidecar.policy.rules.shares import Shared
+from sidecar.policy.terms import WRITING, ViolationKind
 
 SOURCE: Final = REQUEST_NONCE.encode()
 

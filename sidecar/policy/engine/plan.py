@@ -20,7 +20,7 @@ from sidecar.policy.engine.judge import Decision, Judge, decide_by
 from sidecar.policy.engine.nonces import asks_for_nonce, last_words, nonced
 from sidecar.policy.engine.resolve import NamedRoute, NamedRule, Resolved
 from sidecar.policy.engine.stricter import stricter
-from sidecar.policy.model import Mode, Policy, Slashes, StrictModel, lowest
+from sidecar.policy.model import Policy, StrictModel
 from sidecar.policy.rules.checks import Check, make_check, value_text
 from sidecar.policy.rules.conditions import Facts
 from sidecar.policy.rules.cookie_check import CookieCheck
@@ -28,6 +28,7 @@ from sidecar.policy.rules.fetch import Oracle
 from sidecar.policy.rules.matching import matcher
 from sidecar.policy.rules.paths import readings
 from sidecar.policy.rules.shares import Shared
+from sidecar.policy.terms import Mode, Slashes, lowest
 
 READ_BODY = 8192
 """Bytes at the beginning of a request body that a rule may look at."""

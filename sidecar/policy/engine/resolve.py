@@ -13,19 +13,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from sidecar.policy import headers
-from sidecar.policy.model import (
-    DEFAULT_ROUTE,
-    Match,
-    Mode,
-    Path,
-    Policy,
-    PolicyError,
-    Problem,
-    Rule,
-)
+from sidecar.policy.model import Match, Policy, Rule
 from sidecar.policy.problems import did_you_mean, translate
 from sidecar.policy.rules.checks import value_text
 from sidecar.policy.rules.ladder import climbed, ladder_problems, without_age
+from sidecar.policy.terms import DEFAULT_ROUTE, Mode, Path, PolicyError, Problem
 
 MAX_RULES = 1_000
 _OWN_VALUE = ("set", "default", "append", "merge")

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 from sidecar.policy.engine.overlap import when_covers
 from sidecar.policy.headers.strength import grants, is_protective, weaker
-from sidecar.policy.model import MODES, Rule
+from sidecar.policy.model import Rule
 from sidecar.policy.rules.checks import value_text
+from sidecar.policy.terms import MODES
 
 if TYPE_CHECKING:
     from sidecar.policy.engine.plan import RoutePlan, RuleLine

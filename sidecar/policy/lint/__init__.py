@@ -12,7 +12,7 @@ from dataclasses import replace
 from sidecar.policy.engine.resolve import NamedRoute, NamedRule, Resolved, is_off
 from sidecar.policy.lint.routes import policy_problems, route_problems
 from sidecar.policy.lint.values import refusals, rule_problems
-from sidecar.policy.model import DEFAULT_ROUTE, Path, Problem, Severity
+from sidecar.policy.terms import DEFAULT_ROUTE, Path, Problem, Severity
 
 
 def lint(resolved: Resolved) -> tuple[Problem, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sidecar.policy.data import read_table
-from sidecar.policy.model import Path, Problem, Severity
+from sidecar.policy.terms import Path, Problem, Severity
 
 _ROWS = read_table("sidecar.policy.lint", "findings.json")
 

@@ -12,9 +12,10 @@ from sidecar.policy.engine.nonces import TARGETED, asks_for_nonce
 from sidecar.policy.engine.resolve import NamedRule
 from sidecar.policy.headers.tokens import parse_cache
 from sidecar.policy.lint.findings import finding
-from sidecar.policy.model import WRITING, Match, Problem, Rule, When
+from sidecar.policy.model import Match, Rule, When
 from sidecar.policy.rules.checks import value_text
 from sidecar.policy.rules.classes import of_media_type
+from sidecar.policy.terms import WRITING, Problem
 
 _WORD = re.compile(r"[^\s;,]+")
 _NONCE = re.compile(r"(?i)['\"`]*nonce-")

@@ -13,8 +13,9 @@ from sidecar.policy.headers import destinations
 from sidecar.policy.lint import nonces as lint_nonces
 from sidecar.policy.lint.findings import finding
 from sidecar.policy.lint.values import given_headers
-from sidecar.policy.model import DEFAULT_ROUTE, Problem, Rule, Severity, lowest
+from sidecar.policy.model import Rule
 from sidecar.policy.rules.checks import value_text
+from sidecar.policy.terms import DEFAULT_ROUTE, Problem, Severity, lowest
 
 PlacedProblem = tuple[int | None, Problem]
 """The position of the rule at fault and a path inside it, or None and a path inside the route."""

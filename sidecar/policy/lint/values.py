@@ -10,9 +10,10 @@ from sidecar.policy.csp import weaknesses as csp_lint
 from sidecar.policy.headers import cookies, tokens
 from sidecar.policy.lint import nonces as lint_nonces
 from sidecar.policy.lint.findings import finding
-from sidecar.policy.model import Attributes, Match, Problem, Rule, Severity, When
+from sidecar.policy.model import Attributes, Match, Rule, When
 from sidecar.policy.rules.checks import value_text
 from sidecar.policy.rules.classes import of_media_type
+from sidecar.policy.terms import Problem, Severity
 
 _GIVING = ("set", "default", "append", "merge")
 _LOGOUT = re.compile(r"(?:log|sign)[-_]?(?:out|off)", re.IGNORECASE)

@@ -12,7 +12,7 @@ from functools import lru_cache, partial
 
 from sidecar.policy import headers
 from sidecar.policy.faults import Fault, FaultVerdict
-from sidecar.policy.model import WRITING, Action, Mode, Rule, ViolationKind
+from sidecar.policy.model import Rule
 from sidecar.policy.rules.conditions import (
     Ask,
     Condition,
@@ -23,6 +23,7 @@ from sidecar.policy.rules.conditions import (
     scheme_is,
 )
 from sidecar.policy.rules.findings import Finding, Findings
+from sidecar.policy.terms import WRITING, Action, Mode, ViolationKind
 from sidecar.policy.values import Directives
 
 

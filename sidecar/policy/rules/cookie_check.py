@@ -6,10 +6,11 @@ The grammar is in `cookies`.
 from __future__ import annotations
 
 from sidecar.policy.headers import cookies
-from sidecar.policy.model import WRITING, Action, Mode, Rule, ViolationKind
+from sidecar.policy.model import Rule
 from sidecar.policy.rules.checks import Check
 from sidecar.policy.rules.conditions import Facts, Seen, conditions
 from sidecar.policy.rules.findings import Findings
+from sidecar.policy.terms import WRITING, Action, Mode, ViolationKind
 
 _KEY = b"set-cookie"
 

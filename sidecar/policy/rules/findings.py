@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple, TypeAlias
 
-from sidecar.policy.model import Action, Mode, ViolationKind
 from sidecar.policy.rules.conditions import RawFields, Seen
+from sidecar.policy.terms import Action, Mode, ViolationKind
 
 
 class Finding(NamedTuple):

@@ -10,10 +10,11 @@ import re
 from collections.abc import Iterator
 from itertools import pairwise
 
-from sidecar.policy.ages import age_text
-from sidecar.policy.model import Path, Problem, Rule
+from sidecar.policy.model import Rule
 from sidecar.policy.rules.conditions import Facts
 from sidecar.policy.rules.fetch import Fetch, Outcome
+from sidecar.policy.terms import Path, Problem
+from sidecar.policy.values import age_text
 from sidecar.policy.words import counted
 
 HEADER = "strict-transport-security"
