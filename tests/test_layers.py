@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -116,6 +117,12 @@ class Import(NamedTuple):
         return f"{self.file.relative_to(ROOT)}:{self.line} imports {self.module}"
 
 
+@cache
+def tree(file: Path) -> ast.Module:
+    """A file's syntax, parsed once for all that is asked of it."""
+    return ast.parse(file.read_text("utf-8"))
+
+
 def package(parts: tuple[str, ...]) -> str:
     """The package of a path or module below `sidecar`; the package itself is none."""
     return parts[0].removesuffix(".py") if parts and parts[0] != "__init__.py" else ""
@@ -124,7 +131,7 @@ def package(parts: tuple[str, ...]) -> str:
 def imports(file: Path, text: str | None = None) -> Iterator[Import]:
     """All imports of a file, those inside functions and for type checking too."""
     here = package(file.relative_to(ROOT / "sidecar").parts)
-    for node in ast.walk(ast.parse(text if text is not None else file.read_text("utf-8"))):
+    for node in ast.walk(tree(file) if text is None else ast.parse(text)):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
@@ -237,21 +244,24 @@ def test_right_imports_pass():
     ] * 6
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
-def test_every_file_keeps_to_the_layout(file: Path):
+def layout(file: Path) -> Iterator[str]:
+    """What is wrong with a file as such."""
+    lines = file.read_text("utf-8").splitlines()
+    if not ast.get_docstring(tree(file)):
+        yield "open the file with what it contains"
+    if len(lines) > 400:
+        yield "a file that passes 400 lines has two ideas in it"
+    if odd := [number for number, line in enumerate(lines, 1) if not line.isascii()]:
+        yield f"source is ASCII, no look-alike letters: lines {odd}"
+    if NO_NAMES & {part.removesuffix(".py") for part in file.relative_to(ROOT).parts}:
+        yield "name the package after what it contains"
+
+
+def test_every_file_keeps_to_the_layout():
     """It opens with what it contains, is short enough to be one idea, is plain ASCII, and has a
     name that says something.
     """
-    text = file.read_text("utf-8")
-
-    assert ast.get_docstring(ast.parse(text)), "open the file with what it contains"
-    assert len(text.splitlines()) <= 400, "a file that passes 400 lines has two ideas in it"
-    assert [
-        (number, line) for number, line in enumerate(text.splitlines(), 1) if not line.isascii()
-    ] == [], "source is ASCII: no look-alike letters"
-    assert not NO_NAMES & {part.removesuffix(".py") for part in file.relative_to(ROOT).parts}, (
-        "name the package after what it contains"
-    )
+    assert [(file, wrong) for file in FILES for wrong in layout(file)] == []
 
 
 def test_no_global_changes():
@@ -259,7 +269,7 @@ def test_no_global_changes():
     assert [
         f"{file.relative_to(ROOT)}:{node.lineno}"
         for file in FILES
-        for node in ast.walk(ast.parse(file.read_text("utf-8")))
+        for node in ast.walk(tree(file))
         if isinstance(node, ast.Global)
     ] == []
 
