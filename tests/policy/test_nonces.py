@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sidecar.policy.engine.explain import explain
@@ -257,6 +257,14 @@ LINES = st.lists(
         ),
         max_size=4,
     ),
+)
+@example(
+    {
+        "a": {"header": CACHE.decode(), "action": "set", "value": "public", "mode": "enforce"},
+        "b": {"header": CSP.decode(), "action": "set", "value": VALUE, "mode": "trial"},
+        "c": {"header": RO.decode(), "action": "set", "value": VALUE, "share": "50%"},
+    },
+    [facts(client="192.0.2.1")],
 )
 def test_laws(rules: dict[str, Any], worlds: list[Facts]) -> None:
     """Remembered or fresh, the same leaves; a nonce that a rule has written leaves in private

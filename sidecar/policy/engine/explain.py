@@ -8,8 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 
-from sidecar.policy.browsers.trial import added, twin
+from sidecar.policy.browsers.trial import added
 from sidecar.policy.browsers.witness import Witness, witnesses
+from sidecar.policy.engine.judge import twinned
 from sidecar.policy.engine.nonces import Kept
 from sidecar.policy.engine.plan import RoutePlan
 from sidecar.policy.rules.checks import Check, worst_fault
@@ -55,7 +56,7 @@ def explain(route: RoutePlan, facts: Facts) -> Explanation:
     seen = by_name(fields)
     of_service = classes(facts.path, facts.status, seen)
     steps: list[Step] = []
-    tried: RawFields = []
+    tried: list[tuple[Finding, str]] = []
     last = [check for check in route.checks if isinstance(check, Kept)]
     turns: list[tuple[int, list[Check]]] = [
         (index, [one for one in route.checks if one.index == index and one not in last])
@@ -95,13 +96,8 @@ def explain(route: RoutePlan, facts: Facts) -> Explanation:
             if found and found[0].made:
                 fields = write(fields, seen, found)
             elif found and found[0].mode == "trial" and index in route.trials:
-                trial = route.trials[index]
-                made = (twin(finding, trial, facts.scheme, seen) for finding in found)
-                twins = [one for one in made if one]
-                tried += added(tuple(twins))
-                for name, value in added(tuple(twins)):
-                    seen[name.lower()] = (*seen.get(name.lower(), ()), value)
-    fields += tried
+                tried += [(finding, route.trials[index]) for finding in found]
+    fields += added(twinned(tried, facts.scheme, seen))
     return Explanation(route.name, of_service, list(facts.fields), tuple(steps), fields)
 
 

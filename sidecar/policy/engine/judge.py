@@ -86,15 +86,23 @@ def decide_by(
                     fields = write(list(sent) if fields is sent else fields, seen, found)
                 elif found[0].mode == "trial" and check.index in keys:
                     tried += [(finding, keys[check.index]) for finding in found]
+    twins = twinned(tried, facts.scheme, seen) if tried else ()
+    if twins:
+        fields = [*fields, *added(twins)]
+    return Decision(fields, tuple(findings), tuple(skipped), twins)
+
+
+def twinned(tried: list[tuple[Finding, str]], scheme: str, seen: Seen) -> tuple[Twin, ...]:
+    """What trials add when all checks are done, of findings with their reports' keys; `seen` has
+    it then too.
+    """
     twins: list[Twin] = []
     for finding, key in tried:
-        if (one := twin(finding, key, facts.scheme, seen)) is not None:
+        if (one := twin(finding, key, scheme, seen)) is not None:
             twins.append(one)
             for name, value in one.lines:  # a second rule in trial sees that the place is taken
                 seen[name.lower()] = (*seen.get(name.lower(), ()), value)
-    if twins:
-        fields = [*fields, *added(tuple(twins))]
-    return Decision(fields, tuple(findings), tuple(skipped), tuple(twins))
+    return tuple(twins)
 
 
 class PreparedDecision:
