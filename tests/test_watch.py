@@ -154,13 +154,13 @@ async def test_the_watch_waits_while_somebody_is_still_writing(
     """
     made = await world.started()
     looks = iter(["a", "b", "c", "c", "c", "d", "d"])
-    ended = asyncio.Event()
+    loop, ended = asyncio.get_running_loop(), asyncio.Event()
     read: list[str] = []
 
     def look() -> str:
         look_ = next(looks, None)
         if look_ is None:
-            ended.set()
+            loop.call_soon_threadsafe(ended.set)
             return str(made._policy_file.seen)
         return str(look_)
 
