@@ -17,7 +17,7 @@ settings.register_profile(
     "default",
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
-    derandomize=FULL and not SEARCH,
+    derandomize=not SEARCH,
     max_examples=examples(100),
 )
 settings.load_profile("default")

@@ -23,7 +23,7 @@ def examples(thorough: int) -> int:
     """How many random examples to try, where `thorough` is the number of the full run."""
     if SEARCH:
         return thorough * SEARCH
-    return thorough if FULL else max(10, thorough // 5)
+    return thorough if FULL else max(10, thorough // 10)
 
 
 def by_default(cases: Iterable[T], chosen: Callable[[T], bool]) -> list[Any]:

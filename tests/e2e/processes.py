@@ -23,12 +23,15 @@ T = TypeVar("T")
 
 
 def until(asked: Callable[[], T], what: str, within: float = PATIENCE) -> T:
-    """Ask again and again until the response is true; fails with `what` when time is over."""
-    end = time.monotonic() + within
+    """Ask again and again until the response is true; fails with `what` when time is over. Asks
+    the more seldom the longer it takes, as each question costs the one who is asked.
+    """
+    begun = time.monotonic()
     while not (found := asked()):
-        if time.monotonic() > end:
+        waited = time.monotonic() - begun
+        if waited > within:
             raise AssertionError(f"not within {within} s: {what}")
-        time.sleep(0.01)
+        time.sleep(min(0.25, max(0.01, waited / 20)))
     return found
 
 
