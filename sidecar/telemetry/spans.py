@@ -8,6 +8,7 @@ spans; W3C Trace Context.
 from __future__ import annotations
 
 import random
+import threading
 import time
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -69,7 +70,9 @@ class Spans:
         self._provider = TracerProvider(
             resource=Resource.create(about), sampler=sampling.ALWAYS_ON, shutdown_on_exit=False
         )
-        self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint)))
+        exporter = OTLPSpanExporter(endpoint)
+        self._give_up = exporter.shutdown
+        self._provider.add_span_processor(BatchSpanProcessor(exporter))
         self._tracer = self._provider.get_tracer("header-sidecar", __version__)
         self._propagator = TraceContextTextMapPropagator()
         self._current, self._kind = get_current_span, SpanKind.SERVER
@@ -126,8 +129,13 @@ class Spans:
         return bool(at.trace_id & 0xFFFF_FFFF_FFFF_FFFF < self._bound)
 
     def close(self) -> None:
-        """Send what is left. It may take seconds where the collector does not respond."""
+        """Send what is left. After two seconds it is not tried again; a collector that takes
+        connections and is silent may hold it up for longer.
+        """
+        timer = threading.Timer(2.0, self._give_up)
+        timer.start()
         self._provider.shutdown()
+        timer.cancel()
 
 
 def _attributes(
