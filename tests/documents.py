@@ -108,7 +108,7 @@ def _shown(name: str, annotation: Any, value: Any, path: tuple[str, ...]) -> str
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
     if isinstance(value, float):
-        if path == ("trial",):
+        if path == ("trial",) or name == "share":
             return f"`{value:.0%}`"
         return f"`{value / 86_400:g}d`" if value >= 86_400 else f"`{value:g}s`"
     if isinstance(value, int) and (name in ("header_bytes", "target_bytes", "body") and path):
