@@ -55,6 +55,9 @@ def read_token(address: str, token_file: str | None) -> str | None:
     except (OSError, UnicodeDecodeError) as error:
         problem = Problem(f"the token file cannot be read: {error}", "", place)
         raise PolicyError((problem,)) from error
+    if not (token.isascii() and token.isprintable()):
+        text = "the admin token is not one line of printable ASCII"
+        raise PolicyError((Problem(text, "write one without other characters", place),))
     if len(token) < 16:
         text = "the admin token is shorter than 16 characters"
         raise PolicyError((Problem(text, "make a longer one", place),))

@@ -25,6 +25,7 @@ from sidecar.policy.engine.plan import compile_policy
 from sidecar.policy.headers.shapes import Lines
 from sidecar.policy.rules.conditions import Facts
 from sidecar.policy.terms import PolicyError
+from sidecar.policy.words import counted
 from sidecar.rollout.cases import Failure, Result, junit, read_suite, to_data
 from sidecar.rollout.cases import run as run_cases
 
@@ -213,7 +214,7 @@ def cases_verb(
         as_json({**counts, "cases": to_data(results)})
     else:
         _print_results(results)
-        more = f"; {len(broken)} problems" if broken else ""
+        more = f"; {counted(len(broken), 'problem')}" if broken else ""
         err().print(f"{len(results)} cases: {passed} passed, {failed} failed{more}")
         if failed:
             next_step("sidecar explain says why, rule by rule, for any response")

@@ -87,3 +87,11 @@ def trust(cacert: Path | None, *, insecure: bool = False) -> ssl.SSLContext | No
     if insecure:
         made.check_hostname, made.verify_mode = False, ssl.CERT_NONE
     return made
+
+
+def read_token(file: Path) -> str:
+    """The token in a file, fit for a header; what is none is not printed."""
+    token = read_text(file).strip()
+    if not (token.isascii() and token.isprintable()):
+        raise click.UsageError(f"{file} holds no token: it must be one line of printable ASCII")
+    return token

@@ -21,7 +21,7 @@ from sidecar.files import write_file
 from sidecar.importing.draft import Imported
 from sidecar.importing.formats import FORMATS, convert, from_sightings, guess, unread
 from sidecar.importing.sightings import Sighting
-from sidecar.observed import NoResponse, Response, complete, join, split, target_of
+from sidecar.observed import NoResponse, Response, complete, is_silent, join, split, target_of
 from sidecar.observed.client import ask
 from sidecar.source import lint_policy
 
@@ -126,8 +126,8 @@ def _from_responses(
     try:
         seen = [*_asked(urls, service, trust(cacert)), *_recorded(hars, service)]
     except NoResponse as error:
-        hint = "start the server, or name another address: sidecar import URL"
-        raise click.UsageError(f"{error}\n{hint}") from error
+        hint = "\nstart the server, or name another address: sidecar import URL"
+        raise click.UsageError(f"{error}{hint if is_silent(error) else ''}") from error
     return "observed", from_sightings(seen)
 
 

@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 import click
 
 from sidecar.cli import fleet as replicas
-from sidecar.cli.files import read_text
+from sidecar.cli.files import read_token
 from sidecar.cli.options import FILE, JSON
 from sidecar.cli.printing import as_json, mode_text, next_step, out, plain, run_again, say, table
 from sidecar.observed import NoResponse, Response
@@ -43,7 +43,7 @@ class Admin:
         self.url = (url if "://" in url else f"http://{url}").rstrip("/")
         if not self.url.startswith(("http://", "https://")):
             raise click.UsageError(f"unknown admin URL {url!r}; write http://HOST:PORT")
-        self._token = read_text(token_file).strip() if token_file else None
+        self._token = read_token(token_file) if token_file else None
 
     def get(self, path: str) -> Any:
         """What GET gives, as data."""

@@ -156,7 +156,9 @@ def _decided(
 def _policy(file: Path, *, fleet: bool) -> str | None:
     """The text to edit; None = no file here need hold what a fleet has in force."""
     if file.is_file():
-        return read_text(file)
+        if text := read_text(file):
+            return text
+        raise click.UsageError(f"{file} is empty; a first policy is written by: sidecar init")
     if fleet:
         return None
     raise click.BadParameter(f"File {str(file)!r} does not exist.", param_hint="'--policy'")

@@ -12,7 +12,7 @@ from typing import Any
 import click
 from rich.text import Text
 
-from sidecar.cli.files import read_har, read_text, trust
+from sidecar.cli.files import read_har, read_token, trust
 from sidecar.cli.options import CACERT, FILE, INSECURE, JSON, POLICY_TO_READ
 from sidecar.cli.policy import read_policy
 from sidecar.cli.printing import as_json, err, next_step, out, plain, table
@@ -95,7 +95,7 @@ def verify_verb(
     asked, others = _requests(resolved, url, paths, hars)
     more = dict(_line(line) for line in lines)
     if token_file is not None:
-        more["authorization"] = f"Bearer {read_text(token_file).strip()}"
+        more["authorization"] = f"Bearer {read_token(token_file)}"
     try:
         _ask(found, url, asked, more, trust(**certificates))
     except NoResponse as silent:

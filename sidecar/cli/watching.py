@@ -23,7 +23,7 @@ from sidecar.cli.policy import read_policy
 from sidecar.cli.printing import as_json, err, next_step, out, plain, table
 from sidecar.cli.progress import steps
 from sidecar.files import write_file
-from sidecar.observed import NoResponse
+from sidecar.observed import NoResponse, is_silent
 from sidecar.observed.client import ask
 from sidecar.policy.engine.plan import compile_policy
 from sidecar.policy.engine.resolve import resolve
@@ -182,6 +182,8 @@ def _responses(urls: Iterable[str], hars: Iterable[Path]) -> list[Facts]:
         err().print(Text(str(unanswered), style="red"))
         next_step(
             "start the service, or name another address; sidecar audit URL shows what it sends"
+            if is_silent(unanswered)
+            else "sidecar capture URL, or --har with another file"
         )
         sys.exit(1)
     return found

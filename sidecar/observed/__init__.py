@@ -27,6 +27,11 @@ class NoResponse(ValueError):  # noqa: N818 - a fact about the address, not a fa
     """An address without a response, or a record that holds none; the text says which and why."""
 
 
+def is_silent(error: NoResponse) -> bool:
+    """Whether an address did not respond; of a record or a wrong address other things are said."""
+    return "no response" in str(error)
+
+
 def failure(error: Exception) -> str:
     """Why no response came, in words; other errors speak for themselves."""
     cause = getattr(error, "os_error", error)  # aiohttp's errors hold that of the system

@@ -67,6 +67,7 @@ def test_an_open_bind_needs_a_token(tmp_path: Path):
     ("content", "why"),
     [
         (b"short", "shorter than 16 characters"),
+        (b"two lines of it,\nand more than 16", "not one line of printable ASCII"),
         (b"\xff" * 20, "cannot be read"),
         (None, "cannot be read"),
     ],

@@ -265,6 +265,22 @@ async def test_a_token_is_read_from_a_file(tmp_path: Path):
         assert (await reported(admin, "status", "--token-file", tmp_path / "none"))[0] == 2
 
 
+@pytest.mark.parametrize("text", ["one\ntwo", "t\u00f6ken", "tab\tbed"])
+@pytest.mark.parametrize("verb", [("status",), ("verify", "http://127.0.0.1:1/")])
+def test_what_is_no_token_is_refused_and_not_printed(
+    tmp_path: Path, verb: tuple[str, ...], text: str
+):
+    """A wrong file for the token may hold another secret."""
+    file, policy = tmp_path / "token", tmp_path / "p.yaml"
+    file.write_text(text)
+    policy.write_text("version: 1\n")
+    more = ("--policy", policy) if verb[0] == "verify" else ("--admin", "127.0.0.1:1")
+    result = sidecar(*verb, *more, "--token-file", file)
+    assert result.exit_code == 2
+    assert f"{file} holds no token: it must be one line" in result.stderr
+    assert text not in result.stderr
+
+
 @pytest.mark.parametrize("error", [KeyError("no such user"), OSError("no such user")])
 def test_a_user_without_a_name_is_the_operator(monkeypatch: pytest.MonkeyPatch, error: Exception):
     """A container's numeric user stands in no password file."""

@@ -240,6 +240,7 @@ def test_capture_says_what_it_could_not_ask(
 
     assert (done.exit_code, file.exists()) == (code, False)
     assert data in done.stderr
+    assert ("start the service" in done.stderr) == ("--admin" not in words and "no resp" in data)
 
 
 def test_drift_prints_the_worst_first_and_fails(file: Path) -> None:
