@@ -277,7 +277,7 @@ class Exchange(Asked):
 
     def _relay_whole(self, request: Request, upstream: Connection, response: Response) -> bool:
         """Pass a response on that is here to its end, in one piece."""
-        keep_alive = request.keep_alive and not (self._unread() or self._context.draining)
+        keep_alive = request.keep_alive and self._sent() and not self._context.draining
         body = upstream.take()
         data = self._judged(response, "upstream", keep_alive=keep_alive, body=body)
         self._begin_response()
@@ -295,8 +295,8 @@ class Exchange(Asked):
             response.unchunk()
             chunked = False
         until_close = response.length == UNTIL_CLOSE
-        keep_alive = request.keep_alive and not (
-            until_close or self._unread() or self._context.draining
+        keep_alive = (
+            request.keep_alive and self._sent() and not (until_close or self._context.draining)
         )
         head = self._judged(response, "upstream", keep_alive=keep_alive)
         self._begin_response()
@@ -319,9 +319,8 @@ class Exchange(Asked):
             self._failed("extra_bytes")
         # An upload that gave up is over too, but the upstream still waits for the rest of that
         # body.
-        sent = self._sent()
-        self._clean = sent and not upstream.extra
-        return keep_alive and sent
+        self._clean = self._sent() and not upstream.extra
+        return keep_alive
 
     async def _pass_body(self, upstream: Connection, head: bytes, *, chunked: bool) -> None:
         """Pass a body on as it comes, the large part of a large one unread. What fails here ends

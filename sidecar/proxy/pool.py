@@ -197,11 +197,15 @@ class Pool:
         # A task of its own: who waits here need not be one, and asyncio's timeout asks for one.
         connecting = self._loop.create_task(self._connect())
         try:
-            return await connecting
+            connection = await connecting
         except BaseException:
             connecting.add_done_callback(_discard)
             self._vacate()
             raise
+        if connection.transport.is_closing():  # the service ended it before it was asked
+            self._vacate()
+            raise UpstreamFailed(502, "closed")
+        return connection
 
     async def _connect(self) -> Connection:
         make = partial(Connection, self._limits, self._reader)

@@ -1,4 +1,5 @@
-"""What comes before its turn: 100-continue, and responses ahead of a request's body.
+"""What comes before its turn: 100-continue, responses ahead of a request's body, and the end of a
+connection ahead of its request.
 
 Must not know single messages (the tables do).
 """
@@ -6,6 +7,7 @@ Must not know single messages (the tables do).
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import struct
 import threading
@@ -17,12 +19,15 @@ import uvloop
 from sidecar.proxy.upload import CONTINUE_AFTER
 from tests.patience import PATIENCE
 from tests.wire.origin import Line
-from tests.wire.requests_refused import SMUGGLED, post
+from tests.wire.requests_refused import SMUGGLED, get, post
 from tests.wire.responses import ok, sized
 from tests.wire.stage import MovedLoop, Stage, read_responses
 from tests.wire.test_sequences import targets
 
 Loop = Callable[[], asyncio.AbstractEventLoop]
+both_loops = pytest.mark.parametrize(
+    "loop", [MovedLoop, uvloop.new_event_loop], ids=["asyncio", "uvloop"]
+)
 
 UPLOAD = post(b"Expect: 100-continue", b"Content-Length: 5")
 
@@ -131,7 +136,7 @@ def test_early_response_and_close(stage: Stage, pause: float) -> None:
     stage.canary()
 
 
-@pytest.mark.parametrize("loop", [MovedLoop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+@both_loops
 @pytest.mark.parametrize("large", [False, True], ids=["read", "spliced"])
 def test_early_response_and_reset(loop: Loop, large: bool) -> None:
     """2.4 Upstream responds early and closes: what it said arrives, though our writing fails before
@@ -159,3 +164,30 @@ def test_early_response_and_reset(loop: Loop, large: bool) -> None:
         still.set()
         (reply,) = read_responses(client, method="POST")
     assert (reply.status, reply.body) == (413, b"hi")
+
+
+@both_loops
+@pytest.mark.parametrize("reset", [False, True], ids=["end", "reset"])
+def test_end_before_the_request(loop: Loop, reset: bool) -> None:
+    """2.4 Premature close: every client gets a 502 of an upstream that ends connections at once."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def end_all() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    upstream, _ = listening.accept()
+                    if reset:
+                        upstream.setsockopt(
+                            socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
+                        )
+                    upstream.close()
+
+        ending = threading.Thread(target=end_all, daemon=True)
+        ending.start()
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        with Stage(upstream=url, loop_factory=loop).running() as stage:
+            for request in (get(), post(b"Content-Length: 5", body=b"hello"), UPLOAD) * 20:
+                assert [reply.status for reply in stage.talk(request)] == [502]
+            assert stage.complaints == []
+        listening.shutdown(socket.SHUT_RDWR)
+        ending.join(PATIENCE)
