@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import PurePosixPath
-from types import MappingProxyType
 from typing import NamedTuple, TypeAlias
 
 from sidecar.importing import apache, caddy, ingress, nginx, observing, traefik
@@ -17,6 +16,7 @@ from sidecar.importing.nginx_syntax import read_nginx
 from sidecar.importing.sightings import Sighting
 from sidecar.importing.syntax import Sources
 from sidecar.importing.writing import policy_text
+from sidecar.policy.data import read_table
 from sidecar.policy.terms import PolicyError, Problem
 
 Importer: TypeAlias = Callable[[Sources, Notes], list[Place]]
@@ -24,93 +24,36 @@ MAX_CHARS = 1 << 20
 
 
 class Format(NamedTuple):
-    """A format: how notes call its server, how it is read, and what its texts are known by."""
+    """A format: how notes call its server, and how it is read."""
 
     server: str
     importer: Importer
-    sign: re.Pattern[str]
 
 
-def _signs(*patterns: str) -> re.Pattern[str]:
-    return re.compile("|".join(patterns), re.MULTILINE)
-
-
-FORMATS: Mapping[str, Format] = MappingProxyType(
-    {
-        "ingress": Format(
-            "ingress-nginx",
-            ingress.importer,
-            _signs(
-                r"nginx\.ingress\.kubernetes\.io/",
-                r"^kind:\s*Ingress\s*$(?![\s\S]*traefik\.ingress\.kubernetes)",
-                r"^\s+hsts-[a-z-]+:",
-            ),
-        ),
-        "traefik": Format(
-            "Traefik",
-            traefik.importer,
-            _signs(
-                r"traefik\.ingress\.kubernetes\.io/",
-                r"\btraefik\.http\.",
-                r"^kind:\s*(?:Middleware|IngressRoute)\b",
-                r"^\s*middlewares:",
-                r"^\s*\[http\.(?:middlewares|routers)\b",
-            ),
-        ),
-        "apache": Format(
-            "Apache",
-            lambda sources, notes: apache.places(read_apache(sources, notes), notes),
-            _signs(
-                r"^\s*<(?i:VirtualHost|IfModule|Directory|Location|Files)",
-                r"^\s*(?i:Header\s+(?:always\s+|onsuccess\s+)?"
-                r"(?:set|unset|append|merge|add|edit|setifempty))\b",
-            ),
-        ),
-        "nginx": Format(
-            "nginx",
-            lambda sources, notes: nginx.places(read_nginx(sources, notes), notes),
-            _signs(
-                r"^\s*(?:add_header|more_set_headers|more_clear_headers|\w+_hide_header"
-                r"|server_tokens|server_name|listen)\s[^{}]*;",
-                r"^\s*(?:server|http|location\s[^;]*)\s*\{",
-            ),
-        ),
-        "caddy": Format(
-            "Caddy",
-            lambda sources, notes: caddy.places(read_caddy(sources, notes), notes),
-            _signs(r"^\s*(?:header|reverse_proxy|handle|handle_path|encode|respond)\s"),
-        ),
-    }
-)
-"""By name, those with words that no other has first."""
-
-_UNREAD: Mapping[str, str] = {
-    "IIS": r"<system\.webServer\b",
-    "Envoy": r"\bstatic_resources\b|http_connection_manager|response_headers_to_add",
-    "HAProxy": r"^\s*(?:frontend|backend|listen|defaults)\b[^;{]*$|^\s*http-response\s",
-    "Helmet": r"\bhelmet\s*(?:\.\w+\s*)?[(,]",
-    "Next.js": r"\basync\s+headers\s*\(|\bnextConfig\b|\bNextConfig\b",
-    "Flask-Talisman": r"\bTalisman\(|\btalisman\.init_app\(",
-    "Django": r"^(?:SECURE_[A-Z_]+|X_FRAME_OPTIONS|CONTENT_SECURITY_POLICY)\s*(?::[^=\n]+)?=",
-    "secure.py": r"^\s*(?:from secure import|import secure\b)|\bSecure(?:\.\w+)?\(",
-    "Vercel": r"^\s*\{[\s\S]*\"headers\"\s*:\s*\[",
-    "Netlify": r"^\s*\[\[headers\]\]",
-    "_headers": r"^/\S*[ \t]*\n[ \t]+[A-Za-z-]+:",
+_SIGNS = read_table("sidecar.importing", "signs.json")
+"""What the texts of each format are known by, those with words that no other has first: formats
+that are read, and others, of which responses of their programs show what they send.
+"""
+FORMATS: Mapping[str, Format] = {
+    "ingress": Format("ingress-nginx", ingress.importer),
+    "traefik": Format("Traefik", traefik.importer),
+    "apache": Format("Apache", lambda it, notes: apache.places(read_apache(it, notes), notes)),
+    "nginx": Format("nginx", lambda it, notes: nginx.places(read_nginx(it, notes), notes)),
+    "caddy": Format("Caddy", lambda it, notes: caddy.places(read_caddy(it, notes), notes)),
 }
-"""Formats that are known but not read: responses of their programs show what they send."""
 
 
 def guess(sources: Sources) -> str | None:
     """The format that the texts look like; None when they look like none."""
-    text = _all(sources)
-    return next((name for name, form in FORMATS.items() if form.sign.search(text)), None)
+    text, signs = _all(sources), _SIGNS["read"].items()
+    found = (name for name, sign in signs if re.search("|".join(sign), text, re.MULTILINE))
+    return next(found, None)
 
 
 def unread(sources: Sources) -> str:
     """The known format that the texts look like, of those that are not read; "" = none."""
-    text = _all(sources)
-    found = (name for name, sign in _UNREAD.items() if re.search(sign, text, re.MULTILINE))
-    return next(found, "")
+    text, signs = _all(sources), _SIGNS["unread"].items()
+    return next((name for name, sign in signs if re.search(sign, text, re.MULTILINE)), "")
 
 
 def _all(sources: Sources) -> str:
@@ -131,7 +74,7 @@ def convert(sources: Sources, form: str) -> Imported:
     if sum(map(len, sources.values())) > MAX_CHARS:
         message = f"the texts are longer than {MAX_CHARS} characters"
         raise PolicyError((Problem(message, "give the files that set headers only", file=first),))
-    server, importer, _ = FORMATS[form]
+    server, importer = FORMATS[form]
     notes = Notes()
     places = importer(sources, notes)
     if not any(place.effects for place in places) and not notes.reported():
