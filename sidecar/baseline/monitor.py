@@ -96,7 +96,7 @@ class DriftMonitor:
             key = (found.place, found.kind)
             standing.add(key)
             if key not in self._standing:
-                self._telemetry.tell("baseline.drifted", level=found.severity, **found.data())
+                self._telemetry.emit("baseline.drifted", level=found.severity, **found.data())
         self._standing = standing
 
     async def _read(self, file: Path) -> None:
@@ -119,7 +119,7 @@ class DriftMonitor:
         try:
             await self._read(file)
         except PolicyError as error:
-            self._telemetry.tell(
+            self._telemetry.emit(
                 "baseline.rejected",
                 level="error",
                 problems=[str(problem) for problem in error.problems][:20],

@@ -39,7 +39,7 @@ def fleet_options(command: Any) -> Any:
     )(command)
 
 
-def said(get: Get, fleet: dict[str, Any] | None) -> None:
+def print_progress(get: Get, fleet: dict[str, Any] | None) -> None:
     """Print how far an order has come; waits a little for the others."""
     if fleet is None:
         return
@@ -88,7 +88,7 @@ def show(fleet: dict[str, Any] | None, *, machine: bool) -> None:
     table("", ("replica", "revision", "mode", "last seen", "lag"), rows)
 
 
-def tell(fleet: dict[str, Any] | None, last: int, *, machine: bool) -> None:
+def show_journal(fleet: dict[str, Any] | None, last: int, *, machine: bool) -> None:
     """`history --fleet`: the journal in the store, newest first."""
     if fleet is None or fleet["journal"] is None:
         why = f"its store cannot be used: {fleet['trouble']}" if fleet else "set fleet.url"

@@ -197,7 +197,7 @@ def history(
 ) -> None:
     """Show who put what in force, when and why; newest first."""
     if fleet:
-        replicas.tell(client.get("/api/fleet")["fleet"], last, machine=machine)
+        replicas.show_journal(client.get("/api/fleet")["fleet"], last, machine=machine)
         return
     data = client.get("/api/revisions")
     if revision is not None:
@@ -260,7 +260,7 @@ def rollback(
     if data["pinned"]:
         until = "until it is edited, or `sidecar reload --unpin`"
         say(f"pinned: the file still holds {data['pinned']} and will not come back {until}")
-    replicas.said(client.get, data["fleet"])
+    replicas.print_progress(client.get, data["fleet"])
     for promise in _promises(client):
         say(promise, colour="yellow")
 
@@ -294,7 +294,7 @@ def mode(
     if mode == "enforce" and data["mode"] != "enforce":
         say("the override is lifted; to enforce, write `mode: enforce` in the policy file")
     if mode is not None:
-        replicas.said(client.get, data["fleet"])
+        replicas.print_progress(client.get, data["fleet"])
 
 
 def _difference(client: Admin, revision: str, active: str) -> str:

@@ -113,7 +113,7 @@ def promote_verb(
     else:
         outcome.say()
         if decided["revision"]:
-            replicas.said(client.get, decided["fleet"])
+            replicas.print_progress(client.get, decided["fleet"])
         for promise in decided["kept"]:
             err().print(Text(promise, style="yellow"))
         if applied and patch:

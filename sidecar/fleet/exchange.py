@@ -60,7 +60,7 @@ class Exchange(Protocol):
     async def replicas(self) -> list[dict[str, Any]]:
         """All replicas, with the seconds since each was last seen, by the store's clock."""
 
-    async def tell(self, replica: str, seen: str) -> None:
+    async def report(self, replica: str, seen: str) -> None:
         """Say what this replica saw, in place of what it said before."""
 
     async def shared(self) -> Shared:

@@ -188,7 +188,7 @@ class Member:
         """Leave; what was seen here stays."""
         if self.connected:
             with contextlib.suppress(StoreError):
-                await self.sharing.tell()
+                await self.sharing.report()
                 await self._store.leave(self.replica)
         await self._store.close()
 
@@ -237,7 +237,7 @@ class Member:
         except Overtaken:
             return  # the next look follows it
         self.version, self._mark = mine.version, mine.mark
-        self._telemetry.tell("decision.published", fleet=mine.version, revision=mine.revision)
+        self._telemetry.emit("decision.published", fleet=mine.version, revision=mine.revision)
         if unseen and held is not None:
             await revisions.journal.superseded(held, mine)
         else:
@@ -251,13 +251,13 @@ class Member:
     def _found(self) -> None:
         self._waits = iter(_AGAIN)
         if not self.connected:
-            self._telemetry.tell("store.connected", name=self.name, fleet=self.version)
+            self._telemetry.emit("store.connected", name=self.name, fleet=self.version)
         self.connected, self.trouble = True, ""
         self._gauge.n = 1.0
 
     def _lost(self, error: StoreError) -> None:
         if self.connected or not self.trouble or self.trouble == "not asked yet":
-            self._telemetry.tell("store.lost", level="error", name=self.name, detail=str(error))
+            self._telemetry.emit("store.lost", level="error", name=self.name, detail=str(error))
         self.connected, self.trouble = False, str(error)
         self._gauge.n = 0.0
 

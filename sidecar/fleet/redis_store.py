@@ -5,10 +5,10 @@ Whatever goes wrong, what is lost, slow or garbage, comes out as `StoreError`.
 Keys of the fleet NAME, all beginning `sidecar:{NAME}:` (the braces keep them in one slot of a
 cluster): `decision` (hash: version, data, mark), `texts` (hash: revision -> text and parent),
 `order` (sorted set: revision by version), `journal` (stream), `replicas` (hash: id -> data), `seen`
-(sorted set: id by the store's time), `evidence` (hash: id -> what it saw) and `told` (sorted set:
-id by the store's time), `asked` (when all were asked for it), `secret` (of canaries), `canary:ID`
-(set: ways on which it came back), `breach:REVISION` (sorted set: id by the store's time); `changed`
-is a channel.
+(sorted set: id by the store's time), `evidence` (hash: id -> what it saw) and `reported` (sorted
+set: id by the store's time), `asked` (when all were asked for it), `secret` (of canaries),
+`canary:ID` (set: ways on which it came back), `breach:REVISION` (sorted set: id by the store's
+time); `changed` is a channel.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def _script(name: str) -> str:
 
 _DECIDE = _script("decide")
 """Compare and set: 1 when the version was the expected one, 0 when nothing was changed."""
-_HELLO, _TELL, _ASK = map(_script, ("hello", "tell", "ask"))
+_HELLO, _REPORT, _ASK = map(_script, ("hello", "report", "ask"))
 _RETURNED = _script("returned")
 """1 when this way was the last that a canary needed."""
 _VOTE = _script("vote")
@@ -142,15 +142,15 @@ class RedisStore(Exchange):
                     listed.append({**data, "replica": replica, "ago": max(0, now - int(at))})
         return sorted(listed, key=lambda item: str(item["replica"]))
 
-    async def tell(self, replica: str, seen: str) -> None:
-        names = ("evidence", "told")
-        await self._run(_TELL, names, replica, seen, _KEEP_EVIDENCE, _EVIDENCE)
+    async def report(self, replica: str, seen: str) -> None:
+        names = ("evidence", "reported")
+        await self._run(_REPORT, names, replica, seen, _KEEP_EVIDENCE, _EVIDENCE)
 
     async def shared(self) -> Shared:
         found, times = await self._batch(
             lambda pipe: (
                 pipe.hgetall(self._key("evidence")),
-                pipe.zrange(self._key("told"), 0, -1, withscores=True),
+                pipe.zrange(self._key("reported"), 0, -1, withscores=True),
             )
         )
         return {replica: (at, found[replica]) for replica, at in times if replica in found}

@@ -72,24 +72,24 @@ class Sharing:
             self._adopt(look.secret)
         await self._count()
         if look.asked > self._answered or now - self._shared_at >= _EVERY:
-            await self.tell()
+            await self.report()
             self._answered = look.asked
 
     async def agree(self) -> None:
         """Take the fleet's secret, or give it one; raises StoreError."""
         self._adopt(await self._store.secret(self._trials.secret.hex()))
 
-    async def tell(self) -> None:
+    async def report(self) -> None:
         """Say what this replica saw; raises StoreError."""
         said = await asyncio.to_thread(packed, self._seen())
-        await self._store.tell(self._replica(), said)
+        await self._store.report(self._replica(), said)
         self._shared_at = time.monotonic()
 
     async def gather(self) -> Gathered:
         """Ask all replicas what they saw; raises StoreError."""
         asked, listed = await self._store.ask(), await self._store.replicas()
         alive = {str(one["replica"]) for one in listed if one["ago"] <= _ALIVE}
-        await self.tell()
+        await self.report()
         end = time.monotonic() + _PATIENCE
         while True:
             shared = await self._store.shared()

@@ -166,7 +166,7 @@ class Host:
                 job()
             except Exception as error:  # noqa: BLE001 - no fault in counting may end it
                 detail, fault = "a response could not be counted", repr(error)
-                self.telemetry.tell("process.error", level="error", detail=detail, error=fault)
+                self.telemetry.emit("process.error", level="error", detail=detail, error=fault)
 
     def _run(self, started: threading.Event) -> None:
         try:

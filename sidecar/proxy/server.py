@@ -60,7 +60,7 @@ class DataPlane:
             raise unusable(error, settings.tls.certificate, settings.tls.key) from error
         self._follower: asyncio.Task[None] | None = None
         self._servers: list[asyncio.Server] = []
-        pool = Pool(settings, loop, deadlines, telemetry.tell)
+        pool = Pool(settings, loop, deadlines, telemetry.emit)
         forwarder = Forwarder(settings.forwarding)
         host = pool.authority if forwarder.rewrite else forwarder.host
         self._context = Context(
@@ -194,14 +194,14 @@ class DataPlane:
             try:
                 self.reload_tls()
             except OSError as error:  # ssl.SSLError is one
-                telemetry.tell(
+                telemetry.emit(
                     "tls.rejected",
                     level="error",
                     certificate=self._settings.tls.certificate,
                     detail=str(error)[:200],
                 )
             else:
-                telemetry.tell("tls.reloaded", certificate=self._settings.tls.certificate)
+                telemetry.emit("tls.reloaded", certificate=self._settings.tls.certificate)
 
 
 def _name(bound: socket.socket) -> str:

@@ -186,7 +186,7 @@ class Revisions:
             self._telemetry.metrics.cell("sidecar_rollbacks_total", cause).n += 1
             facts = {"revision": found.id, "left": left.id, "who": who, "reason": reason}
             about = {"cause": cause, "mode": self.mode, **facts}
-            self._telemetry.tell("policy.rolled_back", level="warning", **about)
+            self._telemetry.emit("policy.rolled_back", level="warning", **about)
             if self.pinned:
                 self.journal.pinned()
             await self.journal.keep({"event": "policy.rolled_back", "seen": self.left, **facts})

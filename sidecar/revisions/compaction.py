@@ -33,7 +33,7 @@ class Compaction:
                 self._store.compact, bounds, starting=starting
             )
         except OSError as error:
-            self._telemetry.tell("state.failed", level="error", detail=str(error))
+            self._telemetry.emit("state.failed", level="error", detail=str(error))
             return
         if entries or revisions:
-            self._telemetry.tell("state.compacted", entries=entries, revisions=revisions)
+            self._telemetry.emit("state.compacted", entries=entries, revisions=revisions)

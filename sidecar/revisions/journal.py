@@ -46,7 +46,7 @@ class Journal:
         """
         noted = {key: value for key, value in entry.items() if key != "diff"}
         facts = {key: value for key, value in noted.items() if key != "event"}
-        self._telemetry.tell(str(entry["event"]), level="warning", **facts)
+        self._telemetry.emit(str(entry["event"]), level="warning", **facts)
         await self.keep(entry, state=False)
         if self._fleet is not None and shared:
             await self._fleet.note(noted)
@@ -67,7 +67,7 @@ class Journal:
         self.reloaded("rejected")
         facts = {"who": who, "problems": [str(problem) for problem in self._of.problems[:20]]}
         where = {"source": str(self._of.file), "in_force": self._of.current.id}
-        self._telemetry.tell("policy.rejected", level="error", **where, **facts)
+        self._telemetry.emit("policy.rejected", level="error", **where, **facts)
         await self.keep({"event": "policy.rejected", **facts}, state=False)
 
     async def activated(self, who: str) -> None:
@@ -84,7 +84,7 @@ class Journal:
             **await self._promotion(),
         }
         facts["reason"] = about.reason
-        self._telemetry.tell("policy.activated", source=current.source, **facts)
+        self._telemetry.emit("policy.activated", source=current.source, **facts)
         if override := self._of.override:
             self.mode(override.mode, override.who, override.reason)
         await self.keep({"event": "policy.activated", "seen": self._of.left, **facts})
@@ -108,34 +108,34 @@ class Journal:
             "replica": decision.replica,
             **await self._promotion(),
         }
-        self._telemetry.tell("decision.followed", level="warning", fleet=decision.version, **facts)
+        self._telemetry.emit("decision.followed", level="warning", fleet=decision.version, **facts)
         await self.keep({"event": "decision.followed", "seen": self._of.left, **facts})
 
     def refused(self, decision: Decision, error: PolicyError) -> None:
         """The fleet's decision cannot be put in force here."""
         facts = {"fleet": decision.version, "revision": decision.revision}
         problems = [str(problem) for problem in error.problems[:20]]
-        self._telemetry.tell(
+        self._telemetry.emit(
             "decision.refused", level="error", **facts, replica=decision.replica, problems=problems
         )
 
     async def superseded(self, lost: Decision | str, holds: Decision) -> None:
         """Of two decisions taken apart, while the store was away, one gave way to the other."""
         facts = {"lost": str(lost), "revision": holds.revision, "holds": str(holds)}
-        self._telemetry.tell("decision.superseded", level="warning", fleet=holds.version, **facts)
+        self._telemetry.emit("decision.superseded", level="warning", fleet=holds.version, **facts)
         await self.keep({"event": "decision.superseded", **facts})
 
     def pinned(self) -> None:
         """The file's revision is held back."""
         revision = self._of.current.id
-        self._telemetry.tell("policy.pinned", revision=revision, held_back=self._of.pinned)
+        self._telemetry.emit("policy.pinned", revision=revision, held_back=self._of.pinned)
 
     def mode(self, mode: Mode, who: str, reason: str) -> None:
         """The override was set, or lifted."""
         modes = {"mode": self._of.mode, "policy_mode": self._of.current.resolved.mode}
         until = self._of.override.until if self._of.override else None
         facts = {"override": mode, **modes, "who": who, "reason": reason, "until": until}
-        self._telemetry.tell("mode.overridden", level="warning", **facts)
+        self._telemetry.emit("mode.overridden", level="warning", **facts)
 
     async def promotion(self, revision: str) -> dict[str, Any] | None:
         """The last promotion that allowed this revision; None where none did, or the disk does
@@ -170,4 +170,4 @@ class Journal:
         try:
             await asyncio.to_thread(self._history.keep, current, stamped, saved if state else None)
         except OSError as error:
-            self._telemetry.tell("state.failed", level="error", detail=str(error))
+            self._telemetry.emit("state.failed", level="error", detail=str(error))

@@ -182,9 +182,9 @@ async def take_back(
     now, reason = revisions.current.id, str(breach)
     telemetry.metrics.cell("sidecar_guard_fired_total", breach.signal).n += 1
     facts = {"revision": now, "signal": breach.signal, "reason": reason}
-    telemetry.tell("guard.fired", level="error", **facts)
+    telemetry.emit("guard.fired", level="error", **facts)
     if missing := await lacking():
-        telemetry.tell("guard.waits", level="warning", revision=now, reason=missing)
+        telemetry.emit("guard.waits", level="warning", revision=now, reason=missing)
         return
     try:
         if before is None or before == now:
@@ -193,6 +193,6 @@ async def take_back(
             order = {"who": "guard", "reason": reason, "cause": "guard", "leaving": now}
             await revisions.rollback(before, **order)
     except Overtaken as overtaken:  # another replica, or an operator, was quicker
-        telemetry.tell("guard.overtaken", level="warning", detail=str(overtaken))
+        telemetry.emit("guard.overtaken", level="warning", detail=str(overtaken))
     except Refused as refused:
         await revisions.set_mode("report-only", who="guard", reason=f"{breach}; {refused}")

@@ -164,7 +164,7 @@ class Service:
             "health": self.health,
             "upstream": self.settings.upstream,
         }
-        self.telemetry.tell(
+        self.telemetry.emit(
             "service.started",
             version=sidecar.__version__,
             mode=self.revisions.mode,
@@ -198,7 +198,7 @@ class Service:
         self._draining = True
         await self.plane.begin_drain()
         timeouts = self.settings.timeouts
-        self.telemetry.tell(
+        self.telemetry.emit(
             "service.draining",
             delay=timeouts.drain_delay,
             grace=timeouts.drain,
@@ -210,7 +210,7 @@ class Service:
             await self.plane.drain()
 
     async def close(self) -> None:
-        """Close what is open and tell that it is over."""
+        """Close what is open and log the end."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -224,7 +224,7 @@ class Service:
             await runner.cleanup()
         self._runners.clear()
         self.telemetry.tick()
-        self.telemetry.tell("service.stopped", uptime=round(time.time() - self._started, 3))
+        self.telemetry.emit("service.stopped", uptime=round(time.time() - self._started, 3))
 
     def _signals(self) -> dict[signal.Signals, Callable[[], None]]:
         def order(work: Callable[[], Coroutine[Any, Any, object]]) -> Callable[[], None]:
@@ -239,7 +239,7 @@ class Service:
             signal.SIGTERM: self.stop,
             signal.SIGINT: self.stop,
             signal.SIGHUP: order(lambda: self.revisions.reload("signal")),
-            signal.SIGUSR1: lambda: self.telemetry.tell(
+            signal.SIGUSR1: lambda: self.telemetry.emit(
                 "service.state", **status(self.revisions), **self._facts()
             ),
             signal.SIGUSR2: order(
@@ -282,7 +282,7 @@ class Service:
             self.settings.timeouts.routes.keys() - {r.name for r in active.plan.routes}
         )
         if unknown:
-            self.telemetry.tell(
+            self.telemetry.emit(
                 "timeouts.unmatched", level="warning", revision=revision.id, routes=unknown
             )
 
@@ -298,7 +298,7 @@ class Service:
         try:
             await asyncio.to_thread(self._store.save_evidence, self.book.saved())
         except OSError as error:
-            self.telemetry.tell("state.failed", level="error", detail=str(error))
+            self.telemetry.emit("state.failed", level="error", detail=str(error))
 
     async def _rollout(self) -> dict[str, Any]:
         await self._refresh()
@@ -310,7 +310,7 @@ class Service:
             try:
                 await work()
             except Exception as error:  # noqa: BLE001 - whatever it is, the watch over the file must not die of it
-                self.telemetry.tell(
+                self.telemetry.emit(
                     "process.error",
                     level="error",
                     detail=f"{getattr(work, '__qualname__', work)} failed",
@@ -378,7 +378,7 @@ async def serve(settings: Settings, sink: Sink) -> None:
 
     def complain(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         error = context.get("exception")
-        service.telemetry.tell(
+        service.telemetry.emit(
             "process.error",
             level="error",
             detail=str(context.get("message"))[:500],

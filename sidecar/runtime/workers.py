@@ -121,7 +121,7 @@ class Workers:
         )
         for worker, response in zip(self._alive, responses, strict=False):
             if "snapshot" in response:
-                worker.snapshot = _told(response["snapshot"])
+                worker.snapshot = _snapshot(response["snapshot"])
         self._telemetry.metrics.others = [self._left, *(worker.snapshot for worker in self._alive)]
 
     async def seen(self) -> tuple[Cell, ...]:
@@ -214,7 +214,7 @@ class Workers:
             elif "canary" in message:
                 self._telemetry.trials.returned(message["canary"])
             elif "counts" in message:
-                worker.snapshot = _told(message["counts"])
+                worker.snapshot = _snapshot(message["counts"])
             elif "number" in message:
                 worker.answered(message)
         worker.gone()
@@ -230,7 +230,7 @@ class Workers:
             self._bury(worker)
             if self._ending():
                 return
-            self._telemetry.tell("worker.died", level="error", pid=worker.process.pid, code=code)
+            self._telemetry.emit("worker.died", level="error", pid=worker.process.pid, code=code)
             if loop.time() - started > _STEADY:
                 waits = iter(_BACKOFF)
             replaced = None
@@ -240,7 +240,7 @@ class Workers:
             if replaced is None:
                 return
             worker = replaced
-            self._telemetry.tell("worker.replaced", level="warning", pid=worker.process.pid)
+            self._telemetry.emit("worker.replaced", level="warning", pid=worker.process.pid)
 
     def _ending(self) -> bool:
         return self.draining
@@ -265,7 +265,7 @@ class Workers:
         self._left = {name: list(cells.items()) for name, cells in held.items()}
 
 
-def _told(snapshot: dict[str, list[list[Any]]]) -> Snapshot:
+def _snapshot(snapshot: dict[str, list[list[Any]]]) -> Snapshot:
     """A snapshot as it came over the channel: labels are tuples again, and only what workers
     count.
     """

@@ -104,9 +104,9 @@ class Telemetry:
         self._watchers.append(watcher)
         return lambda: self._watchers.remove(watcher)
 
-    def tell(self, event: str, *, level: str = "info", **facts: object) -> None:
+    def emit(self, event: str, *, level: str = "info", **facts: object) -> None:
         """Log an event, whatever the cap."""
-        self.events.tell(event, level=level, **facts)
+        self.events.emit(event, level=level, **facts)
         self._show(event, level, facts)
 
     def _show(self, event: str, level: str, facts: dict[str, Any]) -> None:
@@ -150,7 +150,7 @@ class Telemetry:
         tally.count(verdict)
         if route.oracles or route.watchers:
             _count_outcomes(tally, route, facts, verdict)
-        if not verdict.findings or not self._cap.free() or not self.events.may_tell():
+        if not verdict.findings or not self._cap.free() or not self.events.may_emit():
             return
         name = "header.changed" if verdict.changed else "header.would_change"
         about: dict[str, Any] = {
@@ -161,7 +161,7 @@ class Telemetry:
             **_trace(facts.request),
         }
         changes, rendered = self._changes(verdict)
-        self.events.tell_changes(name, as_json(about)[1:-1], rendered)
+        self.events.emit_changes(name, as_json(about)[1:-1], rendered)
         if self._watchers:
             self._show(name, "info", {**about, "changes": changes})
 
@@ -193,8 +193,8 @@ class Telemetry:
     ) -> None:
         """Count a failed exchange (UPSTREAM_REASONS), and log it, capped."""
         self.metrics.cell("sidecar_upstream_errors_total", reason).n += 1
-        if self.events.may_tell():
-            self.tell(
+        if self.events.may_emit():
+            self.emit(
                 "upstream.failed",
                 level="warning",
                 reason=reason,
@@ -229,10 +229,10 @@ class Telemetry:
         client: str,
         head: Head,
     ) -> None:
-        if self.events.may_tell():
+        if self.events.may_emit():
             facts: dict[str, Any] = {"http.response.status_code": status, "client.address": client}
             facts = {"reason": reason, "request_id": request_id, **facts, **_trace(head)}
-            self.tell(event, level=level, **facts)
+            self.emit(event, level=level, **facts)
 
     def browser_reports(self, key: str, data: bytes, media: str, client: str, agent: bytes) -> None:
         """Count a browser's reports, pass on those on trials, and log them under their own cap."""
@@ -250,8 +250,8 @@ class Telemetry:
             ).n += 1
             if key or report.hash:
                 self.trial_report(key, report, client, engine[0] if engine else "")
-            if self._reports_cap.take() and self.events.may_tell():
-                self.tell("browser.report", **asdict(report))
+            if self._reports_cap.take() and self.events.may_emit():
+                self.emit("browser.report", **asdict(report))
 
     def activated(self, plan: Plan, revision: str) -> dict[str, RouteTally]:
         """Bind the counters of a plan that is about to be put in force."""
@@ -269,7 +269,7 @@ class Telemetry:
 
     def tick(self) -> None:
         """Once a second: log how many events were suppressed, and bring the counter up to date."""
-        self.events.tell_suppressed()
+        self.events.emit_suppressed()
         self._suppressed.n = float(self.events.suppressed + self.events.sink.dropped)
 
 

@@ -144,11 +144,11 @@ class Events:
             wrapper_class=structlog.make_filtering_bound_logger(level),
         ).bind()
 
-    def tell(self, event: str, *, level: str = "info", **facts: object) -> None:
+    def emit(self, event: str, *, level: str = "info", **facts: object) -> None:
         """Write an event, whatever the cap."""
         getattr(self._log, level)(event, **facts)
 
-    def tell_changes(self, event: str, about: str, changes: str) -> None:
+    def emit_changes(self, event: str, about: str, changes: str) -> None:
         """Write an event on a request; `about` and `changes` are JSON: members, and a value.
 
         structlog would take a third longer.
@@ -162,20 +162,20 @@ class Events:
         """How many events the cap has suppressed so far."""
         return self.cap.missed
 
-    def may_tell(self) -> bool:
+    def may_emit(self) -> bool:
         """Whether the cap allows an event; False = it was counted as suppressed: build nothing."""
         if not self.cap.take():
             return False
         if self.cap.missed > self._logged and self._clock() - self._logged_at >= 1:
-            self.tell_suppressed()
+            self.emit_suppressed()
         return True
 
-    def tell_suppressed(self) -> None:
+    def emit_suppressed(self) -> None:
         """Log how many were suppressed since the last time; nothing when none were."""
         count = self.cap.missed - self._logged
         if count:
             self._logged, self._logged_at = self.cap.missed, self._clock()
-            self.tell("events.suppressed", level="warning", count=count)
+            self.emit("events.suppressed", level="warning", count=count)
 
 
 class Stamp:

@@ -431,7 +431,7 @@ async def test_a_reader_of_events_that_left_is_forgotten(admin: Control):
             await asyncio.sleep(0)
     async with asyncio.timeout(PATIENCE):
         while len(admin.telemetry._watchers) > before:
-            admin.telemetry.tell("service.state")
+            admin.telemetry.emit("service.state")
             await asyncio.sleep(0.005)
 
 
@@ -442,7 +442,7 @@ async def test_a_reader_that_falls_behind_loses_the_oldest(admin: Control):
         while len(admin.telemetry._watchers) == before:
             await asyncio.sleep(0)
         for number in range(1000):
-            admin.telemetry.tell("service.state", number=number)
+            admin.telemetry.emit("service.state", number=number)
         numbers = [(await next_event(response.content))[1]["number"] for _ in range(256)]
 
     assert numbers == list(range(744, 1000))

@@ -40,7 +40,7 @@ async def admin(tmp_path: Path) -> AsyncIterator[Control]:
         )
         await made.made.reload(NASTY)
         await made.made.set_mode("report-only", reason=NASTY, who=NASTY, ttl=60)
-        made.telemetry.tell(
+        made.telemetry.emit(
             "header.would_change",
             **{
                 "changes": [{"header": NASTY}],

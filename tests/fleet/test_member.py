@@ -470,7 +470,7 @@ async def test_garbage_among_the_evidence_is_left_out(begin: Begin, store: Serve
     """Whatever another replica said."""
     a = await begin("a")
     store.client.hset(store.key("evidence"), "x", held)
-    store.client.zadd(store.key("told"), {"x": int(store.client.time()[0])})
+    store.client.zadd(store.key("reported"), {"x": int(store.client.time()[0])})
     found = await a.fleet.sharing.gather()
 
     assert (set(found.others), found.silent, found.alive) == ({"x"}, (), 0)
@@ -483,12 +483,14 @@ async def test_the_evidence_of_replicas_that_are_gone_is_bounded(begin: Begin, s
     now = int(store.client.time()[0])
     for number in range(205):
         store.client.hset(store.key("evidence"), f"r{number}", packed({}))
-        store.client.zadd(store.key("told"), {f"r{number}": now - number})
+        store.client.zadd(store.key("reported"), {f"r{number}": now - number})
     store.client.hset(store.key("evidence"), "old", packed({}))
-    store.client.zadd(store.key("told"), {"old": now - 15 * 86_400})
-    await a.fleet.sharing.tell()
+    store.client.zadd(store.key("reported"), {"old": now - 15 * 86_400})
+    await a.fleet.sharing.report()
 
-    assert store.client.hlen(store.key("evidence")) == store.client.zcard(store.key("told")) == 200
+    assert (
+        store.client.hlen(store.key("evidence")) == store.client.zcard(store.key("reported")) == 200
+    )
     assert store.client.hexists(store.key("evidence"), a.fleet.replica)
     assert not store.client.hexists(store.key("evidence"), "old")
 
@@ -518,7 +520,7 @@ async def test_a_guard_that_cannot_ask_decides_alone(begin: Begin, store: Server
     assert await together.lacking(2, 60.0) == ""
 
 
-@pytest.mark.parametrize("key", ["asked", "secret", "evidence", "told", "replicas", "seen"])
+@pytest.mark.parametrize("key", ["asked", "secret", "evidence", "reported", "replicas", "seen"])
 async def test_garbage_beside_the_decision_keeps_no_decision_back(
     begin: Begin, store: Server, key: str
 ):

@@ -125,7 +125,7 @@ def test_writers_of_many_threads_share_one_thread(pipe: tuple[int, int]):
 def test_an_event_is_one_json_object():
     """Name, level and time stand in each; text of any kind is escaped."""
     lines = Collected()
-    Events(lines).tell(
+    Events(lines).emit(
         "policy.activated",
         level="warning",
         reason='a "b"\n\u2028',
@@ -151,8 +151,8 @@ def test_the_level_holds_back_what_is_less_severe():
     """Under `warning` nothing of level info is written."""
     lines = Collected()
     made = Events(lines, level="warning")
-    made.tell("a")
-    made.tell("b", level="error")
+    made.emit("a")
+    made.emit("b", level="error")
 
     assert [event["event"] for event in lines.events] == ["b"]
 
@@ -165,15 +165,15 @@ def test_the_cap_counts_what_it_holds_back_and_tells_it():
     lines = Collected()
     made = Events(lines, per_second=2, clock=lambda: now[0])
 
-    assert [made.may_tell() for _ in range(5)] == [True, True, False, False, False]
+    assert [made.may_emit() for _ in range(5)] == [True, True, False, False, False]
     assert lines.events == []
     now[0] = 11.2
-    assert made.may_tell()
+    assert made.may_emit()
     assert [(event["event"], event["level"], event["count"]) for event in lines.events] == [
         ("events.suppressed", "warning", 3)
     ]
     assert made.suppressed == 3
-    made.tell_suppressed()
+    made.emit_suppressed()
     assert len(lines.events) == 1
 
 

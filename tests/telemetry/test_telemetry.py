@@ -286,10 +286,10 @@ def test_watchers_are_handed_every_told_event_until_they_leave():
     world = World()
     data: list[dict[str, object]] = []
     leave = world.telemetry.watch(data.append)
-    world.telemetry.tell("service.state", level="warning", count=1)
+    world.telemetry.emit("service.state", level="warning", count=1)
     world.telemetry.pass_on('{"event": "header.changed", "n": 2}')
     leave()
-    world.telemetry.tell("service.state")
+    world.telemetry.emit("service.state")
     world.telemetry.pass_on('{"event": "header.changed"}')
 
     assert [(event["event"], event.get("count"), event.get("n")) for event in data] == [
