@@ -6,9 +6,11 @@ import os
 import signal
 from collections.abc import Generator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+from xdist.scheduler.loadfile import LoadFileScheduling
 
 from tests.portion import FULL, SEARCH, examples
 from tests.world import World
@@ -23,25 +25,36 @@ settings.register_profile(
 settings.load_profile("default")
 
 _FIRST = (
-    "zoo/test_zoo.py",
-    "zoo/test_suggest.py",
+    "zoo/",
+    "browser/",
+    "e2e/",
+    "deploy/test_live.py",
     "rollout/test_working_day.py",
     "exporting/test_targets.py",
     "deploy/test_image.py",
-    "deploy/test_live.py",
-    "browser/test_accessible.py",
-    "browser/test_page.py",
-    "e2e/test_enforce.py",
-    "e2e/test_readme.py",
-    "e2e/test_storm.py",
-    "e2e/test_lifecycle.py",
+    "fleet/",
+    "in_process/",
+    "rollout/test_fleet.py",
     "wire/test_faults.py",
-    "browser/presets/test_presets.py",
-    "e2e/test_start.py",
 )
-"""The files that take long, the longest first, so that no worker is left alone with one of them
-at the end.
+"""What takes long, the longest first, so that no worker is left alone with it at the end."""
+_TOGETHER = ("tests/browser/", "tests/e2e/")
+"""Folders whose tests share a browser, and services with sidecars, which each worker would start
+anew.
 """
+
+
+class _Folders(LoadFileScheduling):
+    """Files as they come, but the tests of some folders on one worker."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        whole = next(filter(nodeid.startswith, _TOGETHER), None)
+        return whole or str(super()._split_scope(nodeid))
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _Folders | None:
+    """Where all is run, a folder would be too long for one worker."""
+    return None if FULL or config.option.dist != "loadfile" else _Folders(config, log)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -55,15 +68,20 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> Generator[None, int,
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """The long files first, all else as it stands; no file is torn apart, so what its tests
-    share is made once.
+    """What is long first, all else as it stands; no file is torn apart, so what its tests share
+    is made once.
     """
     if not FULL:
         left_out = [item for item in items if item.get_closest_marker("full")]
         items[:] = [item for item in items if not item.get_closest_marker("full")]
         config.hook.pytest_deselected(items=left_out)
-    place = {Path(__file__).parent / name: number for number, name in enumerate(_FIRST)}
-    items.sort(key=lambda item: place.get(item.path, len(place)))
+    here = f"{Path(__file__).parent}/"
+
+    def place(item: pytest.Item) -> int:
+        name = str(item.path).removeprefix(here)
+        return next((at for at, one in enumerate(_FIRST) if name.startswith(one)), len(_FIRST))
+
+    items.sort(key=place)
 
 
 @pytest.fixture
