@@ -96,6 +96,8 @@ class Tab:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        with suppress(AssertionError):  # a page that stays open goes on working
+            self.send("Page.close")
         self._open.close()
 
     def send(self, method: str, **params: Any) -> dict[str, Any]:

@@ -128,8 +128,6 @@ class Person:
         return self
 
     def __exit__(self, *_: object) -> None:
-        with suppress(AssertionError):
-            self.tab.send("Page.close")
         self.tab.__exit__(None, None, None)
 
     def begins(self) -> None:
