@@ -4,6 +4,9 @@ import subprocess
 import sys
 
 from tests.e2e.processes import ROOT, clean_environment
+from tests.portion import FULL
+
+KILLS = 40 if FULL else 12
 
 
 def test_nothing_promised_is_lost():
@@ -11,7 +14,7 @@ def test_nothing_promised_is_lost():
     force.
     """
     done = subprocess.run(
-        [sys.executable, "-m", "tests.rollout.crash", "--times", "40", "--seed", "3"],
+        [sys.executable, "-m", "tests.rollout.crash", "--times", str(KILLS), "--seed", "3"],
         cwd=ROOT,
         env=clean_environment(),
         capture_output=True,
@@ -21,4 +24,4 @@ def test_nothing_promised_is_lost():
     )
 
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith("40 kills, ")
+    assert done.stdout.startswith(f"{KILLS} kills, ")
