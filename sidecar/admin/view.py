@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sidecar.policy.browsers.reports import CAUSE_KINDS
+from sidecar.policy.browsers.trial import CANARY
 from sidecar.policy.terms import MODES
 from sidecar.policy.words import counted
 from sidecar.revisions.granted import NEVER_CAME, fulfilled, moved, unfulfilled
@@ -208,8 +209,11 @@ def event(data: Mapping[str, Any]) -> dict[str, str]:
         names = ", ".join(dict.fromkeys(str(change["header"]) for change in data["changes"]))
         status = data["http.response.status_code"]
         text = f"{data['http.request.method']} {data['url.path']} {status}: {names}"
+    elif data.get("blocked") == CANARY:
+        text = f"a test report came back from {data['document']}"
     elif "directive" in data:
-        text = f"{data['directive']} blocks {data['blocked']} on {data['document']}"
+        blocks = "would block" if data.get("disposition") == "report" else "blocks"
+        text = f"{data['directive']} {blocks} {data['blocked']} on {data['document']}"
     else:
         keys = ("revision", "left", "mode", "who", "reason", "signal")
         text = ", ".join(f"{key} {data[key]}" for key in keys if data.get(key))

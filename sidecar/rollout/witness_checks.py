@@ -268,8 +268,8 @@ def _proven(trial: Sequence[Evidence], reasons: Reasons) -> float:
         f"{engine} {number(sent[engine][1])} of {number(sent[engine][0])}" for engine in mute
     )
     text = (
-        f"too few canaries came back ({named}): page loads there do not count, {_percent(share)}"
-        " of all"
+        f"too few test reports came back ({named}): page loads there do not count,"
+        f" {_percent(share)} of all"
     )
     if share > 0.5:
         reasons.lack(text, _FIND_OUT)
@@ -288,14 +288,14 @@ def _proof(
     rule leaves no bound.
     """
     trial = [item for item in live if item.mode == "trial"]
-    engines = canaries(trial)
+    # Those of the last page loads are back before they count as sent.
+    engines = {name: (max(pair), pair[1]) for name, pair in canaries(trial).items()}
     sent, returned = (sum(pair[place] for pair in engines.values()) for place in (0, 1))
     if not _in_trial(trial):
         return None
     if not returned:
         text = (
-            f"no proof that reports come through: none of {counted(sent, 'canary', 'canaries')}"
-            " came back"
+            f"no proof that reports come through: none of {counted(sent, 'test report')} came back"
         )
         step = (
             "See that `/.well-known/sidecar/` of the site reaches the sidecar, and wait for page"
@@ -311,7 +311,7 @@ def _proof(
     proven = [(out, back) for out, back in engines.values() if back >= out * 0.5]
     out, back = (sum(pair[place] for pair in proven) for place in (0, 1))
     rate = min(1.0, back / max(out, back)) if proven and back else returned / max(sent, returned)
-    text = f"of {counted(sent, 'canary', 'canaries')} {number(returned)} came back ({each})"
+    text = f"{number(returned)} of {counted(sent, 'test report')} came back ({each})"
     bound = min(1.0, 3.0 / (settled * rate)) if silent and settled and rate >= 0.5 else None
     if bound is not None:
         text = f"{text}: at most {_percent(bound)} of page loads that report would break (95 %)"

@@ -16,6 +16,7 @@ from sidecar.admin.view import (
     counts,
     difference,
     entry,
+    event,
     line,
     replicas,
     rule,
@@ -349,6 +350,20 @@ def test_a_difference_marks_its_lines():
         ("added", "+c"),
     ]
     assert difference(None, "a") == []
+
+
+@pytest.mark.parametrize(
+    ("blocked", "disposition", "said"),
+    [
+        ("inline", "report", "img-src would block inline on /cart"),
+        ("inline", "enforce", "img-src blocks inline on /cart"),
+        ("sidecar-canary", "report", "a test report came back from /cart"),
+    ],
+)
+def test_a_report_says_whether_anything_was_blocked(blocked: str, disposition: str, said: str):
+    """In trial browsers block nothing; a test report blocks nothing of the site's."""
+    data = {"directive": "img-src", "document": "/cart", "timestamp": "t", "event": "e"}
+    assert event({**data, "blocked": blocked, "disposition": disposition})["text"] == said
 
 
 @pytest.mark.parametrize(

@@ -292,6 +292,13 @@ def test_a_rule_is_judged_by_what_it_reported():
     assert judge("it", both[1:], ENOUGH, NOW).evaluated == 7
 
 
+def test_a_test_report_is_not_back_before_it_is_sent():
+    """The last ones return at once, and count as sent only when their page load does."""
+    verdict = judge("it", [evidence(**tried(canaries={"chromium": (1.0, 6.0)}))], ENOUGH, NOW)
+
+    assert any("6 of 6 test reports came back (chromium 6 of 6)" in one for one in verdict.reasons)
+
+
 def test_a_verdict_says_how_sure_it_is():
     """The bound is the rule of three on the page loads that would have been heard: three in four
     canaries, 300 of 400.
@@ -300,7 +307,7 @@ def test_a_verdict_says_how_sure_it_is():
 
     assert verdict.bound == pytest.approx(3 / 300)
     assert any(
-        "of 20 canaries 15 came back" in reason and "at most 1% of page loads" in reason
+        "15 of 20 test reports came back" in reason and "at most 1% of page loads" in reason
         for reason in verdict.reasons
     )
 

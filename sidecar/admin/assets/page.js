@@ -16,7 +16,9 @@ function summary(event) {
     const names = [...new Set(event.changes.map((change) => change.header))].join(", ");
     return `${event["http.request.method"]} ${event["url.path"]} ${event["http.response.status_code"]}: ${names}`;
   }
-  if (event.directive) return `${event.directive} blocks ${event.blocked} on ${event.document}`;
+  if (event.blocked === "sidecar-canary") return `a test report came back from ${event.document}`;
+  const blocks = event.disposition === "report" ? "would block" : "blocks";
+  if (event.directive) return `${event.directive} ${blocks} ${event.blocked} on ${event.document}`;
   return ["revision", "left", "mode", "who", "reason", "signal"].filter((key) => event[key]).map((key) => `${key} ${event[key]}`).join(", ");
 }
 
