@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from sidecar.cli.printing import as_json, mode_text, next_step, out, plain, say, table
+from sidecar.policy.words import counted
 
 _LIVES = 10
 """Seconds since a replica was last seen, after which it counts as gone."""
@@ -82,7 +83,8 @@ def show(fleet: dict[str, Any] | None, *, machine: bool) -> None:
     rows = []
     for one in fleet["replicas"] or ():
         name = one["replica"] + (" (this one)" if one["replica"] == fleet["replica"] else "")
-        lag = _lag(fleet["version"] - one.get("version", 0))
+        behind = fleet["version"] - one.get("version", 0)
+        lag = counted(behind, "decision") if behind > 0 else "-"
         about = (str(one.get("revision", "")), mode_text(str(one.get("mode", ""))))
         rows.append((name, *about, f"{one['ago']} s ago", lag))
     table("", ("replica", "revision", "mode", "last seen", "lag"), rows)
@@ -114,7 +116,3 @@ def _what(entry: dict[str, Any]) -> str:
     from sidecar.revisions.granted import moved  # a rollback does not wait for it
 
     return moved(entry) or str(entry.get("revision", ""))
-
-
-def _lag(behind: int) -> str:
-    return "-" if behind <= 0 else f"{behind} decision{'s' if behind > 1 else ''}"

@@ -1,7 +1,8 @@
 """What a rule would have broken in a real browser, read from the request.
 
-Oracles of loading and cookies are here; those of frames in `framing`, of CORS in `sharing`, of what
-browsers show and keep in `keeping`.
+An oracle is a function from one request and response to an outcome. Those of loading and cookies
+are here; those of frames in `framing`, of CORS in `cors`, of what browsers store and show in
+`storage`, of headers that are taken away in `removals`.
 
 Source: Fetch Metadata Request Headers (W3C); Fetch sections 3.6 (nosniff) and 3.7 (CORP); HTML
 section 7.1.6 (X-Frame-Options); CSP Level 3 section 6.4.2 (frame-ancestors); RFC 6265bis section
@@ -14,16 +15,16 @@ import fnmatch
 from urllib.parse import quote_from_bytes
 
 from sidecar.policy import csp
+from sidecar.policy.browsers.cors import sharing_oracle
 from sidecar.policy.browsers.framing import Framing
-from sidecar.policy.browsers.keeping import (
+from sidecar.policy.browsers.removals import referrer_of_rule, removal_oracle
+from sidecar.policy.browsers.storage import (
     Clearing,
     disposition_oracle,
     saved,
     store_oracle,
     unstored,
 )
-from sidecar.policy.browsers.loosening import referrer_of_rule, removal_oracle
-from sidecar.policy.browsers.sharing import sharing_oracle
 from sidecar.policy.data import media_types
 from sidecar.policy.model import Rule
 from sidecar.policy.rules.conditions import Facts

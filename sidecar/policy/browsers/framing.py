@@ -10,10 +10,10 @@ from collections import OrderedDict
 from urllib.parse import urlsplit
 
 from sidecar.policy import csp
-from sidecar.policy.browsers.keeping import saved
-from sidecar.policy.browsers.loosening import upgrade_oracle
+from sidecar.policy.browsers.removals import upgrade_oracle
+from sidecar.policy.browsers.storage import saved
 from sidecar.policy.rules.conditions import Facts
-from sidecar.policy.rules.fetch import FRAMES, Fetch, Outcome, came_home, media_type
+from sidecar.policy.rules.fetch import FRAMES, Fetch, Outcome, came_home, lines, media_type
 
 REMEMBERED = 4096
 """Pages of visitors in a frame of another origin; the oldest are forgotten."""
@@ -55,7 +55,8 @@ class Framing:
     def __call__(self, facts: Facts, fetch: Fetch) -> Outcome:
         """What the response shows of the rule."""
         silent = fetch.silent
-        if self._overruled and silent != "irrelevant" and _own_ancestors(facts):
+        policies = lines(facts, b"content-security-policy")
+        if self._overruled and silent != "irrelevant" and csp.names_ancestors(policies):
             return "safe"
         if silent is not None:
             return silent
@@ -132,9 +133,3 @@ def _covers(word: str, scheme: str, host: str, port: int | None) -> bool:
     if name.startswith("*."):
         return host.endswith(name[1:]) and host != name[2:]
     return host == name
-
-
-def _own_ancestors(facts: Facts) -> bool:
-    return csp.names_ancestors(
-        value for name, value in facts.fields if name.lower() == b"content-security-policy"
-    )

@@ -28,10 +28,6 @@ def attribute(element: Element, name: str) -> str:
     return element.attr(name) or ""
 
 
-def _link(element: Element) -> str:
-    return attribute(element, "href") or attribute(element, "xlink:href")
-
-
 _CSS = re.compile(
     r"""(@font-face)|(})|(@import)\s*+(?:"([^"]*)"|'([^']*)'|url\(\s*+["']?([^"')]*))"""
     r"""|url\(\s*+(?:"([^"]*)"|'([^']*)'|([^"'()\s]*))""",
@@ -108,7 +104,7 @@ def _source(element: Element) -> Iterator[tuple[str, str]]:
 
 
 def _drawn(element: Element) -> Iterator[tuple[str, str]]:
-    yield "img-src", _link(element)
+    yield "img-src", attribute(element, "href") or attribute(element, "xlink:href")
 
 
 LOADS: Mapping[str, Callable[[Element], Iterable[tuple[str, str]]]] = {

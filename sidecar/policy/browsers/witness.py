@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from sidecar.policy import csp
-from sidecar.policy.browsers.keeping import COOKIES, STORED, cleared
-from sidecar.policy.browsers.loosening import referrer_token, telling
+from sidecar.policy.browsers.removals import referrer_token, telling
+from sidecar.policy.browsers.storage import COOKIES, STORED, cleared
 from sidecar.policy.browsers.support import FEATURES, GONE, SUPPORT_DATE
 from sidecar.policy.browsers.trial import by_api, has_twin, taken
 from sidecar.policy.data import read_table

@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 from sidecar.policy.browsers.breakage import oracle
 from sidecar.policy.browsers.framing import Framing
-from sidecar.policy.browsers.keeping import Clearing
+from sidecar.policy.browsers.storage import Clearing
 from sidecar.policy.browsers.trial import has_twin, looks
 from sidecar.policy.engine.index import Index
 from sidecar.policy.engine.judge import Decision, Judge, decide_by

@@ -106,4 +106,9 @@ def media_type(facts: Facts) -> bytes:
 
 def line(facts: Facts, wanted: bytes) -> bytes | None:
     """The first value of a header of the response, by its lower-case name."""
-    return next((value for name, value in facts.fields if name.lower() == wanted), None)
+    return next(iter(lines(facts, wanted)), None)
+
+
+def lines(facts: Facts, wanted: bytes) -> list[bytes]:
+    """All values of a header of the response, by its lower-case name."""
+    return [value for name, value in facts.fields if name.lower() == wanted]

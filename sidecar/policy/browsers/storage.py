@@ -12,7 +12,7 @@ from sidecar.policy.data import media_types
 from sidecar.policy.headers.tokens import parse_cache, words
 from sidecar.policy.model import Rule
 from sidecar.policy.rules.conditions import Facts
-from sidecar.policy.rules.fetch import Fetch, Oracle, Outcome, line, media_type
+from sidecar.policy.rules.fetch import Fetch, Oracle, Outcome, line, lines, media_type
 
 REMEMBERED = 4096
 """Cookies of visitors that would have been cleared; the oldest are forgotten."""
@@ -130,8 +130,4 @@ def _pairs(fetch: Fetch) -> list[tuple[bytes, bytes]]:
 
 def _set_names(facts: Facts) -> set[bytes]:
     """Names of the cookies that the response sets anew or ends."""
-    return {
-        value.partition(b"=")[0].strip()
-        for name, value in facts.fields
-        if name.lower() == b"set-cookie"
-    }
+    return {value.partition(b"=")[0].strip() for value in lines(facts, b"set-cookie")}

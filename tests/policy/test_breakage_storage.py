@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sidecar.policy.browsers.keeping import Clearing
+from sidecar.policy.browsers.storage import Clearing
 from sidecar.policy.rules.fetch import Fetch, Outcome
 from tests.policy.making import facts, plan
 
@@ -219,7 +219,7 @@ def test_what_else_is_cleared(value: str, more: dict[str, Any], expected: str):
 
 def test_the_memory_of_cleared_cookies_is_bounded(monkeypatch: pytest.MonkeyPatch):
     """The oldest are forgotten."""
-    monkeypatch.setattr("sidecar.policy.browsers.keeping.REMEMBERED", 2)
+    monkeypatch.setattr("sidecar.policy.browsers.storage.REMEMBERED", 2)
     clearing = Clearing('"cookies"')
     for number in range(4):
         _visit(clearing, f"sid={number}")

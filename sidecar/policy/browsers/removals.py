@@ -11,7 +11,7 @@ from __future__ import annotations
 from sidecar.policy.browsers.trial import lifts, loses_upgrade
 from sidecar.policy.model import Rule
 from sidecar.policy.rules.conditions import Facts
-from sidecar.policy.rules.fetch import FRAMES, Fetch, Oracle, Outcome, line
+from sidecar.policy.rules.fetch import FRAMES, Fetch, Oracle, Outcome, line, lines
 
 DEFAULT = "strict-origin-when-cross-origin"
 """What browsers do without a Referrer-Policy."""
@@ -37,14 +37,14 @@ def upgrade_oracle(facts: Facts, fetch: Fetch) -> Outcome:
     """A policy is removed: whether it upgraded http: addresses, then refused or in the clear."""
     if not fetch.browser:
         return "irrelevant"
-    own = [value for name, value in facts.fields if name.lower() == b"content-security-policy"]
+    own = lines(facts, b"content-security-policy")
     return "open" if loses_upgrade(own, ()) else "safe"
 
 
 def removal_oracle(facts: Facts, fetch: Fetch) -> Outcome:
     """The same, and whether its `frame-ancestors` let in who X-Frame-Options then keeps out."""
     found = upgrade_oracle(facts, fetch)
-    own = [value for name, value in facts.fields if name.lower() == b"content-security-policy"]
+    own = lines(facts, b"content-security-policy")
     framing = (line(facts, b"x-frame-options") or b"").strip().lower()
     if found != "safe" or not lifts(own, ()) or framing not in (b"deny", b"sameorigin"):
         return found
@@ -67,8 +67,7 @@ def referrer_of_rule(rule: Rule, value: str) -> Oracle | None:
     def judge(facts: Facts, fetch: Fetch) -> Outcome:
         if not fetch.browser:
             return "irrelevant"
-        lines = [value for name, value in facts.fields if name.lower() == b"referrer-policy"]
-        own = referrer_token(b",".join(lines).decode("latin-1"))
+        own = referrer_token(b",".join(lines(facts, b"referrer-policy")).decode("latin-1"))
         more = own == "origin-when-cross-origin" and token == DEFAULT
         if own in _TELLING and token in _TELLING:
             more = _TELLING.index(own) > _TELLING.index(token)
