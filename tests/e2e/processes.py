@@ -2,6 +2,7 @@
 their own handle; ports for them.
 """
 
+import contextlib
 import os
 import random
 import re
@@ -33,6 +34,18 @@ def until(asked: Callable[[], T], what: str, within: float = PATIENCE) -> T:
             raise AssertionError(f"not within {within} s: {what}")
         time.sleep(min(0.25, max(0.01, waited / 20)))
     return found
+
+
+def accepting(process: subprocess.Popen[bytes], port: int, output: Path, text: str = "") -> None:
+    """Wait until the process takes connections."""
+
+    def accepts() -> bool:
+        assert process.poll() is None, f"{output.read_text()}\n{text}"
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 0.5):
+            return True
+        return False
+
+    until(accepts, f"it accepts, as {output} says")
 
 
 def free_port() -> int:

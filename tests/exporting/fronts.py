@@ -10,11 +10,9 @@ import json
 import os
 import re
 import shutil
-import socket
 import ssl
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +20,7 @@ from typing import Any
 
 import yaml
 
-from tests.e2e.processes import free_port
+from tests.e2e.processes import accepting, free_port, until
 from tests.patience import PATIENCE
 
 MODULES = Path("/usr/lib/apache2/modules")
@@ -327,7 +325,7 @@ def standing(
         )
     try:
         for port in (site.plain, site.tls):
-            _accepting(process, port, output, text)
+            accepting(process, port, output, text)
         _serving(site, output)
         yield site
     finally:
@@ -339,24 +337,14 @@ def standing(
             process.wait()
 
 
-def _accepting(process: subprocess.Popen[bytes], port: int, output: Path, text: str) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline:
-        assert process.poll() is None, f"{output.read_text()}\n{text}"
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 0.5):
-            return
-        time.sleep(0.005)
-    raise AssertionError(f"it does not accept: {output.read_text()}")
-
-
 def _serving(site: Site, output: Path) -> None:
     """Some listen before they have read their routes and certificates: until a request comes
     through each way.
     """
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline:
+
+    def serves() -> bool:
         found = set()
         for connection in (
             http.client.HTTPConnection("127.0.0.1", site.plain, timeout=5),
@@ -366,7 +354,6 @@ def _serving(site: Site, output: Path) -> None:
                 connection.request("GET", "/?response=page")
                 found.add(connection.getresponse().status)
             connection.close()
-        if found == {200}:
-            return
-        time.sleep(0.02)
-    raise AssertionError(f"no request comes through: {output.read_text()}")
+        return found == {200}
+
+    until(serves, f"a request comes through, as {output} says")

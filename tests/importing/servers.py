@@ -8,12 +8,11 @@ import contextlib
 import os
 import shutil
 import signal
-import socket
 import subprocess
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from tests.e2e.processes import accepting
 from tests.patience import PATIENCE
 
 MORE = Path("/usr/lib/nginx/modules/ngx_http_headers_more_filter_module.so")
@@ -95,7 +94,7 @@ def server(form: str, folder: Path, text: str, port: int) -> Iterator[None]:
             command, env=environ, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL
         )
     try:
-        _accepting(process, port, output)
+        accepting(process, port, output)
         yield
     finally:
         process.send_signal(signal.SIGTERM)
@@ -104,13 +103,3 @@ def server(form: str, folder: Path, text: str, port: int) -> Iterator[None]:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-
-
-def _accepting(process: subprocess.Popen[bytes], port: int, output: Path) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline:
-        assert process.poll() is None, output.read_text()
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 0.5):
-            return
-        time.sleep(0.01)
-    raise AssertionError(f"it does not accept: {output.read_text()}")
