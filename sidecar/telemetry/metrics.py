@@ -219,14 +219,17 @@ class Metrics:
 
     def render_delimited(self) -> bytes:
         """The same as protobuf messages, with native histograms."""
-        from sidecar.telemetry import delimited, exposition
+        # Names of the modules themselves: where this is compiled, `from sidecar.telemetry import`
+        # gives None for a module that is not.
+        from sidecar.telemetry.delimited import exposed
+        from sidecar.telemetry.exposition import families
 
         cells = self.summed()
         sparse = {
             name: {int(labels[0]): numbers[0] for labels, numbers in cells[name].items() if labels}
             for name in self._histograms
         }
-        return delimited.exposed(exposition.families(cells, process=self._process), sparse)
+        return exposed(families(cells, process=self._process), sparse)
 
 
 def _sum(snapshots: Iterable[Snapshot]) -> dict[str, dict[Labels, list[float]]]:
