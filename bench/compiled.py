@@ -48,7 +48,7 @@ def compiled(flags: str = "") -> Path:
         with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
             source = _copied(Path(scratch, "source"))
             build = ("--wheel", "--no-isolation", "--outdir", scratch, str(source))
-            _run("build", *build, CFLAGS=flags, LDFLAGS=flags)
+            _run("build", *build, **({"CFLAGS": flags, "LDFLAGS": flags} if flags else {}))
             wheel = next(Path(scratch).glob("*.whl"))
             _run(
                 "pip",

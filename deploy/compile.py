@@ -35,12 +35,15 @@ MODULES = (
     "proxy/http1/request_line",
     "proxy/http1/requests",
     "proxy/http1/responses",
+    "proxy/http1/scan",
     "proxy/http1/stream",
     "proxy/http1/writing",
     "proxy/incoming",
+    "proxy/listener",
     "proxy/pool",
     "proxy/splice",
     "proxy/turns",
+    "proxy/unread",
     "proxy/upload",
     "proxy/upstream",
     "telemetry/__init__",
@@ -50,6 +53,12 @@ MODULES = (
     "telemetry/rule_counters",
 )
 """What every request passes through."""
+
+FLAGS = ("-fwrapv", "-DNDEBUG", "-fno-semantic-interposition")
+"""For the C compiler. Python's own flags have the first two, but CFLAGS in the environment replaces
+them: numbers of 64 bits wrap around, as the sources count on, and CPython's headers do not check
+what the compiler knows. By the third, functions may be inlined.
+"""
 
 
 class CompileHook(BuildHookInterface[Any]):
@@ -88,11 +97,10 @@ def _compiled(root: Path, folder: Path) -> list[Path]:
     from setuptools.command.build_ext import build_ext
 
     paths = [str(root / "sidecar" / f"{name}.py") for name in MODULES]
-    command = build_ext(
-        Distribution(
-            {"name": "sidecar", "ext_modules": mypycify(paths, target_dir=str(folder / "c"))}
-        )
-    )
+    extensions = mypycify(paths, target_dir=str(folder / "c"))
+    for extension in extensions:
+        extension.extra_compile_args += FLAGS
+    command = build_ext(Distribution({"name": "sidecar", "ext_modules": extensions}))
     command.build_lib, command.build_temp = str(folder), str(folder / "c")
     command.ensure_finalized()
     command.run()

@@ -16,7 +16,7 @@ from sidecar.proxy.faults import Refused
 from sidecar.proxy.forwarding import new_nonce
 from sidecar.proxy.http1.requests import Request, forwards_left, one_forward_less
 from sidecar.proxy.http1.responses import Response
-from sidecar.proxy.http1.writing import response_head
+from sidecar.proxy.http1.writing import message
 from sidecar.proxy.local_replies import local_reply
 from sidecar.proxy.reporting import receive_report, report_key
 
@@ -65,7 +65,7 @@ class Asked:
     def __init__(
         self, context: Context, client: Downstream, head: Request | Refused, body: Body
     ) -> None:
-        active = context.active()
+        active = context.active
         self._context, self._client, self._body, self._active = context, client, body, active
         self._request: Request | None = None
         self._refusal: Refused | None = None
@@ -123,7 +123,7 @@ class Asked:
             added += b"Connection: close\r\n"
         elif request is not None and request.http10:
             added += b"Connection: keep-alive\r\n"
-        return response_head(response.line, response.leaving(verdict.replaced), added, body)
+        return message(response.leaving(verdict.replaced), added, body)
 
     def _refused(self, refusal: Refused) -> bool:
         self._request_id = self._request_id or self._context.forwarder.new_id()

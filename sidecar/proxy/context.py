@@ -55,7 +55,8 @@ def bounds_of(settings: Settings) -> Bounds:
 
 @dataclass(slots=True)
 class Context:
-    """`draining` is the one thing that changes: from then on responses end their connections.
+    """What changes: `active`, which each request reads once, and `draining`: from then on
+    responses end their connections.
 
     `routed` has the contexts of the routes with timeouts of their own, by name.
     """
@@ -63,7 +64,6 @@ class Context:
     loop: asyncio.AbstractEventLoop
     settings: Settings
     bounds: Bounds
-    active: Callable[[], Active]
     telemetry: Telemetry
     deadlines: Deadlines
     pool: Pool
@@ -72,6 +72,7 @@ class Context:
     reports: Reports
     pipe: Pipe | None
     timing: Timing | None = None
+    active: Active = field(init=False)
     draining: bool = False
     routed: dict[str, Context] = field(default_factory=dict)
 

@@ -18,7 +18,7 @@ from sidecar.proxy.forwarding import Origin, new_nonce
 from sidecar.proxy.http1.grammar import CHUNKED, IDEMPOTENT, UNTIL_CLOSE
 from sidecar.proxy.http1.requests import Request
 from sidecar.proxy.http1.responses import Response
-from sidecar.proxy.http1.writing import LAST_CHUNK, chunk, request_head, response_head
+from sidecar.proxy.http1.writing import LAST_CHUNK, chunk, message
 from sidecar.proxy.reporting import PREFIX as REPORTS_PREFIX
 from sidecar.proxy.splice import splice
 from sidecar.proxy.tunnel import accepted, websocket
@@ -195,7 +195,7 @@ class Exchange(Asked):
             added += b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
         elif request.expects:
             added += b"Expect: 100-continue\r\n"
-        data = request_head(request.method, request.target, request.lines, added)
+        data = message(request.lines, added)
         if self._upload is not None and self._body.whole:
             data += self._upload.at_hand()
         return data
@@ -267,7 +267,7 @@ class Exchange(Asked):
             if self._upload is not None:
                 self._upload.go_on()
         else:
-            self._client.write(response_head(response.line, response.leaving(), b""))
+            self._client.write(message(response.leaving(), b""))
 
     def _expire(self) -> None:
         if self._upstream is not None:
@@ -368,9 +368,8 @@ class Exchange(Asked):
         if not accepted(request, response):
             raise UpstreamFailed(502, "upgrade")
         self._begin_response()
-        head = response_head(
-            response.line, response.leaving(), b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
-        )
+        added = b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
+        head = message(response.leaving(), added)
         self._settle(self._context.loop.time())
         await websocket(self._context, self._client, upstream, head)
         return False

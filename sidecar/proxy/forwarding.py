@@ -14,13 +14,14 @@ import re
 import secrets
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from typing import Final
 
 from sidecar.proxy.faults import Refused
 from sidecar.proxy.http1.requests import Request
 from sidecar.settings import Forwarding
 
 _PORT = re.compile(rb"[0-9]{1,5}")
-_ENDS = tuple(f"{number:03x}" for number in range(0x1000))
+_ENDS: Final = tuple(f"{number:03x}" for number in range(0x1000))
 """The last digits of request ids: a new one is one of these behind what stays for 4,096
 requests.
 """

@@ -39,14 +39,13 @@ CERTIFICATE_LOOK = 1.0
 class DataPlane:
     """The proxy of one process.
 
-    Build it inside the running loop; `start`, then `drain` for an orderly end, or `abort` for one
-    at once.
+    Build it inside the running loop; set `active`, then `start`, then `drain` for an orderly end,
+    or `abort` for one at once.
     """
 
     def __init__(
         self,
         settings: Settings,
-        active: Callable[[], Active],
         telemetry: Telemetry,
         *,
         reports: Reports,
@@ -67,7 +66,6 @@ class DataPlane:
             loop=loop,
             settings=settings,
             bounds=bounds_of(settings),
-            active=active,
             telemetry=telemetry,
             deadlines=deadlines,
             pool=pool,
@@ -81,6 +79,15 @@ class DataPlane:
         )
         self._context.routed = by_route(self._context)
         self._listener = Listener(self._context)
+
+    @property
+    def active(self) -> Active:
+        """What requests are served under from now on; those under way keep what they began with."""
+        return self._context.active
+
+    @active.setter
+    def active(self, value: Active) -> None:
+        self._context.active = value
 
     @property
     def draining(self) -> bool:

@@ -7,9 +7,9 @@ request. Must not know the pool, the client, or the policy.
 from __future__ import annotations
 
 import asyncio
+import io
 import os
 import re
-import select
 from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Protocol, cast
@@ -19,34 +19,35 @@ from sidecar.proxy.http1.bodies import Chunked
 from sidecar.proxy.http1.grammar import CHUNKED, UNTIL_CLOSE, Malformed
 from sidecar.proxy.http1.responses import Response, ResponseReader
 from sidecar.proxy.turns import Turn
+from sidecar.proxy.unread import Unread
 from sidecar.settings import Limits
 
 if TYPE_CHECKING:
     from sidecar.proxy.exchange import Exchange
 
-HIGH_WATER = 131_072
+HIGH_WATER: Final = 131_072
 """Bytes of a body held for a slow client before the upstream is no longer read."""
 
-BUFFER: Final = memoryview(bytearray(262_144))
-"""Where every connection reads to, until its protocol has been called."""
+_STORE: Final = io.BytesIO(bytes(262_144))
+BUFFER: Final = _STORE.getbuffer()
+"""Where every connection reads to, until its protocol has been called; its store makes bytes of
+it at less cost than a view.
+"""
 FIRST: Final = BUFFER[:73_728]
 """For a head: a page fits behind it, and of a large body most is left to be spliced."""
 
-MAX_INTERIM = 16
+MAX_INTERIM: Final = 16
 _BARE_LF = re.compile(rb"(?<!\r)\n")
 
-
-# Where a connection stands in its exchange. HEAD: asked, the head of the response is awaited;
-# LENGTH, CODED and UNTIL_END:
-# a body by its length, in chunks, or up to the end of the connection.
 IDLE: Final = 0
-HEAD: Final = 1
-LENGTH: Final = 2
-CODED: Final = 3
-UNTIL_END: Final = 4
+HEAD: Final = 1  # asked, the head of the response is awaited
+LENGTH: Final = 2  # then a body by its length,
+CODED: Final = 3  # in chunks,
+UNTIL_END: Final = 4  # or up to the end of the connection
 DONE: Final = 5
 TUNNEL: Final = 6
 CLOSED: Final = 7
+"""Where a connection stands in its exchange."""
 
 
 class Tunnelled(Protocol):
@@ -65,8 +66,9 @@ class Connection(asyncio.BufferedProtocol):
 
     transport: asyncio.Transport
 
-    def __init__(self, limits: Limits, reader: ResponseReader) -> None:
+    def __init__(self, limits: Limits, reader: ResponseReader, unread: Unread) -> None:
         self._limits = limits
+        self._unread = unread
         self._reader = reader
         self._state = IDLE
         self._buffer = b""
@@ -123,9 +125,7 @@ class Connection(asyncio.BufferedProtocol):
         return self._failure
 
     def wake(self, turn: Turn) -> Turn:
-        """`turn`, to be ended when there is more: the head, a piece of the body, or its end;
-        raises what ended the connection.
-        """
+        """`turn`, to be ended when there is more, or nothing more; raises what ended it all."""
         if self._failure is not None:
             raise self._failure
         self._awaited = turn
@@ -181,20 +181,21 @@ class Connection(asyncio.BufferedProtocol):
     def release(self, now: float) -> None:
         """The response has been passed on; ready for the next request."""
         self._state, self.response, self.reused, self.idle_since = IDLE, None, True, now
+        self._unread.read(self._descriptor)
 
     def usable(self) -> bool:
-        """Nothing has arrived unasked, no byte and no end: asked of the socket, as the loop may
-        not have looked yet.
-        """
-        return self.keep_alive and not self.transport.is_closing() and not self._poll.poll(0)
+        """Nothing has arrived unasked, no byte and no end; the loop may not have looked yet."""
+        if not self.keep_alive or self.transport.is_closing():
+            return False
+        return not self._unread.has(self._descriptor)
 
     # What the loop calls.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Asyncio's protocol."""
         stream = self.transport = cast("asyncio.Transport", transport)
-        self._poll = select.poll()
-        self._poll.register(stream.get_extra_info("socket").fileno(), select.POLLIN)
+        self._descriptor = stream.get_extra_info("socket").fileno()
+        self._unread.add(self._descriptor)
         stream.set_write_buffer_limits(HIGH_WATER)
 
     def get_buffer(self, sizehint: int) -> memoryview:
@@ -203,7 +204,8 @@ class Connection(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         """Asyncio's protocol."""
-        self.data_received(bytes(BUFFER[:nbytes]))
+        _STORE.seek(0)
+        self.data_received(_STORE.read(nbytes))
 
     def data_received(self, data: bytes) -> None:
         """Take what has been read."""

@@ -10,6 +10,7 @@ from sidecar.baseline import Cell
 from sidecar.baseline.capture import Tally
 from sidecar.policy.terms import Mode
 from sidecar.proxy import DataPlane
+from sidecar.revisions import Active
 from sidecar.revisions.history import Revision
 from sidecar.telemetry import Telemetry
 
@@ -22,6 +23,9 @@ class Plane(Protocol):
 
     async def publish(self, revision: Revision, ceiling: Mode | None) -> None:
         """Serve under this revision from now on, wherever it is not this process that serves."""
+
+    def activated(self, active: Active) -> None:
+        """The same where this process serves."""
 
     def sign(self, secret: bytes) -> None:
         """Sign canaries with this from now on, as above."""
@@ -60,6 +64,9 @@ class ProcessPlane:
     async def publish(self, revision: Revision, ceiling: Mode | None) -> None:
         """Nothing to do."""
 
+    def activated(self, active: Active) -> None:
+        """Nothing to do."""
+
     def sign(self, secret: bytes) -> None:
         """Nothing to do."""
 
@@ -83,6 +90,10 @@ class ProxyPlane(ProcessPlane):
         self._proxy = proxy
         self.start, self.drain, self.abort = proxy.start, proxy.drain, proxy.abort
         self.upstream_reachable = proxy.upstream_reachable
+
+    def activated(self, active: Active) -> None:
+        """Serve under this from now on."""
+        self._proxy.active = active
 
     async def begin_drain(self) -> None:
         """Responses say `Connection: close` from now on."""

@@ -114,8 +114,8 @@ class Service:
         settings, telemetry = self.settings, self.telemetry
         if settings.workers > 1:
             return Workers(settings, telemetry)
-        active, reports = lambda: self.revisions.active, telemetry.browser_reports
-        return ProxyPlane(telemetry, DataPlane(settings, active, telemetry, reports=reports))
+        proxy = DataPlane(settings, telemetry, reports=telemetry.browser_reports)
+        return ProxyPlane(telemetry, proxy)
 
     async def start(self) -> None:
         """Put the policy in force, then open the listeners: health and admin last, so that ready
@@ -274,6 +274,7 @@ class Service:
             self.telemetry.metrics.rule(route, rule).reports[kind].n += 1.0
 
     def _activated(self, active: Active, revision: Revision) -> None:
+        self.plane.activated(active)
         self.served.activated(active.plan)
         self.causes.activated(active.plan)
         self.book.activated(active.plan)

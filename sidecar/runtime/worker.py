@@ -54,8 +54,6 @@ class _Lines:
 class WorkerProcess:
     """A plane, the policy it serves, and the one it has prepared."""
 
-    active: Active
-
     def __init__(self, settings: Settings, lines: _Lines, secret: bytes) -> None:
         log = settings.log
         events = Events(
@@ -63,9 +61,7 @@ class WorkerProcess:
         )
         metrics = Metrics(process=False, native=settings.metrics.native_histograms)
         self.telemetry = Telemetry.configured(settings, events, metrics, serves=True, secret=secret)
-        self.plane = DataPlane(
-            settings, lambda: self.active, self.telemetry, reports=self.telemetry.browser_reports
-        )
+        self.plane = DataPlane(settings, self.telemetry, reports=self.telemetry.browser_reports)
         self._tally = Tally()
         self.telemetry.observer = self._tally.observe
         self.telemetry.trial_report = lambda key, report, client, engine: lines.channel.send(
@@ -87,7 +83,7 @@ class WorkerProcess:
         """Switch to what was prepared."""
         if self._prepared is not None:
             revision, plan = self._prepared
-            self.active = Active(revision, plan, self.telemetry.activated(plan, revision))
+            self.plane.active = Active(revision, plan, self.telemetry.activated(plan, revision))
         return {}
 
     async def sign(self, message: dict[str, Any]) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from sidecar.baseline import Cell, total
 from sidecar.policy.browsers.pages import page_from
 from sidecar.policy.browsers.reports import Report
 from sidecar.policy.terms import Mode
+from sidecar.revisions import Active
 from sidecar.revisions.history import Revision
 from sidecar.runtime.channel import Channel
 from sidecar.settings import Settings
@@ -108,6 +109,9 @@ class Workers:
         }
         await asyncio.gather(*(worker.ask("prepare", **self._policy) for worker in self._alive))
         await asyncio.gather(*(worker.ask("commit") for worker in self._alive))
+
+    def activated(self, active: Active) -> None:
+        """Nothing to do: the workers have it by `publish`."""
 
     def sign(self, secret: bytes) -> None:
         """Sign canaries with this from now on."""

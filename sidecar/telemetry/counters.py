@@ -23,16 +23,25 @@ class Histogram:
     histogram; None = nobody asks for these.
     """
 
-    __slots__ = ("counts", "sparse", "total")
+    __slots__ = ("_fastest", "_slower", "sparse", "total")
 
     def __init__(self, *, native: bool = False) -> None:
-        self.counts = [0.0] * (len(BUCKETS) + 1)
+        self._fastest = 0.0
+        self._slower = [0.0] * (len(BUCKETS) + 1)
         self.total = 0.0
         self.sparse: dict[int, float] | None = {} if native else None
 
+    @property
+    def counts(self) -> list[float]:
+        """By bucket."""
+        return [self._fastest, *self._slower[1:]]
+
     def observe(self, seconds: float) -> None:
         """Count one duration."""
-        self.counts[0 if seconds <= FASTEST else bisect_left(BUCKETS, seconds)] += 1.0
+        if seconds <= FASTEST:
+            self._fastest += 1.0
+        else:
+            self._slower[bisect_left(BUCKETS, seconds)] += 1.0
         self.total += seconds
         sparse = self.sparse
         if sparse is not None:

@@ -6,7 +6,9 @@ tests/wire.
 
 from __future__ import annotations
 
+import itertools
 import re
+from collections.abc import Callable
 
 import h11
 import pytest
@@ -16,9 +18,10 @@ from hypothesis import strategies as st
 from sidecar.proxy.faults import Refused
 from sidecar.proxy.http1.bodies import EXTENSIONS, Chunked, Sized
 from sidecar.proxy.http1.grammar import CHUNKED, METHODS, Malformed, decimal
-from sidecar.proxy.http1.heads import KEPT_NAMES, Field, Names, behind, by_bytes, by_lines
+from sidecar.proxy.http1.heads import KEPT_NAMES, Field, Names, by_bytes, by_lines
 from sidecar.proxy.http1.request_line import usual_by_bytes, usual_by_parts
 from sidecar.proxy.http1.requests import Request, RequestReader
+from sidecar.proxy.http1.scan import letters, same_name, text, visible
 from sidecar.proxy.http1.stream import RequestHeads
 from sidecar.settings import Limits
 from tests.portion import examples
@@ -270,11 +273,37 @@ def test_both_ways_of_reading_a_request_line_find_the_same(data: bytes) -> None:
 @example(b"a" * 7 + b"\x7f" + b"b" * 8, 0)
 @example(b"\x80" * 8 + b"\t" * 9 + b"\r", 0)
 @example(b"\x20\x1f" * 8, 1)
-def test_eight_bytes_at_a_time_end_where_single_ones_do(data: bytes, start: int) -> None:
-    """A value ends before the first control byte but HTAB, wherever that stands."""
+def test_a_value_ends_where_single_bytes_end_it(data: bytes, start: int) -> None:
+    """Before the first control byte but HTAB, wherever that stands."""
     found = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]").search(data, start)
     end = found.start() if found else max(start, len(data))
-    assert behind(data, start, len(data)) == end
+    assert text(data, start, len(data)) == end
+
+
+@pytest.mark.parametrize(
+    ("reach", "kind"), [(letters, rb"[A-Za-z-]*"), (visible, rb"[!-\"$->@-~]*")]
+)
+def test_eight_bytes_are_looked_at_as_one_is(
+    reach: Callable[[bytes, int, int], int], kind: bytes
+) -> None:
+    """Each byte at each of eight places, among others that belong to the kind."""
+    for byte, place in itertools.product(range(256), range(8)):
+        data = b"-aZ-zAbX" + b"abcdefgh"[:place] + bytes([byte]) + b"ijklmnopqrstuvwx"
+        found = re.compile(kind).match(data)
+        assert found is not None
+        assert reach(data, 0, len(data)) == min(found.end(), len(data) // 8 * 8)
+
+
+@given(st.from_regex(rb"[a-z0-9-]{1,30}", fullmatch=True), st.integers(0, 30), st.data())
+def test_names_are_the_same_whatever_their_case(
+    name: bytes, place: int, data: st.DataObject
+) -> None:
+    """Compared with each name that differs from it in one byte at most."""
+    place %= len(name)
+    tokens = st.sampled_from(b"!#$%&'*+-.^_`|~09azAZ" + name.upper())
+    other = name[:place] + bytes([data.draw(tokens)]) + name[place + 1 :]
+    written = b"x" * place + other.upper()
+    assert same_name(written, place, name, len(name)) == (other.lower() == name)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from sidecar.proxy.faults import Refused
 from sidecar.proxy.http1.request_line import read_target
 from sidecar.proxy.http1.responses import made
-from sidecar.proxy.http1.writing import response_head
+from sidecar.proxy.http1.writing import message
 from sidecar.proxy.tunnel import Frames
 
 TOKENS = st.text(
@@ -43,7 +43,7 @@ def test_target(path: bytes, method: str) -> None:
 def test_head_has_one_line_each(fields: list[tuple[bytes, bytes]]) -> None:
     """A serialised head has exactly the lines it was given, and ends once."""
     lines = made(200, b" 200 OK", fields, 0).leaving()
-    head = response_head(b" 200 OK", lines, b"Connection: close\r\n")
+    head = message(lines, b"Connection: close\r\n")
     assert head.endswith(b"\r\n\r\n")
     assert [line for line in head.split(b"\r\n") if line] == [
         b"HTTP/1.1 200 OK",

@@ -122,10 +122,8 @@ class Stage:
         self.telemetry = Telemetry(
             Events(self.events, per_second=1_000_000), Metrics(process=False)
         )
+        self.plane = DataPlane(self.configured, self.telemetry, reports=self.reports)
         self.active = active_for(self.policy, self.telemetry)
-        self.plane = DataPlane(
-            self.configured, lambda: self.active, self.telemetry, reports=self.reports
-        )
         self.bound = (await self.plane.start())[0]
         host, _, port = self.bound.rpartition(":")
         self.address = (host, int(port) if port.isdigit() else 0)
@@ -139,6 +137,14 @@ class Stage:
             if not self.origin.open and not self.telemetry.connections.n:
                 break
             await asyncio.sleep(0.02)
+
+    @property
+    def active(self) -> Active:
+        return self.plane.active
+
+    @active.setter
+    def active(self, value: Active) -> None:
+        self.plane.active = value
 
     @property
     def complaints(self) -> list[str]:

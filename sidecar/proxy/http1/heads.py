@@ -7,26 +7,32 @@ follows from a line.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from types import FunctionType
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from sidecar.proxy.http1.grammar import TOKEN, Malformed, TooLarge
+from sidecar.proxy.http1.scan import letters, same_name, text
 
 if TYPE_CHECKING:
     from mypy_extensions import i64
 
 try:  # noqa: SIM105  (as the compiler takes it)
-    from librt.strings import read_i64_le
+    from librt.strings import read_i16_le
 except ImportError:
     pass  # only compiled code reads by bytes, and that has it
 
 KEPT_NAMES = 1024
 """Names that are remembered, of at most 64 bytes: senders repeat them."""
 
+CRLF: Final = 0x0A0D
+"""As one number, the first byte lowest."""
+
 WATCHED: Final = 16
 """Set beside a kind where rules look at the line."""
 
+_SIMPLE: Final = re.compile(rb"[a-z0-9-]+")
 _CONTROLS: Final = bytes({*range(32), 127} - {9})
 _LOWER: Final = bytes(
     byte | 32 if 65 <= byte <= 90 else byte if TOKEN.fullmatch(bytes([byte])) else 0
@@ -59,7 +65,7 @@ class Names:
         slots = bytearray(1024)
         for name, kind in known.items():
             slot = ((len(name) & 31) << 5 | name[-1] & 31) ^ (name[0] & 31) << 3
-            if not slots[slot]:
+            if not slots[slot] and _SIMPLE.fullmatch(name):
                 slots[slot] = min(255, len(self.usual))
                 self.usual.append((name, kind))
         self.slots = bytes(slots)
@@ -167,11 +173,14 @@ class Head:
                 lines.append(data[begin : end - 2])
         return lines
 
-    def leaving(self, parts: list[bytes], places: tuple[bytes | None, ...] = ()) -> None:
+    def leaving(
+        self, parts: list[bytes], begin: int, places: tuple[bytes | None, ...] = ()
+    ) -> None:
         """Add the lines that leave to `parts`, each with its end: as they came where nothing
-        stands in their place. `places` is what does in those of the watched lines.
+        stands in their place. `places` is what does in those of the watched lines; with `begin` 0
+        in place of `start`, what stands before the lines leaves too.
         """
-        data, begin, place = self.data, self.start, 0
+        data, place = self.data, 0
         for index, (kind, at, _, end) in enumerate(self.fields):
             instead = self.instead[index]
             if instead is None:
@@ -204,31 +213,33 @@ def _pair(line: bytes) -> tuple[bytes, bytes]:
 
 
 def by_bytes(data: bytes, start: i64, known: Names, most: i64, fields: list[Field]) -> int:
-    """Read names byte by byte and values eight bytes at a time; returns where the empty line
-    begins, -1 when it has not come, and fills `fields`.
+    """Read eight bytes at a time; returns where the empty line begins, -1 when it has not come, and
+    fills `fields`.
     """
     slots, lower, others = known.slots, _LOWER, known.others
     size: i64 = len(data)
     lines: i64 = 0
     begin = start
     while True:
-        if size - begin < 2:
-            return -1
-        if data[begin] == 13 and data[begin + 1] == 10:
-            return begin
-        colon = begin
+        colon = letters(data, begin, size)
+        if colon == begin:
+            if size - begin < 2:
+                return -1
+            if read_i16_le(data, begin) == CRLF:
+                return begin
         underscore = False
-        while colon < size:
-            letter: i64 = lower[data[colon]]
-            if letter == 0:
-                break
-            if letter == 95:
-                underscore = True
-            colon += 1
-        at = behind(data, colon, size)
-        if size - at < 2 and (at == size or data[at] == 13):
-            return -1
-        if data[at] != 13 or data[at + 1] != 10:
+        if colon == size or data[colon] != 58:
+            while colon < size:
+                letter: i64 = lower[data[colon]]
+                if letter == 0:
+                    break
+                if letter == 95:
+                    underscore = True
+                colon += 1
+        at = text(data, colon, size)
+        if size - at < 2:
+            return -1 if at == size or data[at] == 13 else _wrong(data, at, "control byte")
+        if read_i16_le(data, at) != CRLF:
             return _wrong(data, at, "control byte")
         if data[colon] != 58 or colon == begin:
             return _wrong(data, at, "header line")
@@ -247,40 +258,13 @@ def by_bytes(data: bytes, start: i64, known: Names, most: i64, fields: list[Fiel
         begin = at
 
 
-def behind(data: bytes, at: i64, size: i64) -> i64:
-    """Where the next control byte but HTAB stands, or `size`."""
-    # Of eight bytes in one number: those below 32, and those that are 127, have their highest
-    # bit set in what the two subtractions leave. Above the first the bits may be wrong.
-    # (Computed, as the compiler keeps larger literals than 62 bits as objects.)
-    ones: i64 = 0x0101010101010101
-    spaces = ones * 32
-    deletes = ones * 127
-    highest = ~deletes
-    while at + 8 <= size:
-        word: i64 = read_i64_le(data, at)
-        deleted: i64 = word ^ deletes
-        if ((word - spaces) & ~word | (deleted - ones) & ~deleted) & highest != 0:
-            break
-        at += 8
-    while at < size:
-        byte: i64 = data[at]
-        if (byte < 32 and byte != 9) or byte == 127:
-            break
-        at += 1
-    return at
-
-
 def _kind(data: bytes, begin: i64, colon: i64, known: Names, slot: i64) -> int:
     """The kind of the name in `data[begin:colon]`, which may be the usual one of this slot."""
     if slot:
         name, kind = known.usual[slot]
         length: i64 = colon - begin
-        if len(name) == length:
-            at: i64 = 0
-            while at < length and _LOWER[data[begin + at]] == name[at]:
-                at += 1
-            if at == length:
-                return kind
+        if len(name) == length and same_name(data, begin, name, length):
+            return kind
     written = data[begin:colon]
     learnt = known.kinds.get(written)
     return known.learn(written) if learnt is None else learnt

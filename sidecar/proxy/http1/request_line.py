@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Final
 
 from sidecar.proxy.faults import Refused
 from sidecar.proxy.http1.grammar import ABSOLUTE, IN_TARGET, valid_host
+from sidecar.proxy.http1.scan import visible
 
 if TYPE_CHECKING:
     from mypy_extensions import i64
 
 _VERSIONS = {b"HTTP/1.%d" % minor: not minor for minor in range(10)}
 """Whether it is 1.0; those behind 1.1 are read as that (RFC 9110 section 2.5)."""
+_GET: Final = b"GET"
 _UNUSUAL: Final = (b"", b"", b"", 0)
 _IN_TARGET: Final = bytes(
     (2 if byte == 0x3F else 1) if byte in IN_TARGET else 0 for byte in range(256)
@@ -39,19 +41,19 @@ def usual_by_bytes(data: bytes) -> tuple[bytes, bytes, bytes, int]:
     if begin >= size or data[at] != 32 or data[begin] != 47:
         return _UNUSUAL
     query: i64 = 0
-    at = begin
+    at = visible(data, begin, size)
     while at < size:
         byte: i64 = in_target[data[at]]
-        if byte != 1:
-            if byte == 0:
-                break
-            if not query:
-                query = at
-        at += 1
+        if byte == 0:
+            break
+        if byte == 2 and not query:
+            query = at
+        at = visible(data, at + 1, size)
     if data[at : at + 11] != b" HTTP/1.1\r\n":
         return _UNUSUAL
     target = data[begin:at]
-    return data[: begin - 1], target, data[begin:query] if query else target, at + 11
+    method = _GET if begin == 4 and data.startswith(_GET) else data[: begin - 1]
+    return method, target, data[begin:query] if query else target, at + 11
 
 
 def usual_by_parts(data: bytes) -> tuple[bytes, bytes, bytes, int]:

@@ -71,8 +71,8 @@ class Request:
         path: of the target, without query.
         host: as the client named it, with port; "" when an HTTP/1.0 client named none.
         head: all lines that the client sent.
-        lines: those for the upstream, each with its end, some in one piece; Host and framing
-            included, hop-by-hop lines left out.
+        lines: those for the upstream, the request line first, each with its end, some in one
+            piece; Host and framing included, hop-by-hop lines left out.
         claimed: the lines that say something of others: Forwarded, X-Forwarded-* and the request
             id.
         via: the values of Via.
@@ -193,7 +193,7 @@ class RequestReader:
         if method is None or head is None or len(target) > self._target:
             return self._unusual(data[: begin - 2], head, fault)
         try:
-            return self._judge(method, target, path, None, head, http10=False)
+            return self._judge(b"", method, target, path, None, head, http10=False)
         except Refused as refusal:
             raise _about(refusal, method, target, head) from None
 
@@ -216,12 +216,14 @@ class RequestReader:
         assert head is not None
         path = target.partition(b"?")[0]
         try:
-            return self._judge(method, target, path, named, head, http10=http10)
+            line = b"%b %b HTTP/1.1\r\n" % (written, target)
+            return self._judge(line, method, target, path, named, head, http10=http10)
         except Refused as refusal:
             raise _about(refusal, method, sent, head) from None
 
     def _judge(
         self,
+        line: bytes,
         method: str,
         target: bytes,
         path: bytes,
@@ -230,6 +232,7 @@ class RequestReader:
         *,
         http10: bool,
     ) -> Request:
+        """What follows from the head. `line` is the request line that leaves; b"" = as it came."""
         host_sent = self._host_sent or named
         claimed: list[Field] = []
         via: list[bytes] = []
@@ -272,8 +275,9 @@ class RequestReader:
             if kind == VIA:
                 via.append(value)
             elif kind == CONNECTION:
-                tokens = connection_tokens(value)
-                nominated = nominated | tokens if nominated else tokens
+                if http10 or value != b"keep-alive":  # which says nothing that HTTP/1.1 does not
+                    tokens = connection_tokens(value)
+                    nominated = nominated | tokens if nominated else tokens
             elif kind == UPGRADE:
                 upgrade = value.lower() if not upgrade else b","
             elif kind == EXPECT:
@@ -301,8 +305,10 @@ class RequestReader:
                 data = head.data
                 claimed = [one for one in claimed if data[one[1] : one[2]].lower() not in others]
                 via = [] if b"via" in others else via
-        lines = [b"Host: %b\r\n" % (host_sent or self._authority)] if host is None else []
-        head.leaving(lines)
+        lines = [line] if line else []
+        if host is None:
+            lines.append(b"Host: %b\r\n" % (host_sent or self._authority))
+        head.leaving(lines, head.start if line else 0)
         if upgrades and not http10 and upgrade == b"websocket":
             if method != "GET" or body or len(key) != 24:
                 raise Refused(400, "upgrade")

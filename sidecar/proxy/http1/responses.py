@@ -57,18 +57,28 @@ class Response:
 
     Args:
         line: the status line after the version, b" 200 OK".
-        head: all lines that came; those of the hop are gone.
+        head: all lines that came, behind the status line; those of the hop are gone.
+        http11: the status line's version is HTTP/1.1.
         length: body bytes that follow, CHUNKED or UNTIL_CLOSE.
         upgrade: the Upgrade line's value, lower case, when Connection nominates it.
     """
 
-    __slots__ = ("_fields", "head", "keep_alive", "length", "line", "status", "upgrade")
+    __slots__ = ("_fields", "head", "http11", "keep_alive", "length", "line", "status", "upgrade")
 
     def __init__(
-        self, status: int, line: bytes, head: Head, length: int, *, keep_alive: bool, upgrade: bytes
+        self,
+        status: int,
+        line: bytes,
+        head: Head,
+        length: int,
+        *,
+        http11: bool,
+        keep_alive: bool,
+        upgrade: bytes,
     ) -> None:
         self.status, self.line, self.head = status, line, head
         self.length, self.keep_alive, self.upgrade = length, keep_alive, upgrade
+        self.http11 = http11
         self._fields: Fields | None = None
 
     def __iter__(self) -> Iterator[tuple[bytes, bytes]]:
@@ -78,11 +88,13 @@ class Response:
         return iter(self._fields)
 
     def leaving(self, places: tuple[bytes | None, ...] = ()) -> list[bytes]:
-        """The lines that leave, each with its end, some in one piece. `places` holds what stands
-        in the places of the lines that `head.watched` gives; None = the line.
+        """The head that leaves, always as HTTP/1.1 (RFC 9110 section 2.5): its lines, each with
+        its end, some in one piece. `places` holds what stands in the places of the lines that
+        `head.watched` gives; None = the line.
         """
-        parts: list[bytes] = []
-        self.head.leaving(parts, places)
+        head = self.head
+        parts = [] if self.http11 else [b"HTTP/1.1", self.line, b"\r\n"]
+        head.leaving(parts, 0 if self.http11 else head.start, places)
         return parts
 
     def unchunk(self) -> None:
@@ -113,6 +125,7 @@ class ResponseReader:
         self._last, self._said = b"", (0, b"", False)
         """The last status line with its end, and what it says: mostly the next is the same."""
         self._looking: dict[frozenset[bytes], Names] = {}
+        self._look(_NOTHING)
 
     def read(self, data: bytes, method: str, looks: frozenset[bytes] = _NOTHING) -> Response | None:
         """Judge the head that `data` begins with; None while its end, the empty line, has not come.
@@ -133,13 +146,10 @@ class ResponseReader:
             self._said = self._start(data[:end]) if start is None else start
             self._last = data[: end + 2]
         begin = len(self._last)
-        names = self._looking.get(looks)
-        if names is None:
-            if len(self._looking) >= KEPT_LOOKS:
-                self._looking.clear()
-            names = self._looking[looks] = _names(looks)
+        if looks is not self._looks:
+            self._look(looks)
         try:
-            head = Head(data, begin, names, self._most)
+            head = Head(data, begin, self._names, self._most)
         except TooLarge:
             raise UpstreamFailed(502, "header_too_large") from None
         except Malformed as fault:
@@ -150,6 +160,15 @@ class ResponseReader:
             raise UpstreamFailed(502, "header_too_large")
         status, line, http11 = self._said
         return _judged(head, method, status, line, http11=http11)
+
+    def _look(self, looks: frozenset[bytes]) -> None:
+        """Read names so that these are watched, until others are."""
+        names = self._looking.get(looks)
+        if names is None:
+            if len(self._looking) >= KEPT_LOOKS:
+                self._looking.clear()
+            names = self._looking[looks] = _names(looks)
+        self._looks, self._names = looks, names
 
     def _start(self, data: bytes) -> tuple[int, bytes, bool]:
         found = _STATUS.fullmatch(data)
@@ -212,7 +231,7 @@ def _judged(head: Head, method: str, status: int, line: bytes, *, http11: bool) 
     else:
         body = UNTIL_CLOSE
         keep_alive = False
-    return Response(status, line, head, body, keep_alive=keep_alive, upgrade=upgrade)
+    return Response(status, line, head, body, http11=http11, keep_alive=keep_alive, upgrade=upgrade)
 
 
 def made(
@@ -221,5 +240,6 @@ def made(
     """A response of our own."""
     lines = b"".join(b"%b: %b\r\n" % field for field in fields)
     names = Names(dict.fromkeys(looks, WATCHED), None)
-    head = Head(b"\r\n%b\r\n" % lines, 2, names, len(fields))
-    return Response(status, line, head, length, keep_alive=True, upgrade=b"")
+    start = b"HTTP/1.1%b\r\n" % line
+    head = Head(b"%b%b\r\n" % (start, lines), len(start), names, len(fields))
+    return Response(status, line, head, length, http11=True, keep_alive=True, upgrade=b"")

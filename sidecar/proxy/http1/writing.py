@@ -13,17 +13,14 @@ LAST_CHUNK: Final = b"0\r\n\r\n"
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
-def request_head(method: str, target: bytes, lines: list[bytes], added: bytes) -> bytes:
-    """The head that goes upstream; `lines` and `added` hold whole lines with their ends."""
-    begun = (method.encode("ascii"), b" ", target, b" HTTP/1.1\r\n")
-    return b"".join([*begun, *lines, added, b"\r\n"])
-
-
-def response_head(line: bytes, lines: list[bytes], added: bytes, body: bytes = b"") -> bytes:
-    """The head that goes to the client, always as HTTP/1.1 (RFC 9110 section 2.5), with what is
-    at hand of the body; `lines` and `added` as above.
+def message(lines: list[bytes], added: bytes, body: bytes = b"") -> bytes:
+    """A head, with what is at hand of the body. `lines`, which are used up, and `added` hold whole
+    lines with their ends, the start line first.
     """
-    return b"".join([b"HTTP/1.1", line, b"\r\n", *lines, added, b"\r\n", body])
+    lines.append(added)
+    lines.append(b"\r\n")
+    lines.append(body)
+    return b"".join(lines)
 
 
 def chunk(piece: bytes) -> bytes:
