@@ -16,6 +16,7 @@ from sidecar.policy import headers
 from sidecar.policy.headers.shapes import OTHER, Lines, cookie_line, display_name
 from sidecar.policy.headers.strength import grants, is_protective, weaker, weaker_cookie
 from sidecar.policy.terms import Severity
+from sidecar.policy.values import PROXY_OWNED
 
 DriftKind: TypeAlias = Literal["lost", "added", "changed", "weakened", "duplicated"]
 DRIFT_KINDS: tuple[DriftKind, ...] = ("lost", "added", "changed", "weakened", "duplicated")
@@ -97,7 +98,8 @@ def drift(baseline: Baseline, now: Iterable[Cell]) -> DriftReport:
 
 
 def _differences(before: Cell, now: Cell) -> Iterator[DriftFinding]:
-    for name in sorted({**before.headers, **now.headers}):
+    # Headers of the connection go no further than the next hop: their way decides, not the service.
+    for name in sorted({*before.headers, *now.headers} - PROXY_OWNED):
         for one in _changes(before.header(name), now.header(name), partial(weaker, name)):
             yield _finding(now, display_name(name), "", _severity(name, one), one)
     for name in sorted({**before.cookies, **now.cookies}):

@@ -31,6 +31,7 @@ from sidecar.policy.headers.shapes import Lines
 from sidecar.policy.rules.conditions import Facts
 from sidecar.policy.terms import Severity
 from sidecar.policy.values import seconds
+from sidecar.policy.words import counted
 
 _STYLES = {"error": "red", "warning": "yellow", "info": "cyan"}
 
@@ -215,10 +216,11 @@ def _print(report: DriftReport) -> None:
     if rows:
         table("", ("severity", "kind", "where", "header", "baseline", "now", "seen", "why"), rows)
     elif report.compared:
-        out().print(f"nothing differs in {report.compared} cells")
+        kinds = counted(report.compared, "kind of response", "kinds of responses")
+        out().print(f"nothing differs in {kinds}")
     console = err()
     if not report.compared:
-        text = "nothing could be compared: no response came in any cell of the baseline"
+        text = "nothing could be compared: no response was of a kind that the baseline holds"
         console.print(text, style="yellow")
     unknown = ("not in the baseline", report.unknown)
     for title, cells in (("no response now in", report.unseen), unknown):

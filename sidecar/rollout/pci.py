@@ -57,6 +57,8 @@ class PciNote:
     """The file that headers are compared with; "" = none is set."""
     drift: Sequence[Mapping[str, Any]]
     """What differs from it now."""
+    compared: int
+    """Kinds of responses that came since the last look, and that the baseline holds."""
     journal: Check
 
     @property
@@ -112,6 +114,7 @@ def pci_note(
         pages_read=sum(route["read"] for route in pages["routes"].values()),
         baseline="" if drift is None else str(drift["file"]),
         drift=() if drift is None else drift["findings"],
+        compared=0 if drift is None else drift["compared"],
         journal=journal,
     )
 
@@ -176,12 +179,18 @@ def _changes(note: PciNote) -> list[str]:
     if not note.baseline:
         lines.append(_NO_BASELINE)
     else:
-        state = f"{counted(len(note.drift), 'difference')} since the last look"
+        kinds = counted(note.compared, "kind of response", "kinds of responses")
+        state = f"{counted(len(note.drift), 'difference')} in {kinds} that came in the last minute"
+        if not note.compared:
+            state = (
+                "no response of a kind that it holds came in the last minute, so none was compared"
+            )
         proof = f"proof: `sidecar drift {note.baseline}`"
         lines.append(f"- **Headers:** compared with `{note.baseline}`: {state} ({proof}).")
-    lines += [
-        f"    - {cell(one['place'])}: {cell(one['header'])} {one['kind']}" for one in note.drift
-    ]
+    for one in note.drift:
+        names = ("route", "status", "content", "header", "part")
+        place = " ".join(one[name] for name in names if one[name])
+        lines.append(f"    - {cell(place)} {one['kind']}: {cell(one['why'])}")
     changed = ", ".join(cell(one.script) for one in note.changed) or "none"
     proof = "proof: browsers' reports of hashes"
     lines.append(f"- **Scripts of which more than one text arrived:** {changed} ({proof}).")

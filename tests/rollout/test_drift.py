@@ -51,6 +51,8 @@ CASES: tuple[tuple[str, tuple[str, ...], tuple[str, ...], list[tuple[str, str]]]
     ("Access-Control-Allow-Origin", ("https://a.example",), ("*",), [("weakened", "error")]),
     ("Access-Control-Allow-Origin", (), ("*",), [("added", "warning")]),
     ("Access-Control-Allow-Origin", ("*",), (), [("lost", "info")]),
+    ("Connection", ("keep-alive",), (), []),
+    ("Transfer-Encoding", (), ("chunked",), []),
     ("Server", (), ("nginx",), [("added", "warning")]),
     ("Server", ("nginx",), (), [("lost", "info")]),
     ("Server", ("nginx",), ("caddy",), [("changed", "info")]),

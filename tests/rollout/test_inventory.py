@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sidecar.baseline.drift import DriftFinding, DriftReport
 from sidecar.policy.browsers.reports import read_reports
 from sidecar.policy.terms import PolicyError
 from sidecar.revisions.chain import check
@@ -242,9 +243,23 @@ def test_the_note_says_what_it_cannot_show():
 
 
 def test_differences_from_the_baseline_stand_in_the_note():
-    """Each with its place."""
-    found = {"place": "default 2xx html", "header": "X-Frame-Options", "kind": "lost"}
+    """Each as the admin API sends it, with its place."""
+    place = ("default", "2xx", "html", "X-Frame-Options", "")
+    found = DriftFinding(*place, "lost", "error", ((),), ((),), 3, 3, "3 of 3 responses had it")
+    report = DriftReport((found,), 1, (), ()).data()
 
-    assert "    - default 2xx html: X-Frame-Options lost" in note(
-        (), {"file": "b.yaml", "findings": [found]}
+    assert "    - default 2xx html X-Frame-Options lost: 3 of 3 responses had it" in note(
+        (), {"file": "b.yaml", **report}
     )
+
+
+@pytest.mark.parametrize(
+    ("compared", "said"),
+    [
+        (0, "no response of a kind that it holds came in the last minute, so none was compared"),
+        (1, "0 differences in 1 kind of response that came in the last minute"),
+    ],
+)
+def test_a_look_at_nothing_is_not_called_the_same(compared: int, said: str):
+    """Without traffic there is no difference to be seen."""
+    assert said in note((), {"file": "b.yaml", **DriftReport((), compared, (), ()).data()})
