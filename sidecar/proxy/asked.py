@@ -169,8 +169,8 @@ class Asked:
         return None
 
     async def _take_report(self, request: Request, key: str) -> bool:
-        body, turn = self._body, self._client.turn
-        status = await receive_report(self._context, request, body, turn, key, self._address)
+        body, client = self._body, self._client
+        status = await receive_report(self._context, request, body, client, key, self._address)
         return self._own(status, origin="report")
 
     async def _no_further(self) -> bool:

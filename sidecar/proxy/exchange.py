@@ -216,11 +216,11 @@ class Exchange(Asked):
         self._put(request, upstream)
         if upload is not None and not upload.sent:
             upload.start(upstream)
+        # While the body is under way its own clocks run; the upload starts this one at its end. No
+        # piece of a head starts it anew.
+        client.expect(context.bounds.response if self._sent() else NEVER, _response_late)
         try:
             while (response := upstream.response) is None:
-                # While the body is under way its own clocks run; the upload starts this one at its
-                # end.
-                client.expect(context.bounds.response if self._sent() else NEVER, _response_late)
                 await upstream.wake(client.turn())
         except UpstreamFailed as failure:
             return await self._give_up(failure)

@@ -6,7 +6,6 @@ reports say, nor how they are reported.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from sidecar.policy.browsers.trial import REPORTS_PATH
@@ -14,10 +13,11 @@ from sidecar.policy.engine.plan import Plan
 from sidecar.proxy.body import Body
 from sidecar.proxy.faults import Refused
 from sidecar.proxy.http1.requests import Request
-from sidecar.proxy.turns import Turn
+from sidecar.proxy.http1.writing import CONTINUE
 
 if TYPE_CHECKING:
     from sidecar.proxy.context import Context
+    from sidecar.proxy.downstream import Downstream
     from sidecar.settings import Settings
 
 PREFIX: Final = "/.well-known/sidecar/"
@@ -40,10 +40,10 @@ def report_key(settings: Settings, plan: Plan, path: str) -> str | None:
 
 
 async def receive_report(
-    context: Context, request: Request, body: Body, turn: Callable[[], Turn], key: str, client: str
+    context: Context, request: Request, body: Body, client: Downstream, key: str, address: str
 ) -> int:
-    """Take one post of reports, waiting for a `turn` where its body is not at hand; returns the
-    status of the response.
+    """Take one post of reports from `client`, who says to have this address; returns the status of
+    the response.
 
     Raises:
         Refused: 405, 413, 415 or 408.
@@ -57,17 +57,19 @@ async def receive_report(
     limit = context.settings.reports.body
     if request.length > limit:
         raise Refused(413, "report")
+    if request.expects and not body.received:
+        client.write(CONTINUE)
     taken = bytearray()
     context.deadlines.set(
         body, context.settings.timeouts.body_idle, lambda: Refused(408, "body_timeout")
     )
     try:
         while not body.over:
-            taken += await body.some(turn())
+            taken += await body.some(client.turn())
             if len(taken) > limit:
                 raise Refused(413, "report")
     finally:
         context.deadlines.drop(body)
     agents = request.head.values(b"user-agent")
-    context.reports(key, bytes(taken), media.decode("ascii"), client, agents[0] if agents else b"")
+    context.reports(key, bytes(taken), media.decode("ascii"), address, agents[0] if agents else b"")
     return 204

@@ -103,6 +103,11 @@ _SIZES = {
     "bare extension name LF": b"5;a\n",
     "extension CR": b"5;a\rb",
     "extension NUL": b"5;a\0",
+    "extension with an open quote": b'5;a="b',
+    "extension with a quote inside": b'5;a"b"',
+    "extension with an escaped end": b'5;a="b\\"',
+    "extension without a name": b"5;=b",
+    "extension that is empty": b"5;",
     "LF in quotes": b'5;a="\n"',
     "bare LF": None,
 }

@@ -158,6 +158,32 @@ def test_no_response(tight: Stage) -> None:
     tight.canary()
 
 
+@pytest.mark.parametrize(
+    "request_", [get(), post(b"Content-Length: 1", body=b"x")], ids=["GET", "POST"]
+)
+def test_head_of_the_response_drips(tight: Stage, request_: bytes) -> None:
+    """2.4 Hang: no piece of a head starts the deadline anew, also on a new connection."""
+    go, gone = asyncio.Event(), asyncio.Event()
+
+    async def script(line: Line) -> None:
+        await line.send(b"HTTP/1.1 103 E\r\n\r\nHTTP/1.1 200 OK\r\nX-A:")
+        await go.wait()
+        await line.send(b"b\r\n")
+        gone.set()
+        await line.reader.read()
+
+    tight.origin.script = script
+    tight.loop.call_soon_threadsafe(tight.plane._context.pool.close)
+    with tight.connect() as client:
+        client.sendall(request_)
+        assert client.recv(4096) == b"HTTP/1.1 103 E\r\n\r\n"
+        tight.forward(40)
+        tight.loop.call_soon_threadsafe(go.set)
+        tight.until(gone.is_set)
+        tight.forward(40)
+        assert [reply.status for reply in read_responses(client, method="POST")] == [504]
+
+
 def test_no_response_to_an_upload(tight: Stage) -> None:
     """2.4 Hang: the response deadline starts at the end of the request's body."""
     tight.origin.script = stall

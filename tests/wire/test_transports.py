@@ -257,6 +257,18 @@ def test_report(reporting: Stage, media: bytes) -> None:
     assert reporting.origin.requests == []
 
 
+def test_report_of_a_client_that_waits(reporting: Stage) -> None:
+    """2.3 Expect: who waits for 100 before a report gets it."""
+    reporting.taken.clear()
+    lines = b"Content-Type: application/csp-report", b"Content-Length: 2", b"Expect: 100-continue"
+    with reporting.connect() as client:
+        client.sendall(post(*lines, target=REPORTS))
+        assert client.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        client.sendall(b"{}")
+        assert [reply.status for reply in read_responses(client, method="POST")] == [204]
+    assert reporting.taken == [(b"{}", "application/csp-report")]
+
+
 @pytest.mark.parametrize(
     ("request_", "status"),
     [

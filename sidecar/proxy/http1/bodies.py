@@ -20,6 +20,13 @@ SIZE_DIGITS: Final = 16
 # Sixteen digits are 2^64 - 1; leading zeros count, so that a flood of them ends.
 _SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,16})((?:;[\t -~\x80-\xff]*)?)")
 
+# What RFC 9112 section 7.1.1 allows: a quote that is left open could hide the line's end from
+# another reader.
+_EXTENSION: Final = re.compile(
+    rb"""(?:;[\t ]*%b[\t ]*(?:=[\t ]*(?:%b|"(?:[^"\\]|\\.)*")[\t ]*)?)*"""
+    % (TOKEN.pattern, TOKEN.pattern)
+)
+
 _SIZE_LINE: Final = 0
 _DATA: Final = 1
 _DATA_END: Final = 2
@@ -143,9 +150,10 @@ class Chunked:
         found = _SIZE.fullmatch(line)
         if found is None:
             raise Malformed("chunk size")
-        self._extensions -= len(found[2])
-        if self._extensions < 0:
-            raise Malformed("chunk extensions")
+        if extension := found[2]:
+            self._extensions -= len(extension)
+            if self._extensions < 0 or _EXTENSION.fullmatch(extension) is None:
+                raise Malformed("chunk extensions")
         self._left = int(found[1], 16)
         self._state = _DATA if self._left else _TRAILERS
 

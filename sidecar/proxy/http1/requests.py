@@ -43,7 +43,7 @@ KEY: Final = 9
 VIA: Final = 10
 _KINDS = {
     **dict.fromkeys((*HOP_BY_HOP, b"proxy"), DROPPED),
-    **dict.fromkeys((b"forwarded", b"x-real-ip"), CLAIM),
+    **dict.fromkeys((b"forwarded", b"forwarded-for", b"x-real-ip"), CLAIM),
     **{b"x-forwarded-" + name: CLAIM for name in (b"for", b"proto", b"host", b"port")},
     b"via": VIA,
     b"host": HOST,
@@ -133,7 +133,7 @@ class Request:
 
 
 def _kind_of_other(lower: bytes) -> int:
-    if lower.startswith(b"x-forwarded-"):
+    if lower.startswith(b"x-forwarded"):
         return CLAIM
     return DROPPED if b"_" in lower else PASSED  # WSGI and CGI read X_Y as X-Y
 
