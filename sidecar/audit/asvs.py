@@ -139,13 +139,15 @@ def _cors(seen: Seen, _: Level) -> _Judged:
     return "pass", f"A foreign origin ({visit.origin}) asked, and may not read it.", proof
 
 
+_NO_POLICY = "No Content-Security-Policy is sent as a header."
+
+
 def _policy(seen: Seen, level: Level) -> _Judged:
     proof = _lines((seen.response,), "Content-Security-Policy")
     values = seen.response.values(_CSP)
     policy = policy_of(values)
     if not values or policy is None:
-        state = "cannot be read" if values else "is not sent as a header"
-        return "fail", f"The policy {state}.", proof
+        return "fail", "The policy cannot be read." if values else _NO_POLICY, proof
     lacking = [
         name
         for name in ("object-src", "base-uri")
@@ -215,6 +217,8 @@ def _reporting(seen: Seen, _: Level) -> _Judged:
     header = "Reporting-Endpoints"
     declared = destinations.declared(header, ", ".join(seen.response.values(header)))
     proof = (*proof, *_lines((seen.response,), header))
+    if not policies:
+        return "fail", _NO_POLICY, proof
     if not named:
         return "fail", "The policy names no place to report violations to.", proof
     if not named & declared:

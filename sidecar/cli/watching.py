@@ -140,7 +140,9 @@ def drift_verb(
         as_json({"verdict": verdict, "failed": failed, "accepted": accepted, **report.data()})
     else:
         _print(report)
-        if failed:
+        if not report.compared:
+            next_step(f"name pages of the kinds that it holds: sidecar drift {file} URL...")
+        elif failed:
             next_step(f"sidecar drift {file} --accept --reason WHY, where the change was meant")
         if accepting:
             nothing = "there was nothing to accept"

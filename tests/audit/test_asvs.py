@@ -92,6 +92,13 @@ def test_a_control_has_the_outcome_that_the_standard_gives_it(control, changes, 
     assert outcome(control, visit(*changes.items()), level) == expected
 
 
+def test_a_policy_that_is_not_there_is_not_judged_for_what_it_says():
+    """Both controls of the policy say that none is sent."""
+    found = [one for one in controls(visit((CSP, None)), 3) if one.control in ("V3.4.3", "V3.4.7")]
+
+    assert [one.why for one in found] == ["No Content-Security-Policy is sent as a header."] * 2
+
+
 @pytest.mark.parametrize(
     ("allowed", "expected"),
     [
