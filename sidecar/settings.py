@@ -157,7 +157,7 @@ class Reports(_Part):
 
 
 class Trial(_Part):
-    """What a trial adds beside the rules' report-only twins."""
+    """What a trial adds beside the rules' report-only headers."""
 
     canary: kinds.LoadShare = 0.01
     """Share of page loads in trial that must report, to prove that reports come through, as 1%; 0%

@@ -1,4 +1,4 @@
-"""Fetches what is judged: the page, its http twin, robots.txt and a CORS preflight.
+"""Fetches what is judged: the page over https and http, robots.txt and a CORS preflight.
 
 All I/O of the audit is here.
 """
@@ -46,7 +46,7 @@ class Options:
     """A PEM file of certificate authorities to trust instead of the system's."""
     http_port: int | None = None
     https_port: int | None = None
-    """Ports of the twins; None = 80 and 443, where the page is on its scheme's own port."""
+    """Ports of the site; None = 80 and 443, where the page is on its scheme's own port."""
     preloaded: frozenset[str] = frozenset()
 
 
@@ -77,9 +77,9 @@ async def visit(url: str, options: Options, trust: ssl.SSLContext) -> Visit:
     others: tuple[Response, ...] = ()
     probe = None
     for scheme in ("https", "http"):
-        address = twin(url, scheme, options)
+        address = in_scheme(url, scheme, options)
         if address is None:
-            notes.append(f"the port of the {scheme} twin is unknown; name it with --{scheme}-port")
+            notes.append(f"the {scheme} port of the site is unknown; name it with --{scheme}-port")
             continue
         async with _session(options) as session:
             reader = _Reader(session, False if options.insecure else trust, notes)
@@ -96,7 +96,7 @@ async def visit(url: str, options: Options, trust: ssl.SSLContext) -> Visit:
     return Visit(url, *seen, ORIGIN, options.preloaded, tuple(dict.fromkeys(notes)))
 
 
-def twin(url: str, scheme: str, options: Options) -> str | None:
+def in_scheme(url: str, scheme: str, options: Options) -> str | None:
     """The same address in this scheme; None = its port is not known."""
     parts = split(url)
     if parts.scheme == scheme:

@@ -35,7 +35,7 @@ class Visit:
     https: tuple[Response, ...] = ()
     """The chain from the https address; () = no response."""
     http: tuple[Response, ...] = ()
-    """The chain from the http twin."""
+    """The chain from the page over http."""
     others: tuple[Response, ...] = ()
     """Further responses of the same host whose cookies count, such as that for robots.txt."""
     probe: Response | None = None

@@ -71,12 +71,12 @@ _LEVELS: tuple[Level, ...] = ("error", "warning", "note", "none")
 @click.option(
     "--http-port",
     type=click.IntRange(1, 65535),
-    help="Port of the http twin. [default: 80, where the page is on 443]",
+    help="The site's http port. [default: 80, where the page is on 443]",
 )
 @click.option(
     "--https-port",
     type=click.IntRange(1, 65535),
-    help="Port of the https twin. [default: 443, where the page is on 80]",
+    help="The site's https port. [default: 443, where the page is on 80]",
 )
 @click.option(
     "--preloaded",

@@ -26,13 +26,14 @@ _STYLES = {"lost": "yellow", "differs": "cyan", "note": "dim"}
 @click.option("--to", "target", type=click.Choice(tuple(TARGETS)), required=True, help="The proxy.")
 @click.option("--output", type=PATH, help="Write the configuration to this file. [default: stdout]")
 @click.option(
-    "--twins",
+    "--report-only",
+    "reports_to",
     metavar="ADDRESS",
     default="",
     show_default=False,
     help=(
-        "Write rules in report-only or trial as their report-only twins; browsers report to this"
-        " address, in which {rule} is the rule's name."
+        "Also write rules in report-only or trial, as headers that make browsers report to this"
+        " address; {rule} in it becomes the rule's name."
     ),
 )
 @click.option("--strict", is_flag=True, help="Exit 1 when anything enforced cannot be expressed.")
@@ -43,18 +44,18 @@ _STYLES = {"lost": "yellow", "differs": "cyan", "note": "dim"}
     help="JSON on stdout: the configuration and what is not in it.",
 )
 def export_verb(
-    file: Path, target: str, *, output: Path | None, twins: str, strict: bool, machine: bool
+    file: Path, target: str, *, output: Path | None, reports_to: str, strict: bool, machine: bool
 ) -> None:
     """Write what a policy enforces as the configuration of another proxy.
 
     What that proxy cannot express is listed on stderr with its reason, and in a comment where the
     format has comments.
     """
-    if twins and not _ADDRESS.fullmatch(twins):
+    if reports_to and not _ADDRESS.fullmatch(reports_to):
         fix = "write https://HOST/PATH, or a path that begins with /"
-        raise click.UsageError(f"--twins: unknown address {twins!r}; {fix}")
+        raise click.UsageError(f"--report-only: unknown address {reports_to!r}; {fix}")
     resolved = read_policy(file)
-    written = export(resolved, target, twins)
+    written = export(resolved, target, reports_to)
     if output is not None:
         write_file(output, written.text)
     if machine:

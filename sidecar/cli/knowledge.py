@@ -79,7 +79,7 @@ def _summary(row: Header) -> dict[str, Any]:
         "strong": row.strong,
         "values": _values(row),
         "weak": [{"value": value, "why": why} for value, why in row.weak],
-        "report_only": row.twin,
+        "report_only": row.report_only,
         "breaks": row.breaks,
         "deprecated": row.deprecated,
         "spec": row.spec,
@@ -120,7 +120,7 @@ def _tell(row: Header) -> None:
         ("recommended", row.strong),
         ("values", ", ".join(_values(row))),
         *(("weak", f"{value}: {why}") for value, why in row.weak),
-        ("reports only", row.twin or ""),
+        ("reports only", row.report_only or ""),
         ("may break", row.breaks),
         ("specification", row.spec),
     )

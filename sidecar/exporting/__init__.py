@@ -44,6 +44,6 @@ TARGETS: Mapping[str, Target] = {
 }
 
 
-def export(resolved: Resolved, target: str, twins: str = "") -> Written:
-    """The configuration of a target for what a policy enforces; `twins` as for `program`."""
-    return TARGETS[target].write(program(resolved, twins))
+def export(resolved: Resolved, target: str, reports_to: str = "") -> Written:
+    """The configuration of a target for what a policy enforces; `reports_to` as for `program`."""
+    return TARGETS[target].write(program(resolved, reports_to))

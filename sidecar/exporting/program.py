@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
+from sidecar.exporting.report_only import report_only_lines
 from sidecar.exporting.terms import Condition, Field, condition, response_names
-from sidecar.exporting.twins import twinned
 from sidecar.policy import headers
-from sidecar.policy.browsers.trial import has_twin
+from sidecar.policy.browsers.trial import has_report_only
 from sidecar.policy.engine.nonces import asks_for_nonce
 from sidecar.policy.engine.plan import RoutePlan, RuleLine, compile_policy
 from sidecar.policy.engine.resolve import NamedRoute, Resolved
@@ -172,19 +172,19 @@ class Program:
         return tuple({step.key: step.header for step in steps}.values())
 
 
-def program(resolved: Resolved, twins: str = "") -> Program:
+def program(resolved: Resolved, reports_to: str = "") -> Program:
     """The steps of the rules in enforce.
 
     Args:
         resolved: the policy.
-        twins: where browsers report to; then rules in report-only or trial are exported as their
-            report-only twins.
+        reports_to: where browsers report; then rules in report-only or trial are exported as their
+            report-only headers.
     """
     gaps: list[Gap] = []
     plan = compile_policy(resolved)
 
     def made(named: NamedRoute, route: RoutePlan) -> Route:
-        steps = (_steps(line, named.name, resolved, gaps, twins) for line in route.rules)
+        steps = (_steps(line, named.name, resolved, gaps, reports_to) for line in route.rules)
         return Route(
             named.name,
             named.match,
@@ -210,7 +210,7 @@ def _bodies(resolved: Resolved, gaps: list[Gap]) -> None:
 
 
 def _steps(
-    line: RuleLine, route: str, resolved: Resolved, gaps: list[Gap], twins: str
+    line: RuleLine, route: str, resolved: Resolved, gaps: list[Gap], reports_to: str
 ) -> tuple[Step, ...]:
     """The steps of one rule; () where it is not enforced, only judges, or cannot be carried."""
     rule = line.named.rule
@@ -225,9 +225,9 @@ def _steps(
 
     if rule.action is not None and rule.action not in WRITING:
         note("note", f"{rule.action} only judges; nothing is written")
-    elif line.mode != "enforce" and not twins:
+    elif line.mode != "enforce" and not reports_to:
         note("note", f"the rule is in {line.mode}, not enforced")
-    elif line.mode != "enforce" and not has_twin(rule):
+    elif line.mode != "enforce" and not has_report_only(rule):
         note("note", f"the rule is in {line.mode}, and browsers have no report-only form of it")
     elif min(resolved.policy.share or 1.0, rule.share or 1.0) < 1.0:
         note("lost", "it holds for a share of the clients only")
@@ -237,8 +237,8 @@ def _steps(
         step = Step(line.name, "Set-Cookie", "cookie", "", when, frozenset())
         return (replace(step, cookie=rule.cookie, demands=demands_of(rule)),)
     elif line.mode != "enforce":
-        note("note", f"the rule is in {line.mode}: its report-only twin is written")
-        lines = twinned(line.name, rule, text, when, twins)
+        note("note", f"the rule is in {line.mode}: its report-only header is written")
+        lines = report_only_lines(line.name, rule, text, when, reports_to)
         return tuple(Step(line.name, *one, frozenset()) for one in lines)
     else:
         if rule.action == "merge":

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from sidecar.importing.apache_headers import TABLES, effects
 from sidecar.importing.draft import MAX_AGE, MOVING, Effect, Notes, Place, SourceLine, placed
-from sidecar.importing.hosts import Site, alone, by_host, sayable, without_twins
+from sidecar.importing.hosts import Site, alone, by_host, one_per_name, sayable
 from sidecar.importing.paths import ALL, Pattern, below, meet
 from sidecar.importing.regexes import name_patterns, path_patterns
 from sidecar.importing.syntax import Block, Directive, everything
@@ -51,7 +51,7 @@ def places(block: Block, notes: Notes) -> list[Place]:
         return list(_server((), base, Site((), Directive("", (), SourceLine(""))), notes))
     sites = [site for site in (_site(item, base, notes) for item in hosts) if site is not None]
     found: list[Place] = []
-    for names, site in by_host(without_twins(sites, notes), in_order=True) if sites else ():
+    for names, site in by_host(one_per_name(sites, notes), in_order=True) if sites else ():
         inner = tuple(_opened(site.item.block or (), notes))
         sections = [*base, *_sections(inner, (*inner, *main), notes)]
         found.extend(_server(names, sections, site, notes))

@@ -12,7 +12,7 @@ from collections.abc import Generator, Iterator, Mapping
 from sidecar.importing.caddy_headers import Step, effects, steps_of, upstream_step
 from sidecar.importing.caddy_matchers import Matcher, definitions, matcher, split
 from sidecar.importing.draft import Effect, Notes, Place, placed
-from sidecar.importing.hosts import Site, alone, by_host, sayable, without_twins
+from sidecar.importing.hosts import Site, alone, by_host, one_per_name, sayable
 from sidecar.importing.paths import ALL, Pattern
 from sidecar.importing.syntax import Block, Directive, everything
 
@@ -42,7 +42,7 @@ def places(block: Block, notes: Notes) -> list[Place]:
     if len(sites) == 1:
         return list(_places((), sites[0], notes))
     found: list[Place] = []
-    for hosts, site in by_host(without_twins(sites, notes), in_order=False):
+    for hosts, site in by_host(one_per_name(sites, notes), in_order=False):
         # Caddy serves only the hosts that it names.
         names = hosts or (() if not site.names else tuple(name for name in site.names if name))
         found.extend(_places(names, site, notes))

@@ -32,7 +32,7 @@ class Site:
     plain: bool = False
     default: bool = False
     scheme: str = ""
-    """Its effects count for this scheme only: a twin of the same name does nothing on the other."""
+    """Its effects count for this scheme only: a site of the same name does nothing on the other."""
 
     def on_scheme(self, effects: tuple[Effect, ...]) -> tuple[Effect, ...]:
         """Its effects with the condition on the scheme, where there is one."""
@@ -63,7 +63,7 @@ def sayable(names: Sequence[str], where: SourceLine, notes: Notes) -> tuple[str,
     return tuple(dict.fromkeys(kept))
 
 
-def without_twins(sites: Sequence[Site], notes: Notes) -> list[Site]:
+def one_per_name(sites: Sequence[Site], notes: Notes) -> list[Site]:
     """The sites with at most one for each name: a policy knows the host, not the port.
 
     The usual pair, one for HTTP that does nothing and one for HTTPS, becomes the latter with
@@ -82,8 +82,8 @@ def without_twins(sites: Sequence[Site], notes: Notes) -> list[Site]:
             keep(site, len(kept))
             continue
         at = owner[shared[0]]
-        twin = kept[at]
-        quiet, loud = (twin, site) if twin.plain else (site, twin)
+        earlier = kept[at]
+        quiet, loud = (earlier, site) if earlier.plain else (site, earlier)
         rest = (name for name in quiet.names if name not in loud.names)
         others = tuple(name for name in rest if owner.get(name, at) == at)
         if quiet.plain:
@@ -91,7 +91,7 @@ def without_twins(sites: Sequence[Site], notes: Notes) -> list[Site]:
             keep(replace(loud, default=loud.default or quiet.default, scheme=scheme), at)
         else:
             names = " ".join(shared) or "the default server"
-            message = f"line {twin.item.where.line} has {names} too; a policy knows no ports"
+            message = f"line {earlier.item.where.line} has {names} too; a policy knows no ports"
             fix = "import it alone if it is the one in front of the service"
             notes.lost(site.item.where, f"{message}, so this one is not carried", fix)
         if others:

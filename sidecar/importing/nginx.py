@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 
 from sidecar.importing.draft import COOKIE_RULE, MAX_AGE, MOVING, Effect, Notes, Place, placed
-from sidecar.importing.hosts import Site, alone, by_host, sayable, without_twins
+from sidecar.importing.hosts import Site, alone, by_host, one_per_name, sayable
 from sidecar.importing.nginx_headers import TOUCHING, Level, effects, named, tell_dropped
 from sidecar.importing.nginx_locations import Location, find, flat, locations_of
 from sidecar.importing.paths import Pattern
@@ -28,7 +28,7 @@ def places(block: Block, notes: Notes) -> list[Place]:
     if not sites:
         return []
     found: list[Place] = []
-    for hosts, site in by_host(without_twins(sites, notes), in_order=False):
+    for hosts, site in by_host(one_per_name(sites, notes), in_order=False):
         found.extend(_server(hosts, site, outer, notes))
     return found
 

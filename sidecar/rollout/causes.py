@@ -326,7 +326,7 @@ class Causes:
 
 
 def _is_canary(report: Report) -> bool:
-    """The canary's preload, which a rule's twin blocks too: its own scheme, or no page line."""
+    """The canary's preload, which rules in trial report too: its own scheme, or no page line."""
     if report.blocked.rstrip(":") == CANARY:
         return True
     preload = report.blocked in ("data", "data:") and not report.source and not report.line

@@ -20,11 +20,11 @@ _ADD, _REMOVE = ("missing",), ("forbidden",)
 class Trial:
     """What browsers said of one rule on one route while it was in trial.
 
-    `loads` are page loads that carried the twin in a browser that reports it; `settled` are those
-    of them whose reports have had time to come. `canaries` maps an engine to (settled ones sent,
-    returned), `engines` to its page loads in trial: both are of all rules of the process. `reports`
-    counts reports by kind of cause; `causes` are they themselves, as data. `settle` is how many
-    seconds reports may take.
+    `loads` are page loads that carried the report-only header in a browser that reports it;
+    `settled` are those of them whose reports have had time to come. `canaries` maps an engine to
+    (settled ones sent, returned), `engines` to its page loads in trial: both are of all rules of
+    the process. `reports` counts reports by kind of cause; `causes` are they themselves, as data.
+    `settle` is how many seconds reports may take.
     """
 
     loads: float = 0.0

@@ -103,7 +103,7 @@ def _known(live: Sequence[Evidence]) -> float:
 
 
 def _in_trial(live: Iterable[Evidence]) -> float:
-    """Page loads that carried a twin and whose reports have had time to come."""
+    """Page loads that carried a report-only header and whose reports have had time to come."""
     return sum(item.trial.settled for item in live)
 
 

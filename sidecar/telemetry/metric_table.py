@@ -30,7 +30,7 @@ SEEN = (*OUTCOMES, "waiting", "upgraded", "partial", "worker", "script", "data")
 """What a page load shows about a rule; in trial also: the service's own report-only line is in
 place of ours (waiting), the rule would remove the service's own `upgrade-insecure-requests`
 (upgraded), its browser reports only a part of what the rule would block (partial), a service
-worker's script carried the twin (worker), or another worker's did (script), or a page fetched the
+worker's script carried the header (worker), or another worker's did (script), or a page fetched the
 response and no policy that comes with it counts (data).
 """
 RELOADS = ("activated", "unchanged", "rejected", "pinned")

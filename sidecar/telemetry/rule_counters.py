@@ -43,7 +43,7 @@ class RuleCounters:
     cannot say.
     """
     loads: Counter | None = None
-    """Page loads that carried its twin; None where it has none in trial."""
+    """Page loads that carried its report-only header; None where it has none in trial."""
     reports: Mapping[str, Counter] = field(default_factory=dict)
     """Of browsers in trial, by kind of cause."""
 

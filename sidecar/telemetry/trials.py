@@ -1,4 +1,4 @@
-"""What a trial counts with each response: page loads that carried a twin, and canaries.
+"""What a trial counts with each response: page loads with a report-only header, and canaries.
 
 A canary is a page load that also carries a report-only policy which every page violates: when its
 report comes back, reports of that browser come through, and the silence of the others means
@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 from sidecar.policy.browsers.support import binds_workers, reports, unreported
-from sidecar.policy.browsers.trial import CANARY, REPORTS_PATH, Twin
+from sidecar.policy.browsers.trial import CANARY, REPORTS_PATH, ReportOnly
 from sidecar.policy.engine.judge import PreparedDecision
 from sidecar.policy.engine.plan import RoutePlan
 from sidecar.policy.rules.classes import of_media_type
@@ -96,7 +96,7 @@ class Trials:
             if _of_service_worker(facts):
                 self._worker(tally, verdict)
             elif (kind := _fetched(facts)) is not None:
-                for index in {one.position for one in verdict.twins}:
+                for index in {one.position for one in verdict.report_only}:
                     tally.outcome(index, kind)
             return b""
         engine, version = browser
@@ -105,27 +105,27 @@ class Trials:
             if index in verdict.skipped:
                 continue
             line = route.rules[index]
-            twins = [one for one in verdict.twins if one.position == index]
+            headers = [one for one in verdict.report_only if one.position == index]
             header = (line.named.rule.header or ("",))[0].lower().encode()
-            if not twins:
+            if not headers:
                 # Outside the rule's share a page load says nothing of it; else nothing would be
                 # changed.
                 if all(one.mode == "trial" for one in verdict.findings if one.position == index):
                     tally.outcome(index, "safe")
-            elif any(one.state == "waiting" for one in twins):
+            elif any(one.state == "waiting" for one in headers):
                 tally.outcome(index, "waiting")
-            elif any(one.state == "upgraded" for one in twins):
+            elif any(one.state == "upgraded" for one in headers):
                 tally.outcome(index, "upgraded")
-            elif any(one.state == "silent" for one in twins) or not reports(
+            elif any(one.state == "silent" for one in headers) or not reports(
                 header, engine, version
             ):
                 tally.outcome(index, "unknown")
-            elif any(_part(one, engine) for one in twins):
+            elif any(_part(one, engine) for one in headers):
                 tally.outcome(index, "partial")
             elif (loads := tally.rules[index].loads) is not None:
                 loads.n += 1.0
                 carried = True
-                names = {name for one in twins for name, _ in one.lines}
+                names = {name for one in headers for name, _ in one.lines}
                 by_api = by_api or b"Reporting-Endpoints" in names
         if not carried:
             return b""
@@ -136,7 +136,7 @@ class Trials:
         """A service worker's script: browsers that have it keep its old policy, unreported."""
         bound = {
             one.position
-            for one in verdict.twins
+            for one in verdict.report_only
             if any(binds_workers(name.lower(), value) for name, value in one.lines)
         }
         for index in bound:
@@ -207,9 +207,9 @@ def canary_lines(path: str, engine: Engine, *, by_api: bool) -> bytes:
 _RO = "Content-Security-Policy-Report-Only"
 
 
-def _part(twin: Twin, engine: Engine) -> bool:
-    """Whether this engine reports only a part of what the twin would block."""
-    return any(name == _RO.encode() and unreported(engine, value) for name, value in twin.lines)
+def _part(header: ReportOnly, engine: Engine) -> bool:
+    """Whether this engine reports only a part of what the header would block."""
+    return any(name == _RO.encode() and unreported(engine, value) for name, value in header.lines)
 
 
 def page_load(facts: Facts) -> tuple[Engine, int] | None:

@@ -29,7 +29,7 @@ def good(site):
 
 
 def test_a_live_page_is_judged_and_graded(good):
-    """A page is fetched with its twin, graded, and the run is fine."""
+    """A page is fetched over https and http, graded, and the run is fine."""
     result = run(*good, "--json")
 
     (page,) = json.loads(result.stdout)["pages"]

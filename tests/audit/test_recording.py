@@ -98,7 +98,7 @@ def test_an_archive_keeps_redirects_cookies_and_bodies():
     } <= outcomes(visit)
 
 
-def test_a_page_over_plain_http_is_its_own_twin():
+def test_a_page_over_plain_http_has_no_other_scheme():
     """A document that came over http has no https chain, and did not redirect."""
     (visit,) = from_har(har(entry("http://a.example/page", HTML)))
 

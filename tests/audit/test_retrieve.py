@@ -1,5 +1,5 @@
-"""Fetching over real connections: twins, redirects, certificates, limits, and what is said when
-nothing comes.
+"""Fetching over real connections: both schemes, redirects, certificates, limits, and what is
+said when nothing comes.
 """
 
 import asyncio
@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from sidecar.audit import retrieve
-from sidecar.audit.retrieve import Options, twin, visits
+from sidecar.audit.retrieve import Options, in_scheme, visits
 from sidecar.audit.visit import MAX_HOPS
 from sidecar.observed import Response, complete, join, without_query
 from tests.audit.origin import response
@@ -34,11 +34,11 @@ async def visit(url, options=None):
         ("https://a.example:8443/", "https", Options(https_port=1), "https://a.example:8443/"),
     ],
 )
-def test_the_twin_is_known_on_own_ports_only(url, scheme, options, made):
+def test_the_other_scheme_is_known_on_own_ports_only(url, scheme, options, made):
     """The other scheme's address is guessed where the page is on its scheme's own port; else its
     port must be named.
     """
-    assert twin(url, scheme, options) == made
+    assert in_scheme(url, scheme, options) == made
 
 
 @pytest.mark.parametrize(

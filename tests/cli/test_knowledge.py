@@ -35,7 +35,7 @@ def test_all_that_is_known_of_a_header_is_reported(row):
         row.name,
         row.purpose,
         row.breaks,
-        row.twin or "",
+        row.report_only or "",
         row.spec,
         GRAMMARS[row.grammar],
         SCOPES[row.scope],
@@ -45,7 +45,7 @@ def test_all_that_is_known_of_a_header_is_reported(row):
         assert "".join(part.split()) in "".join(text.split())
     assert (known["strong"], known["report_only"], known["merge"]) == (
         row.strong,
-        row.twin,
+        row.report_only,
         row.key in MERGEABLE,
     )
     assert known["values"] == list(row.tokens) or (row.grammar, known["values"][0]) == (

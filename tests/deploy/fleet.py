@@ -317,7 +317,7 @@ class Fleet:
         assert self.second.verb("rollback", "--reason", "as agreed").returncode == 0
 
     def _trial(self) -> None:
-        """A page load that carries a twin and a canary; both report, as a browser would."""
+        """A page load in trial, with a canary; both report, as a browser would."""
         self.prometheus.sees('sidecar_trial_page_loads_total{rule="tried"} == 0')
         page = self.first.get("/", *PAGE_LOAD)
         lines = page.values("Content-Security-Policy-Report-Only")

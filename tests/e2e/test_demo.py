@@ -31,7 +31,7 @@ def test_tour_can_be_followed_to_the_letter(demo: Demo) -> None:
     )
 
     shell(trial)
-    until(lambda: "-Report-Only: " in shell(look), "the twin is added after the edit")
+    until(lambda: "-Report-Only: " in shell(look), "the header is added after the edit")
     shell(enforce)
     until(
         lambda: "Content-Security-Policy: " in shell(look_again),

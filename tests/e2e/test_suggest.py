@@ -52,8 +52,8 @@ def reported(sidecar: Sidecar) -> Sidecar:
     of no page, and an eval.
     """
     page = sidecar.get("/", ("User-Agent", CHROMIUM), ("Sec-Fetch-Dest", "document"))
-    twin, *_ = page.values("Content-Security-Policy-Report-Only")
-    found = re.search(r"report-uri (\S+)", twin)
+    header, *_ = page.values("Content-Security-Policy-Report-Only")
+    found = re.search(r"report-uri (\S+)", header)
     assert found is not None
     here = f"http://127.0.0.1:{sidecar.listen[1]}/"
     for directive, blocked, sample in (

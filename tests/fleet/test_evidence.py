@@ -142,8 +142,8 @@ def test_what_browsers_reported_to_one_stands_against_the_rule_on_all(join: Join
 def _report(sidecar: Sidecar) -> None:
     """A page load in Chromium, and its report on the inline script."""
     page = sidecar.get("/", ("User-Agent", CHROMIUM), ("Sec-Fetch-Dest", "document"))
-    twin = page.values("Content-Security-Policy-Report-Only")[0]
-    (address,) = re.findall(r"report-uri ([^ ;]+)", twin)
+    header = page.values("Content-Security-Policy-Report-Only")[0]
+    (address,) = re.findall(r"report-uri ([^ ;]+)", header)
     here = "http://shop.example/"
     body = {
         "document-uri": here,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sidecar.importing.draft import Effect, Notes, SourceLine
-from sidecar.importing.hosts import Site, by_host, sayable, without_twins
+from sidecar.importing.hosts import Site, by_host, one_per_name, sayable
 from sidecar.importing.syntax import Directive
 
 
@@ -35,14 +35,14 @@ def reported(sites: list[Site]) -> list[tuple[tuple[str, ...], int, str]]:
         ([site(1), site(2)], [((), 1, "")], 1),
     ],
 )
-def test_without_twins(
+def test_one_per_name(
     sites: list[Site], expected: list[tuple[tuple[str, ...], int, str]], lost: int
 ) -> None:
     """Each name is left with one site: the one that does something, conditioned where the other
     speaks another scheme.
     """
     notes = Notes()
-    assert reported(without_twins(sites, notes)) == expected
+    assert reported(one_per_name(sites, notes)) == expected
     assert len(notes.reported()) == lost
 
 

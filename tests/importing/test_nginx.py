@@ -250,7 +250,7 @@ def test_default_server_keeps_its_name() -> None:
     ] == ["1", "2", "1"]
 
 
-def test_http_and_https_twins() -> None:
+def test_one_name_over_http_and_https() -> None:
     """Of two servers with one name, a quiet one for HTTP makes the other's rules conditions on
     HTTPS.
     """
@@ -265,7 +265,7 @@ def test_http_and_https_twins() -> None:
     assert answered(plan, scheme="http") == []
 
 
-def test_twins_that_both_speak() -> None:
+def test_one_name_where_both_write() -> None:
     """When both write headers the second is reported, not guessed."""
     policy = imported(
         "nginx",

@@ -177,17 +177,17 @@ def test_a_saved_policy_is_in_force_soon(site: Site):
 
 
 def test_browser_reports_are_taken_while_a_rule_is_in_trial(site: Site):
-    """The twin names an address of the service's own; a post there is counted and never reaches
+    """The header names an address of the service's own; a post there is counted and never reaches
     the service.
     """
     trial = POLICY.replace("'nonce-{request}'", "'self'").replace(
         "object-src 'none'\"", "object-src 'none'\"\n    mode: trial"
     )
     site.policy.write_text(trial)
-    twin = "Content-Security-Policy-Report-Only"
+    header = "Content-Security-Policy-Report-Only"
     browser = ("User-Agent", "Mozilla/5.0 Chrome/140.0"), ("Sec-Fetch-Dest", "document")
-    until(lambda: site.get("/", *browser).values(twin), "the trial is in force")
-    path = re.search(r"report-uri (\S+)", site.get("/", *browser).values(twin)[0])
+    until(lambda: site.get("/", *browser).values(header), "the trial is in force")
+    path = re.search(r"report-uri (\S+)", site.get("/", *browser).values(header)[0])
     assert path is not None
     body = json.dumps(
         {
@@ -210,7 +210,7 @@ def test_browser_reports_are_taken_while_a_rule_is_in_trial(site: Site):
     assert site.get(path[1]).status == 405
     until(lambda: site.events("browser.report"), "it is reported")
     site.policy.write_text(POLICY)
-    until(lambda: not site.get("/", *browser).values(twin), "the trial is over")
+    until(lambda: not site.get("/", *browser).values(header), "the trial is over")
 
 
 def test_bodies_beyond_the_bound_are_refused(site: Site):

@@ -65,9 +65,9 @@ def test_a_row_is_whole(row):
     assert row.spec.startswith("https://")
     assert not row.breaks or row.breaks[-1] in ".)"
     assert all(why.endswith(".") for _, why in row.weak)
-    if row.twin:
-        twin = get(row.twin)
-        assert (twin.name, twin.grammar, twin.scope) == (
+    if row.report_only:
+        reporting = get(row.report_only)
+        assert (reporting.name, reporting.grammar, reporting.scope) == (
             f"{row.name}-Report-Only",
             row.grammar,
             row.scope,

@@ -27,11 +27,11 @@ def same(route: RoutePlan, world: Facts) -> None:
         verdict.fields(world.fields),
         verdict.findings,
         verdict.skipped,
-        verdict.twins,
+        verdict.report_only,
         verdict.changed,
     )
     assert said == (*decision, decision.changed)
-    assert verdict.changed or verdict.twins or verdict.fields(world.fields) is world.fields
+    assert verdict.changed or verdict.report_only or verdict.fields(world.fields) is world.fields
 
 
 @settings(max_examples=examples(200))

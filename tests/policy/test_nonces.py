@@ -159,12 +159,12 @@ def test_report_only_writes_nothing_and_says_all() -> None:
     ]
 
 
-def test_trial_carries_the_nonce_in_the_twin_alone() -> None:
+def test_trial_carries_the_nonce_in_the_report_only_header_alone() -> None:
     """Not on a 304, whose stored body has another nonce; caches are left alone."""
-    own, twin = left(judged(RULE, (CACHE, b"public"), mode="trial"))
+    own, reporting = left(judged(RULE, (CACHE, b"public"), mode="trial"))
     assert own == (CACHE, b"public")
-    assert twin[0] == RO
-    assert SOURCE in twin[1]
+    assert reporting[0] == RO
+    assert SOURCE in reporting[1]
     assert left(judged(RULE, OWN, mode="trial", status=304)) == [OWN]
 
 

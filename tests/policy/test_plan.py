@@ -42,7 +42,7 @@ def test_decide_agrees_with_the_reference(resolved: Resolved, override: Mode | N
         )
         for item in decision.findings
     ]
-    tried = added(decision.twins)
+    tried = added(decision.report_only)
     without = decision.fields[: len(decision.fields) - len(tried)]
     assert (without, found) == reference(resolved, override, world)
     assert decision.fields == without + tried

@@ -1,4 +1,4 @@
-"""Trial: browsers' report-only twins are added, and nothing else changes."""
+"""Trial: browsers' report-only headers are added, and nothing else changes."""
 
 from __future__ import annotations
 
@@ -18,11 +18,13 @@ CSP = "Content-Security-Policy"
 PAGE = (b"Content-Type", b"text/html")
 
 
-def twins(rule: dict[str, Any], *fields: tuple[bytes, bytes], **more: Any) -> list[tuple[str, str]]:
+def report_only(
+    rule: dict[str, Any], *fields: tuple[bytes, bytes], **more: Any
+) -> list[tuple[str, str]]:
     """What a trial of one rule adds, with KEY in the place of its key."""
     route = plan({"it": rule}, mode="trial").routes[-1]
     key = next(iter(route.trials.values()), "-")
-    lines = added(decide(route, facts(PAGE, *fields, **more)).twins)
+    lines = added(decide(route, facts(PAGE, *fields, **more)).report_only)
     return [(name.decode(), value.decode().replace(key, "KEY")) for name, value in lines]
 
 
@@ -84,15 +86,15 @@ ENDPOINT = ("Reporting-Endpoints", 'sidecar-KEY="/.well-known/sidecar/reports/KE
             [f"img-src a.test; {REPORT}", f"font-src b.test; {REPORT}"],
             id="two policies",
         ),
-        pytest.param({"action": "set", "value": "sandbox"}, [], [], id="sandbox has no twin"),
+        pytest.param({"action": "set", "value": "sandbox"}, [], [], id="sandbox cannot report"),
     ],
 )
 def test_what_csp_would_be_written_is_reported_only(
     rule: dict[str, Any], service: list[str], expected: list[str]
 ):
-    """The twin says what would stand after the action, with the trial's own destination."""
+    """The header says what would stand after the action, with the trial's own destination."""
     lines = [(CSP.encode(), value.encode()) for value in service]
-    assert twins({"header": CSP} | rule, *lines) == [
+    assert report_only({"header": CSP} | rule, *lines) == [
         (f"{CSP}-Report-Only", value) for value in expected
     ]
 
@@ -101,7 +103,9 @@ def test_upgrade_insecure_requests_is_tried_by_a_policy_that_reports_http():
     """`upgrade-insecure-requests` does nothing in report-only: a second policy reports what is
     loaded over http.
     """
-    found = twins({"header": CSP, "action": "set", "value": "img-src *; upgrade-insecure-requests"})
+    found = report_only(
+        {"header": CSP, "action": "set", "value": "img-src *; upgrade-insecure-requests"}
+    )
     assert [name for name, _ in found] == [f"{CSP}-Report-Only"] * 2
     assert found[0][1] == f"img-src *; {REPORT}"
     assert found[1][1].startswith("default-src https: ")
@@ -117,14 +121,14 @@ def test_what_the_service_upgrades_already_is_not_tried(action: str):
     value = "img-src https://a.test; connect-src wss: https:; upgrade-insecure-requests"
     rule = {"header": CSP, "action": action, "value": value}
 
-    found = twins(rule, (CSP.encode(), b"object-src 'none'; upgrade-insecure-requests"))
+    found = report_only(rule, (CSP.encode(), b"object-src 'none'; upgrade-insecure-requests"))
     assert len(found) == 1
     assert "default-src https:" not in found[0][1]
     assert "img-src http://a.test; connect-src ws: http:; " in found[0][1] + "; "
 
 
 @pytest.mark.parametrize(
-    ("header", "value", "twin"),
+    ("header", "value", "reporting"),
     [
         ("Cross-Origin-Embedder-Policy", "require-corp", 'require-corp;report-to="sidecar-KEY"'),
         ("Cross-Origin-Opener-Policy", "same-origin", 'same-origin;report-to="sidecar-KEY"'),
@@ -135,21 +139,21 @@ def test_what_the_service_upgrades_already_is_not_tried(action: str):
         ),
     ],
 )
-def test_headers_of_the_reporting_api_name_our_endpoint(header: str, value: str, twin: str):
-    """On https the twin goes along with its endpoint; on http, where browsers would deliver
+def test_headers_of_the_reporting_api_name_our_endpoint(header: str, value: str, reporting: str):
+    """On https the header goes along with its endpoint; on http, where browsers would deliver
     nothing, it does not.
     """
     rule = {"header": header, "action": "set", "value": value}
-    assert twins(rule, scheme="https") == [(f"{header}-Report-Only", twin), ENDPOINT]
-    assert twins(rule, scheme="http") == []
+    assert report_only(rule, scheme="https") == [(f"{header}-Report-Only", reporting), ENDPOINT]
+    assert report_only(rule, scheme="http") == []
 
 
-def test_the_service_s_own_single_twin_stays_alone():
+def test_the_service_s_own_single_report_only_header_stays_alone():
     """Where only one report-only line can stand, the service's stands and ours waits."""
     rule = {"header": "Cross-Origin-Opener-Policy", "action": "set", "value": "same-origin"}
     own = (b"Cross-Origin-Opener-Policy-Report-Only", b'same-origin; report-to="x"')
-    assert twins(rule, own, scheme="https") == []
-    assert judged(rule, own, mode="trial", scheme="https").twins[0].state == "waiting"
+    assert report_only(rule, own, scheme="https") == []
+    assert judged(rule, own, mode="trial", scheme="https").report_only[0].state == "waiting"
 
 
 def test_the_service_s_own_csp_report_only_line_stays_beside_ours():
@@ -164,7 +168,7 @@ def test_the_service_s_own_csp_report_only_line_stays_beside_ours():
 
 def test_frame_options_are_tried_as_frame_ancestors():
     """X-Frame-Options has no report-only form; the CSP directive that replaced it has."""
-    assert twins({"header": "X-Frame-Options", "action": "set", "value": "DENY"}) == [
+    assert report_only({"header": "X-Frame-Options", "action": "set", "value": "DENY"}) == [
         (f"{CSP}-Report-Only", f"frame-ancestors 'none'; {REPORT}")
     ]
 
@@ -187,7 +191,7 @@ def test_a_permissions_policy_asks_for_frames_too(value: str, frames: str | None
     """
     rule = {"header": "Permissions-Policy", "action": "set", "value": value}
     header = "Content-Security-Policy-Report-Only"
-    found = [line for line in twins(rule, scheme="https") if line[0] == header]
+    found = [line for line in report_only(rule, scheme="https") if line[0] == header]
     assert found == ([] if frames is None else [(header, f"frame-src {frames}; {REPORT}")])
 
 
@@ -198,13 +202,13 @@ def test_frames_that_the_own_policy_lets_in_are_reported(framing: bytes, added: 
     """The service's own `frame-ancestors` would go, and X-Frame-Options count again."""
     own = [(CSP.encode(), b"frame-ancestors https://a.example"), (b"X-Frame-Options", framing)]
     rule = {"header": CSP, "action": "set", "value": "object-src 'none'"}
-    found = [value for _, value in twins(rule, *own)]
+    found = [value for _, value in report_only(rule, *own)]
     expected = [f"object-src 'none'; {REPORT}"]
     assert found == expected + ([f"frame-ancestors {added}; {REPORT}"] if added else [])
 
 
 def test_a_lost_upgrade_is_said():
-    """The service's own `upgrade-insecure-requests` would go: the twin goes along, and its
+    """The service's own `upgrade-insecure-requests` would go: the header goes along, and its
     silence is no proof.
     """
     own = (CSP.encode(), b"upgrade-insecure-requests")
@@ -212,7 +216,7 @@ def test_a_lost_upgrade_is_said():
     for value in ("default-src 'self'", "default-src 'self'; upgrade-insecure-requests"):
         rule = {"header": CSP, "action": "set", "value": value}
         route = plan({"it": rule}, mode="trial").routes[-1]
-        states += [one.state for one in decide(route, facts(PAGE, own)).twins]
+        states += [one.state for one in decide(route, facts(PAGE, own)).report_only]
     assert states == ["upgraded", "carried"]
 
 
@@ -220,7 +224,7 @@ def test_a_lost_upgrade_is_said():
 def test_a_share_of_clients_is_tried(share: str):
     """A trial is of the share of clients that the rule names."""
     rule = {"header": CSP, "action": "set", "value": "img-src a.test", "share": share}
-    assert len(twins(rule, client="192.0.2.1")) == (share == "100%")
+    assert len(report_only(rule, client="192.0.2.1")) == (share == "100%")
 
 
 @settings(max_examples=examples(200))
@@ -242,5 +246,5 @@ def test_links_that_are_upgraded_are_not_reported(scheme: str, state: str):
     browser says so: what else it upgrades is still reported.
     """
     rule = {"header": CSP, "action": "set", "value": "upgrade-insecure-requests"}
-    (twin,) = judged(rule, mode="trial", scheme=scheme).twins
-    assert (twin.state, len(twin.lines)) == (state, 1)
+    (header,) = judged(rule, mode="trial", scheme=scheme).report_only
+    assert (header.state, len(header.lines)) == (state, 1)

@@ -222,7 +222,7 @@ def test_reports_of_an_earlier_meaning_do_not_count():
 def test_the_canary_s_own_preload_is_no_cause(
     directive: str, blocked: str, line: int, counts: bool
 ):
-    """A rule's twin meets it as well: by its scheme, in Firefox a data: address that no line
+    """Rules in trial report it as well: by its scheme, in Firefox a data: address that no line
     asked for; the site's own counts.
     """
     source = f"{SITE}/cart" if line else ""

@@ -188,7 +188,7 @@ def test_rules_in_any_mode_have_evidence(mode: str):
             "inconclusive",
         ),
         (
-            "the service's own twin stands in the place",
+            "the service's own header stands in the place",
             tried() | {"outcomes": {"waiting": 1}},
             "inconclusive",
         ),
@@ -684,7 +684,7 @@ def test_what_was_kept_over_a_restart_is_in_no_interval():
 def test_what_requests_say_would_have_broken(
     rule: str, request_lines: dict[str, str], fields: tuple[tuple[bytes, bytes], ...], outcome: str
 ):
-    """Fetch Metadata tells what a header without a report-only twin would have done (W3C Fetch
+    """Fetch Metadata tells what a header without a report-only form would have done (W3C Fetch
     Metadata).
     """
     rules: dict[str, Any] = {

@@ -119,7 +119,7 @@ def test_what_a_trial_can_show(start: Start, shop: Service):
 
     for rule, sentence in {
         "camera": "over https only",
-        "corp": "has no report-only twin: in trial the rule does what it does in report-only",
+        "corp": "has no report-only form: in trial the rule does what it does in report-only",
         "box": "what a trial cannot show: browsers never report what `sandbox` blocks",
     }.items():
         code, out, _ = said(rule, "--to", "trial")

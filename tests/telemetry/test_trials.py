@@ -105,7 +105,7 @@ def test_what_a_page_load_is(world: Facts, expected: tuple[str, int] | None):
 @pytest.mark.parametrize(
     ("rule", "world", "loads", "outcomes"),
     [
-        pytest.param(CSP, page(), 1, {}, id="the twin went along"),
+        pytest.param(CSP, page(), 1, {}, id="the header went along"),
         pytest.param(
             CSP,
             page((b"Content-Security-Policy", b"img-src *")),
@@ -127,7 +127,7 @@ def test_what_a_page_load_is(world: Facts, expected: tuple[str, int] | None):
             page((b"Cross-Origin-Embedder-Policy-Report-Only", b"require-corp"), scheme="https"),
             0,
             {"waiting": 1},
-            id="the service's own twin",
+            id="the service's own header",
         ),
         pytest.param(CSP, page(agent=b"curl/8"), 0, {}, id="no browser"),
         pytest.param(CSP | {"share": "1%"}, page(client="out"), 0, {}, id="outside the share"),

@@ -65,7 +65,7 @@ def test_one_nonce_of_each_exchange(stage: Stage) -> None:
     [("/told", None), ("/tried", "content-security-policy-report-only")],
 )
 def test_before_enforce(stage: Stage, path: str, header: str | None) -> None:
-    """The service is given a nonce, and its response leaves with the trial's twin at most."""
+    """The service is given a nonce, and its response leaves with the trial's header at most."""
     reply = stage.talk(get(path))[0]
     (nonce,) = given(stage)
     assert reply.values("content-security-policy") == reply.values("cache-control") == []

@@ -1,4 +1,4 @@
-"""Which report-only twins each engine reports, and what of a CSP it never reports.
+"""Which report-only headers each engine reports, and what of a CSP it never reports.
 
 Source: MDN browser compatibility data, and what Chromium 156, Firefox 153 and WebKitGTK 2.50 did in
 tests, as of SUPPORT_DATE.
@@ -23,7 +23,7 @@ _SINCE: Mapping[bytes, Mapping[Engine, int]] = {
     b"permissions-policy": {"chromium": 120},
     b"integrity-policy": {"chromium": 138, "firefox": 153, "safari": 26},
 }
-"""The first version of each engine that reports the header's report-only twin to an endpoint.
+"""The first version of each engine that reports the header's report-only header to an endpoint.
 
 CSP by `report-uri`; X-Frame-Options as `frame-ancestors`, which WebKit reports only when enforced;
 all others by the Reporting API. Safari has it since 16.4, which a major version does not show: 17
@@ -55,7 +55,7 @@ _UNREPORTED: Mapping[Engine, Mapping[str, str]] = {
 
 
 def reports(header: bytes, engine: Engine, version: int) -> bool:
-    """Whether this browser reports the twin of `header` (lower-case name of the enforcing one)."""
+    """Whether this browser reports the report-only form of `header` (its lower-case name)."""
     since = _SINCE.get(header, {}).get(engine)
     return since is not None and version >= since
 

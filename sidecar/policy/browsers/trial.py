@@ -1,4 +1,4 @@
-"""Trial: the report-only twin of what a rule would write, so that browsers report breakage.
+"""Trial: the report-only header of what a rule would write, so that browsers report breakage.
 
 Source: CSP Level 3 section 3.2, HTML section 7.1.3 and 7.1.4 (COOP, COEP), Permissions Policy
 section 5.2, Subresource Integrity (Integrity-Policy-Report-Only), Reporting API section 3.2
@@ -27,16 +27,17 @@ CANARY = "sidecar-canary"
 """The scheme of the address that a canary has browsers preload; no site uses it."""
 
 State: TypeAlias = Literal["carried", "waiting", "silent", "upgraded"]
-"""What became of a twin: it was sent; the service's own has its place; browsers would not report it
-here; it was sent, but what the service's own `upgrade-insecure-requests` gives is not reported.
+"""What became of a report-only header: it was sent; the service's own has its place; browsers would
+not report it here; it was sent, but what the service's own `upgrade-insecure-requests` gives is not
+reported.
 """
 
 _CSP, _XFO = b"content-security-policy", b"x-frame-options"
 _PERMISSIONS = b"permissions-policy"
-_CSP_TWIN = b"Content-Security-Policy-Report-Only"
+_CSP_REPORT_ONLY = b"Content-Security-Policy-Report-Only"
 
 
-class Twin(NamedTuple):
+class ReportOnly(NamedTuple):
     """What a trial adds to one response for one rule: `lines` are () where nothing goes along."""
 
     position: int
@@ -45,40 +46,40 @@ class Twin(NamedTuple):
     lines: tuple[tuple[bytes, bytes], ...]
 
 
-def has_twin(rule: Rule) -> bool:
-    """Whether a trial of this complete rule adds anything: it writes a header with a twin."""
+def has_report_only(rule: Rule) -> bool:
+    """Whether browsers have a report-only form of what this complete rule writes."""
     gives = rule.action in WRITING and rule.action != "remove"
-    return gives and any(name.lower().encode() in _TWINS for name in rule.header or ())
+    return gives and any(name.lower().encode() in _REPORT_ONLY for name in rule.header or ())
 
 
 def by_api(rule: Rule) -> bool:
-    """Whether any of the rule's twins is reported by the Reporting API: later, over https only."""
+    """Whether the Reporting API reports any of the rule's headers: later, over https only."""
     names = (name.lower().encode() for name in rule.header or ())
-    return any(_TWINS[name].api for name in names if name in _TWINS)
+    return any(_REPORT_ONLY[name].api for name in names if name in _REPORT_ONLY)
 
 
 def looks(rule: Rule) -> frozenset[bytes]:
-    """The lower-case names of a response's lines that decide whether its twin can be sent."""
+    """The lower-case names of a response's lines that decide what a trial of the rule can send."""
     names = [name.lower().encode() for name in rule.header or ()]
-    found = {_TWINS[name].name.lower() for name in names if name in _TWINS}
+    found = {_REPORT_ONLY[name].name.lower() for name in names if name in _REPORT_ONLY}
     return frozenset(found.union({_CSP, _XFO} if {_CSP, _XFO} & set(names) else ()))
 
 
-def twin(finding: Finding, key: str, scheme: str, seen: Seen) -> Twin | None:
-    """The twin of one finding; None where its header has none.
+def report_only(finding: Finding, key: str, scheme: str, seen: Seen) -> ReportOnly | None:
+    """What reports instead of enforcing one finding; None where browsers have no such form.
 
     `key` names the rule on its route in the reports' address; `seen` are the lines of the response.
     """
-    row = _TWINS.get(finding.key)
+    row = _REPORT_ONLY.get(finding.key)
     if row is None or not finding.after:
         return None
     position = finding.position
     if finding.key == _XFO and csp.names_ancestors(seen.get(_CSP, ())):
         return None
     if row.api and scheme != "https":
-        return Twin(position, "silent", ())
+        return ReportOnly(position, "silent", ())
     if row.single and row.name.lower() in seen:
-        return Twin(position, "waiting", ())
+        return ReportOnly(position, "waiting", ())
     # An append adds a line; for every other action `after` is the whole header.
     added = finding.after[len(finding.before) :] if finding.action == "append" else finding.after
     values = [text for value in added for text in row.values(value.decode("latin-1"), key)]
@@ -95,17 +96,17 @@ def twin(finding: Finding, key: str, scheme: str, seen: Seen) -> Twin | None:
             one for xfo in seen.get(_XFO, ())[:1] for one in _framing(xfo.decode("latin-1"), key)
         ]
     if not values:
-        return Twin(position, "silent", ())
+        return ReportOnly(position, "silent", ())
     lines = [(row.name, value.encode("latin-1")) for value in values]
     if finding.key == _PERMISSIONS:
-        lines += [(_CSP_TWIN, one) for value in added for one in _frames(value, key)]
+        lines += [(_CSP_REPORT_ONLY, one) for value in added for one in _frames(value, key)]
     if row.api:
         lines.append((b"Reporting-Endpoints", f'{endpoint(key)}="{REPORTS_PATH}/{key}"'.encode()))
-    return Twin(position, _state(finding, scheme), tuple(lines))
+    return ReportOnly(position, _state(finding, scheme), tuple(lines))
 
 
 def _state(finding: Finding, scheme: str) -> State:
-    """What comes of a twin that goes along."""
+    """What comes of a report-only header that is sent."""
     if finding.key != _CSP or finding.after is None:
         return "carried"
     if loses_upgrade(finding.before, finding.after):
@@ -144,14 +145,14 @@ def endpoint(key: str) -> str:
 class _Row(NamedTuple):
     name: bytes
     values: Callable[[str, str], list[str]]
-    """The twin's values, for the value that would be written and the key."""
+    """The report-only header's values, for the value that would be written and the key."""
     single: bool
     """Only one line or member counts: the service's own goes first."""
     api: bool
     """Delivered by the Reporting API, which browsers use on https only."""
 
 
-_NO_TWIN = frozenset(
+_LEFT_OUT = frozenset(
     {"sandbox", "upgrade-insecure-requests", "block-all-mixed-content", "report-uri", "report-to"}
 )
 """Of no effect in a report-only policy, or replaced by the trial's own destination."""
@@ -170,7 +171,7 @@ def _csp(value: str, key: str) -> list[str]:
     """
     made, report = [], f"report-uri {REPORTS_PATH}/{key}"
     for policy in csp.parse(value):
-        kept = [_sampled(one) for one in policy.directives if one.name not in _NO_TWIN]
+        kept = [_sampled(one) for one in policy.directives if one.name not in _LEFT_OUT]
         if kept:
             made.append("; ".join((*kept, report)))
         if policy.get("upgrade-insecure-requests"):
@@ -210,8 +211,8 @@ def _permissions(value: str, key: str) -> list[str]:
     if not parsed:
         return []
     reports = {"report-to": Token(endpoint(key))}
-    twins = {name: (member, own | reports) for name, (member, own) in parsed.items()}
-    return [fields.serialise(twins)]
+    reporting = {name: (member, own | reports) for name, (member, own) in parsed.items()}
+    return [fields.serialise(reporting)]
 
 
 def taken(value: str) -> Mapping[str, frozenset[str]]:
@@ -264,9 +265,9 @@ def _by_api(name: str, values: Callable[[str, str], list[str]]) -> _Row:
     return _Row(f"{name}-Report-Only".encode(), values, single=True, api=True)
 
 
-_TWINS: Mapping[bytes, _Row] = {
-    _CSP: _Row(_CSP_TWIN, _csp, single=False, api=False),
-    _XFO: _Row(_CSP_TWIN, _framing, single=False, api=False),
+_REPORT_ONLY: Mapping[bytes, _Row] = {
+    _CSP: _Row(_CSP_REPORT_ONLY, _csp, single=False, api=False),
+    _XFO: _Row(_CSP_REPORT_ONLY, _framing, single=False, api=False),
     b"cross-origin-embedder-policy": _by_api("Cross-Origin-Embedder-Policy", _item),
     b"cross-origin-opener-policy": _by_api("Cross-Origin-Opener-Policy", _item),
     _PERMISSIONS: _by_api("Permissions-Policy", _permissions),
@@ -274,6 +275,6 @@ _TWINS: Mapping[bytes, _Row] = {
 }
 
 
-def added(twins: tuple[Twin, ...]) -> RawFields:
-    """All lines that the twins add."""
-    return [line for one in twins for line in one.lines]
+def added(report_only: tuple[ReportOnly, ...]) -> RawFields:
+    """All lines that trials add."""
+    return [line for one in report_only for line in one.lines]

@@ -15,7 +15,7 @@ from sidecar.policy import csp
 from sidecar.policy.browsers.removals import referrer_token, telling
 from sidecar.policy.browsers.storage import COOKIES, STORED, cleared
 from sidecar.policy.browsers.support import FEATURES, GONE, SUPPORT_DATE
-from sidecar.policy.browsers.trial import by_api, has_twin, taken
+from sidecar.policy.browsers.trial import by_api, has_report_only, taken
 from sidecar.policy.data import read_table
 from sidecar.policy.headers.table import DISCLOSURE
 from sidecar.policy.headers.tokens import parse_cache
@@ -207,11 +207,11 @@ def prospect(rule: Rule) -> tuple[str, ...]:
     """What a trial of this complete rule can show, and what it cannot: a sentence each."""
     names = ", ".join(rule.header or ()) or f"cookie {rule.cookie}"
     reported = (
-        f"page loads carry the report-only twin of {names}, and browsers report what would break"
+        f"page loads carry the report-only header of {names}, and browsers report what would break"
     )
-    if not has_twin(rule):
+    if not has_report_only(rule):
         said = [
-            f"{names} has no report-only twin: in trial the rule does what it does in report-only"
+            f"{names} has no report-only form: in trial the rule does what it does in report-only"
         ]
     elif by_api(rule):
         late = "browsers deliver these reports over https only, and some a minute late"

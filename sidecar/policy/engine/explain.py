@@ -10,7 +10,7 @@ from functools import partial
 
 from sidecar.policy.browsers.trial import added
 from sidecar.policy.browsers.witness import Witness, witnesses
-from sidecar.policy.engine.judge import twinned
+from sidecar.policy.engine.judge import report_only_headers
 from sidecar.policy.engine.nonces import Kept
 from sidecar.policy.engine.plan import RoutePlan
 from sidecar.policy.rules.checks import Check, worst_fault
@@ -97,7 +97,7 @@ def explain(route: RoutePlan, facts: Facts) -> Explanation:
                 fields = write(fields, seen, found)
             elif found and found[0].mode == "trial" and index in route.trials:
                 tried += [(finding, route.trials[index]) for finding in found]
-    fields += added(twinned(tried, facts.scheme, seen))
+    fields += added(report_only_headers(tried, facts.scheme, seen))
     return Explanation(route.name, of_service, list(facts.fields), tuple(steps), fields)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Mapping
 from typing import NamedTuple, TypeAlias
 
-from sidecar.policy.browsers.trial import Twin, added, twin
+from sidecar.policy.browsers.trial import ReportOnly, added, report_only
 from sidecar.policy.engine.nonces import SOURCE, spelled
 from sidecar.policy.rules.checks import Check
 from sidecar.policy.rules.conditions import (
@@ -44,13 +44,14 @@ class Decision(NamedTuple):
     """What the rules say of one response.
 
     `fields` are the header lines that leave: the object that came in when nothing was changed.
-    `skipped` holds the indices of rules whose conditions did not hold, `twins` what a trial adds.
+    `skipped` holds the indices of rules whose conditions did not hold, `report_only` what trials
+    add.
     """
 
     fields: RawFields
     findings: tuple[Finding, ...]
     skipped: tuple[int, ...]
-    twins: tuple[Twin, ...] = ()
+    report_only: tuple[ReportOnly, ...] = ()
 
     @property
     def changed(self) -> bool:
@@ -63,7 +64,7 @@ def decide_by(
 ) -> Decision:
     """Judge one response by checks, in order; each sees what the ones before it made.
 
-    `keys` holds the reports' key of each rule in trial that has a twin, by the rule's index.
+    `keys` holds the reports' key of each rule in trial that has a report-only form, by its index.
     """
     sent = facts.fields if isinstance(facts.fields, list) else list(facts.fields)
     fields = sent
@@ -86,30 +87,32 @@ def decide_by(
                     fields = write(list(sent) if fields is sent else fields, seen, found)
                 elif found[0].mode == "trial" and check.index in keys:
                     tried += [(finding, keys[check.index]) for finding in found]
-    twins = twinned(tried, facts.scheme, seen) if tried else ()
-    if twins:
-        fields = [*fields, *added(twins)]
-    return Decision(fields, tuple(findings), tuple(skipped), twins)
+    tried_headers = report_only_headers(tried, facts.scheme, seen) if tried else ()
+    if tried_headers:
+        fields = [*fields, *added(tried_headers)]
+    return Decision(fields, tuple(findings), tuple(skipped), tried_headers)
 
 
-def twinned(tried: list[tuple[Finding, str]], scheme: str, seen: Seen) -> tuple[Twin, ...]:
+def report_only_headers(
+    tried: list[tuple[Finding, str]], scheme: str, seen: Seen
+) -> tuple[ReportOnly, ...]:
     """What trials add when all checks are done, of findings with their reports' keys; `seen` has
     it then too.
     """
-    twins: list[Twin] = []
+    found: list[ReportOnly] = []
     for finding, key in tried:
-        if (one := twin(finding, key, scheme, seen)) is not None:
-            twins.append(one)
+        if (one := report_only(finding, key, scheme, seen)) is not None:
+            found.append(one)
             for name, value in one.lines:  # a second rule in trial sees that the place is taken
                 seen[name.lower()] = (*seen.get(name.lower(), ()), value)
-    return tuple(twins)
+    return tuple(found)
 
 
 class PreparedDecision:
     """What the rules say of responses whose lines, as far as rules look at them, are the same.
 
-    `findings`, `skipped` and `twins` as in `Decision`. Equal only to itself, so that others can use
-    it as a key; `remembered`: it will come again.
+    `findings`, `skipped` and `report_only` as in `Decision`. Equal only to itself, so that others
+    can use it as a key; `remembered`: it will come again.
     """
 
     __slots__ = (
@@ -123,8 +126,8 @@ class PreparedDecision:
         "findings",
         "remembered",
         "replaced",
+        "report_only",
         "skipped",
-        "twins",
     )
 
     def __init__(
@@ -138,7 +141,7 @@ class PreparedDecision:
     ) -> None:
         self.findings: tuple[Finding, ...] = decision.findings
         self.skipped = decision.skipped
-        self.twins = decision.twins
+        self.report_only = decision.report_only
         self.changed = decision.changed
         self._altered = decision.changed or bool(added)
         self.remembered = remembered
@@ -156,7 +159,7 @@ class PreparedDecision:
             return self
         places = tuple(place and spelled(place, nonce) for place in self._places)
         added = list(spelled(tuple(self._added), nonce))
-        decision = Decision([], self.findings, self.skipped, self.twins)
+        decision = Decision([], self.findings, self.skipped, self.report_only)
         return PreparedDecision(decision, self._watching, places, added, remembered=False)
 
     def fields(self, sent: RawFields) -> RawFields:
@@ -197,7 +200,7 @@ class _Watching(dict[bytes, bool]):
 
 
 class Judge:
-    """Checks with a memory; `keys` as for `decide_by`, `looks`: what their twins look at."""
+    """Checks with a memory; `keys` as for `decide_by`, `looks`: what their trials look at."""
 
     __slots__ = ("_asks", "_checks", "_keys", "_of_request", "_verdicts", "_watching", "looks")
 

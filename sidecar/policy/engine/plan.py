@@ -14,7 +14,7 @@ from typing import TypeAlias
 from sidecar.policy.browsers.breakage import oracle
 from sidecar.policy.browsers.framing import Framing
 from sidecar.policy.browsers.storage import Clearing
-from sidecar.policy.browsers.trial import has_twin, looks
+from sidecar.policy.browsers.trial import has_report_only, looks
 from sidecar.policy.engine.index import Index
 from sidecar.policy.engine.judge import Decision, Judge, decide_by
 from sidecar.policy.engine.nonces import asks_for_nonce, last_words, nonced
@@ -83,7 +83,7 @@ class RoutePlan:
     reads_body: int
     """Bytes at the beginning of request bodies in which a rule looks for a cookie's value."""
     trials: Mapping[int, str]
-    """The reports' key of each rule in trial that has a report-only twin; by the rule's index."""
+    """The reports' key of each rule in trial that has a report-only header; by the rule's index."""
     max_body: int | None
     """Bytes of a request body."""
     max_body_mode: Mode
@@ -230,7 +230,9 @@ def _route(
     checks += last_words(checks)
     lines = [*enumerate(rules)]
     oracles = tuple((at, line.oracle) for at, line in lines if line.oracle and _unproven(line))
-    tried = {at: line for at, line in lines if line.mode == "trial" and has_twin(line.named.rule)}
+    tried = {
+        at: line for at, line in lines if line.mode == "trial" and has_report_only(line.named.rule)
+    }
     keys = {index: _key(route.name, line) for index, line in tried.items()}
     looked = frozenset[bytes]().union(*(looks(line.named.rule) for line in tried.values()))
     return RoutePlan(

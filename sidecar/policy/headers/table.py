@@ -52,7 +52,7 @@ class Header(NamedTuple):
     """The values that browsers recognise, the most protective first; () = not a closed list."""
     weak: tuple[tuple[str, str], ...] = ()
     """Values that protect little, and why."""
-    twin: str | None = None
+    report_only: str | None = None
     """The header that only reports what this one would block, where one exists."""
     breaks: str = ""
     """What the recommended value may break."""
@@ -84,8 +84,8 @@ def _read() -> tuple[Header, ...]:
     for row in rows:
         row["tokens"] = tuple(row.get("tokens", ()))
         row["weak"] = tuple(row.get("weak", {}).items())
-        twin = f"{row['name']}-Report-Only"
-        row["twin"] = twin if twin in names and not row.get("deprecated") else None
+        reporting = f"{row['name']}-Report-Only"
+        row["report_only"] = reporting if reporting in names and not row.get("deprecated") else None
     return tuple(Header(**row) for row in rows)
 
 

@@ -1,4 +1,4 @@
-"""Rules that are not enforced go along as browsers' report-only twins: the lines that the
+"""Rules that are not enforced go along as browsers' report-only headers: the lines that the
 sidecar adds in a trial.
 """
 
@@ -61,8 +61,8 @@ def service() -> Iterator[int]:
         yield port
 
 
-def twins(lines: Lines) -> list[tuple[str, str]]:
-    """The twins' lines, without the key that names the rule."""
+def report_only(lines: Lines) -> list[tuple[str, str]]:
+    """The report-only lines, without the key that names the rule."""
     unkeyed = re.compile(rf"({REPORTS_PATH})/[\w-]+|(sidecar)-[\w-]+")
     return sorted(
         (name.lower(), unkeyed.sub(lambda found: f"{found[1] or found[2]}/x", value))
@@ -72,7 +72,7 @@ def twins(lines: Lines) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("target", [name for name in FRONTS if name != "traefik"])
-def test_twins_are_those_of_a_trial(target: str, service: int, tmp_path: Path):
+def test_the_headers_are_those_of_a_trial(target: str, service: int, tmp_path: Path):
     """The same report-only lines on the same responses, with reports to the address that was
     given.
     """
@@ -88,8 +88,8 @@ def test_twins_are_those_of_a_trial(target: str, service: int, tmp_path: Path):
         closing(Client(site.plain, site.tls)) as client,
     ):
         for one in ASKS:
-            theirs = twins(client.ask(one)[1])
-            ours = twins(expected(plan, one, *RESPONSES[one.response]))
+            theirs = report_only(client.ask(one)[1])
+            ours = report_only(expected(plan, one, *RESPONSES[one.response]))
             wrong += (
                 [f"{one}: {theirs}, not {ours}"]
                 if theirs != ours and one.response != "odd-case"
@@ -111,7 +111,7 @@ def test_reports_go_where_they_are_sent(target: str):
 
 
 def test_a_target_that_cannot_says_so():
-    """Twins stand beside what the service sends, and Traefik only sets and removes: each of them
+    """They stand beside what the service sends, and Traefik only sets and removes: each of them
     is named as lost.
     """
     resolved = load_policy(dumped(POLICY).encode(), "policy.yaml")
@@ -127,7 +127,7 @@ def test_an_address_that_is_none(address: str, tmp_path: Path):
     file = tmp_path / "policy.yaml"
     file.write_text(dumped(POLICY))
 
-    result = sidecar("export", "--policy", file, "--to", "nginx", "--twins", address)
+    result = sidecar("export", "--policy", file, "--to", "nginx", "--report-only", address)
 
     assert result.exit_code == 2
     assert "unknown address" in result.stderr
