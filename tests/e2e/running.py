@@ -209,6 +209,13 @@ class Sidecar:
 
         return until(found, f"event {name} with {facts}", within)[0]
 
+    def kept(self, name: str) -> None:
+        """Wait until the newest entry of the journal is of this name: events are reported before
+        they are kept.
+        """
+        newest = lambda: self.ask("/api/revisions").json()["entries"][0]["event"]  # noqa: E731 - asked again and again
+        until(lambda: newest() == name, f"{name} is in the journal")
+
     def status(self) -> dict[str, Any]:
         """GET /api/status."""
         data: dict[str, Any] = self.ask("/api/status").json()

@@ -30,6 +30,7 @@ def test_a_rollback_on_one_is_a_rollback_on_all(join: Join):
     assert a.status()["pinned"] == b.status()["pinned"] is not None
     entry = b.event("decision.followed", decided="policy.rolled_back")
     assert (entry["reason"], entry["replica"]) == ("partner portal", fleet(a)["replica"])
+    b.kept("decision.followed")
     assert json.loads((b.state / "journal.jsonl").read_text().splitlines()[-1])["fleet"] == 3
     assert b.metric("sidecar_rollbacks_total", cause="fleet") == 1
 

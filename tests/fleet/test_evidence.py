@@ -87,6 +87,7 @@ def test_a_promotion_is_everywhere_and_the_second_of_two_is_refused(join: Join):
     assert b.policy.read_text() == ABOUT
     followed = b.event("decision.followed", decided="policy.promoted")
     assert (followed["reason"], followed["promotion"]) == ("mark to enforce", moved["promotion"])
+    b.kept("decision.followed")
     (own, theirs) = (json.loads(one.verb("note", "--json").stdout) for one in (a, b))
     assert own["verdicts"] == theirs["verdicts"] == moved["verdicts"]
     assert own["commands"] == theirs["commands"] and own["files"] == theirs["files"]

@@ -58,6 +58,7 @@ def test_from_report_only_to_trial_and_back(start: Start, shop: Service):
     moved = sidecar.event("promotion.granted", at)
     assert moved["to"] == {"csp": "trial"}
     sidecar.event("policy.activated", at, who="file", promotion=moved["promotion"])
+    sidecar.kept("policy.activated")
     assert b"Content-Security-Policy-Report-Only" in shop_page(sidecar)
 
     at = len(sidecar.events())
@@ -65,6 +66,7 @@ def test_from_report_only_to_trial_and_back(start: Start, shop: Service):
     assert (code, sidecar.policy.read_text()) == (0, POLICY), err
     assert sidecar.event("step_back.granted", at)["to"] == {"csp": "report-only"}
     sidecar.event("policy.activated", at, who="file")
+    sidecar.kept("policy.activated")
     timeline = json.loads(sidecar.verb("note", "--json").stdout)["timeline"]
     assert [one["what"] for one in timeline if one["event"] == "step_back.granted"] == [
         "csp to report-only"
@@ -185,6 +187,7 @@ def test_a_ladder_is_climbed_on_what_trusted_proxies_say(start: Start, shop: Ser
         code, out, err = promote(sidecar, "hsts", *words)
         if "is written" in err:
             sidecar.event("policy.activated", at, who="file")
+            sidecar.kept("policy.activated")
         return code, out, err
 
     assert climb(*ENOUGH)[0] == 1

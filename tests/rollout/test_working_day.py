@@ -97,6 +97,7 @@ def _day(one: Sidecar, two: Sidecar, prometheus: Prometheus, folder: Path, upstr
     _same_as_prometheus(data, prometheus)
 
     one.event("policy.activated", who="file")
+    one.kept("policy.activated")
     assert one.get("/").value("X-Content-Type-Options") == "nosniff"
     visit((one,), 30, "/broken")
     fired = one.event("guard.fired")
@@ -113,6 +114,7 @@ def _day(one: Sidecar, two: Sidecar, prometheus: Prometheus, folder: Path, upstr
     _same_as_prometheus(data, prometheus)
     one.event("policy.activated", at, who="file")
     visit((one,), 25)
+    one.kept("policy.activated")
 
     note = one.verb("note", "--json")
     written = json.loads(note.stdout)
