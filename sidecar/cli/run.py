@@ -50,7 +50,7 @@ def run(config: Path | None, **flags: Any) -> None:
 )
 @click.option(
     "--port",
-    type=int,
+    type=click.IntRange(0, 65535),
     default=18000,
     help="Port of the data listener; a free one is taken when it is in use.",
 )
@@ -59,7 +59,10 @@ def demo(folder: Path, port: int) -> None:
     from sidecar.demo import show
     from sidecar.runtime.loop import run_to_end
 
-    run_to_end(show(folder, port))
+    try:
+        run_to_end(show(folder, port))
+    finally:
+        sys.excepthook = sys.__excepthook__  # the demo's own writes to its file, which is closed
 
 
 @click.command()

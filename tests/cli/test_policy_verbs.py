@@ -206,7 +206,7 @@ def test_explain_for_machines(good: Path):
     )
     assert (html["applies"], html["reason"], html["finding"]) == (
         False,
-        "not so: content type is text/html",
+        "applies only where content type is text/html",
         None,
     )
     assert (off["applies"], off["reason"]) == (False, "off (rule)")

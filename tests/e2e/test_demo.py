@@ -4,7 +4,10 @@ import json
 import re
 import signal
 import subprocess
+import sys
+from pathlib import Path
 
+from tests.cli import sidecar
 from tests.e2e.processes import until
 from tests.e2e.touring import Demo, demo, shell
 from tests.patience import PATIENCE
@@ -81,3 +84,21 @@ def test_ctrl_c_ends_it_at_any_time(demo: Demo) -> None:
         assert demo.child.wait() == 0
     reader.wait(PATIENCE)
     assert "Traceback" not in demo.child.stderr.read_text() + demo.said()
+
+
+def test_a_crash_is_seen_on_the_terminal(tmp_path: Path) -> None:
+    """The log's file is closed by then: what ends the demo must not be written there."""
+    code = (
+        "import sidecar.demo as demo, sidecar.cli.run as run\n"
+        "async def show(folder, port):\n"
+        "    demo.capture_logging(demo.Sink(open(folder, 'wb').detach().fileno()), 'info')\n"
+        "    raise OverflowError('too far')\n"
+        "demo.show = show\n"
+        "run.demo.main(['--dir', 'log'])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, "OverflowError: too far" in done.stderr) == (1, True), done.stderr
+    wrong = sidecar("demo", "--port", "99999")
+    assert (wrong.exit_code, "99999 is not in the range" in wrong.stderr) == (2, True)

@@ -29,7 +29,7 @@ def test_explain_agrees_with_decide(resolved: Resolved, override: Mode | None, w
         route.rules.index(line)
         for line in route.rules
         for step in data.steps
-        if step.rule == line.name and step.reason.startswith("not so")
+        if step.rule == line.name and step.reason.startswith("applies only where")
     } == set(decision.skipped)
     assert data.before == world.fields == before
 
@@ -80,13 +80,17 @@ SET = {"header": "X-Frame-Options", "action": "set", "value": "DENY"}
         (SET | {"mode": "off"}, {}, "off (rule)"),
         (SET, {"override": "off"}, "off (override)"),
         (SET, {"mode": "off"}, "off (policy)"),
-        (SET | {"when": {"status": "5xx"}}, {}, "not so: status is 5xx"),
+        (SET | {"when": {"status": "5xx"}}, {}, "applies only where status is 5xx"),
         (
             SET | {"when": {"content-type": ["text/html", "image/*"]}},
             {},
-            "not so: content type is text/html or image/*",
+            "applies only where content type is text/html or image/*",
         ),
-        (SET | {"when": {"class": ["html", "docs"]}}, {}, "not so: class is html or docs"),
+        (
+            SET | {"when": {"class": ["html", "docs"]}},
+            {},
+            "applies only where class is html or docs",
+        ),
         (
             {"header": "Referrer-Policy", "action": "require"},
             {"fields": [(b"Referrer-Policy", b"origin")]},
@@ -100,22 +104,30 @@ SET = {"header": "X-Frame-Options", "action": "set", "value": "DENY"}
             {"fields": [(b"X-Frame-Options", b"ALLOW")]},
             "its value is invalid: Browsers ignore the value ALLOW. require only judges",
         ),
-        (SET | {"when": {"request": {"Cookie": True}}}, {}, "not so: request has a Cookie"),
+        (
+            SET | {"when": {"request": {"Cookie": True}}},
+            {},
+            "applies only where request has a Cookie",
+        ),
         (
             SET | {"when": {"request": {"Accept": "*json*"}}},
             {},
-            "not so: request has Accept: *json*",
+            "applies only where request has Accept: *json*",
         ),
-        (SET | {"when": {"response": {"Server": True}}}, {}, "not so: response has a Server"),
+        (
+            SET | {"when": {"response": {"Server": True}}},
+            {},
+            "applies only where response has a Server",
+        ),
         (
             SET | {"when": {"response": {"Server": False}}},
             {"fields": [(b"Server", b"s")]},
-            "not so: response has no Server",
+            "applies only where response has no Server",
         ),
         (
             {"header": "Strict-Transport-Security", "action": "set", "value": "max-age=1"},
             {"scheme": "http"},
-            "not so: scheme is https",
+            "applies only where scheme is https",
         ),
     ],
 )
@@ -127,7 +139,7 @@ def test_each_step_says_why(rule: dict[str, object], world: dict[str, object], r
     )
 
     assert step.reason == reason
-    assert step.applies is not reason.startswith(("off", "not so"))
+    assert step.applies is not reason.startswith(("off", "applies only"))
 
 
 def test_an_explanation_names_the_classes_of_the_response():

@@ -83,7 +83,7 @@ def explain(route: RoutePlan, facts: Facts) -> Explanation:
         for check in checks:
             unmet = (each.text for each in check.when if not each.holds(facts, seen))
             if failed := next(unmet, None):
-                reason = f"not so: {failed}"
+                reason = f"applies only where {failed}"
                 steps.append(about(header=check.header, applies=False, reason=reason, finding=None))
                 continue
             found = check.judge(facts, seen)
