@@ -177,10 +177,10 @@ def test_head_of_the_response_drips(tight: Stage, request_: bytes) -> None:
     with tight.connect() as client:
         client.sendall(request_)
         assert client.recv(4096) == b"HTTP/1.1 103 E\r\n\r\n"
-        tight.forward(40)
+        tight.forward(55)
         tight.loop.call_soon_threadsafe(go.set)
         tight.until(gone.is_set)
-        tight.forward(40)
+        tight.forward(8)
         assert [reply.status for reply in read_responses(client, method="POST")] == [504]
 
 
