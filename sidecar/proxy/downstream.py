@@ -127,9 +127,8 @@ class Downstream(Incoming):
         connections.n += 1
         self._listener.open.add(self)
         context.deadlines.watch(self)
-        name, own = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
-        address = name[0] if isinstance(name, tuple) else ""
-        port = own[1] if isinstance(own, tuple) else 0
+        name = transport.get_extra_info("peername")
+        address, port = name[0] if isinstance(name, tuple) else "", self._listener.port
         scheme = "http" if transport.get_extra_info("ssl_object") is None else "https"
         if self._source is not None:
             address, port = self._source.address, self._source.port

@@ -67,7 +67,7 @@ class Peer:
         """
         if host != self._host:
             self._host = host
-            self._lines = _lines([self.address], self.scheme, host, str(self.port))
+            self._lines = _lines_alone(self.address, self.scheme, host, self.port)
         return self._lines
 
 
@@ -188,6 +188,12 @@ def new_nonce() -> bytes:
     leaves as it is.
     """
     return secrets.token_urlsafe(16).encode("ascii")
+
+
+@lru_cache(KNOWN)
+def _lines_alone(address: str, scheme: str, host: str, port: int) -> bytes:
+    """Of a peer that nobody stands before: the same address opens many connections."""
+    return _lines([address], scheme, host, str(port))
 
 
 def _lines(chain: list[str], scheme: str, host: str, port: str) -> bytes:

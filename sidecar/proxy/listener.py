@@ -37,6 +37,8 @@ class Listener:
         cycle.
         """
         self.no_body.whole = True
+        self.port = 0
+        """Where it listens; 0 for a path."""
         self.closing = False
         """No connection waits for another request any more."""
         self._emptied: asyncio.Future[None] | None = None

@@ -126,9 +126,9 @@ class DataPlane:
             made, host.strip("[]"), int(port), reuse_port=reuse_port or None, **options
         )
         self._servers.append(server)
-        for (
-            bound
-        ) in server.sockets:  # connections take it over; both loops set TCP_NODELAY themselves
+        self._listener.port = server.sockets[0].getsockname()[1]
+        # Connections take it over; both loops set TCP_NODELAY themselves.
+        for bound in server.sockets:
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         return [_name(bound) for bound in server.sockets]
 
