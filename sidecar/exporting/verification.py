@@ -181,7 +181,8 @@ class _Judged:
 
     def action(self, route: str, rule: str) -> str:
         """What a rule does; a cookie rule is `cookie`."""
-        return _action(self._line(route, rule).named.rule)
+        found = self._line(route, rule).named.rule
+        return "cookie" if found.cookie is not None else str(found.action)
 
     def needs(self, route: str, row: Row) -> str:
         """The conditions of a rule as the end of a sentence."""
@@ -259,10 +260,6 @@ def _shows(demands: cookies.Demands, name: str, scheme: str) -> bool:
     full = "; Secure; HttpOnly; SameSite=None; Partitioned; Domain=x.example"
     lines = f"{name}=x", f"{name}=x{full}"
     return any(cookies.apply(line, demands, scheme) != line for line in lines)
-
-
-def _action(rule: Rule) -> str:
-    return "cookie" if rule.cookie is not None else str(rule.action)
 
 
 def _writes(line: RuleLine) -> bool:

@@ -6,7 +6,7 @@ Pure. Source: CSP Level 3 section 6.7.3 (inline).
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from itertools import takewhile
+from os.path import commonprefix
 from typing import Any
 
 from sidecar.policy.browsers.pages import sample_of
@@ -173,17 +173,11 @@ def _template(cause: Cause, name: str, terms: Terms, snippets: Iterable[Snippet]
         if DIRECTIVE_OF.get(one.kind) == name and not _is_stable(one, cause, terms):
             places.setdefault((one.page, one.line), []).append(one)
     for held in places.values():
-        begin = _common([sample_of(one.text) for one in held])
+        begin = commonprefix([sample_of(one.text) for one in held])  # noqa: RUF071 - of text
         varies = len({one.hash for one in held}) > 1 and len(begin) >= _BEGIN
         if varies and sample_of(cause.sample).startswith(begin):
             return held
     return []
-
-
-def _common(texts: Sequence[str]) -> str:
-    """What all texts begin with."""
-    alike = takewhile(lambda chars: len(set(chars)) == 1, zip(*texts, strict=False))
-    return "".join(chars[0] for chars in alike)
 
 
 def _is_stable(snippet: Snippet, cause: Cause, terms: Terms) -> bool:

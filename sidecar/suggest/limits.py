@@ -3,13 +3,12 @@
 # ruff: noqa: SIM905 - lists of words are read as words
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Sequence
 
-from sidecar.policy.csp import Directive, Policy, effective
+from sidecar.policy.csp import Directive, Policy
 from sidecar.policy.csp.match import Address, allows_address
-from sidecar.policy.csp.sources import source_list
 from sidecar.policy.csp.table import ANGULAR_HOSTS, JSONP_HOSTS, PLUGIN_HOSTS
+from sidecar.policy.csp.weaknesses import allowed, is_unmatched_address
 from sidecar.rollout.causes import Cause
 from sidecar.suggest.nouns import Proposal, proposal
 
@@ -31,10 +30,7 @@ def refusal(
     cause: Cause, policy: Policy, target: Address, blocked: Sequence[str]
 ) -> Proposal | None:
     """Where an edit would undo the policy, or browsers would not obey it."""
-    governing = effective(policy, cause.directive)
-    if cause.directive in CODE and "'strict-dynamic'" in source_list(
-        governing.values if governing else ()
-    ):
+    if cause.directive in CODE and "'strict-dynamic'" in allowed(policy, cause.directive):
         fix = "give the script element the page's nonce, or let a trusted script load it"
         return proposal(cause, "advice", "with 'strict-dynamic' browsers ignore hosts", fix)
     if is_own(cause.blocked, cause):
@@ -46,7 +42,7 @@ def refusal(
 def _reason(cause: Cause, target: Address, blocked: Sequence[str]) -> tuple[str, str]:
     """Why an address of another origin must not be allowed, and the fix; ("", "") = it may."""
     name, host = cause.directive, target.host
-    if _is_ip(host):
+    if is_unmatched_address(host):
         return f"browsers match no IP address in a policy ({host})", "use a host name in the page"
     if cause.origin.startswith("https:") and target.scheme in ("http", "ws"):
         why = "plain HTTP on an HTTPS page: browsers block or upgrade it anyway"
@@ -83,10 +79,3 @@ def is_open(target: Address) -> bool:
     return host in JSONP_HOSTS | ANGULAR_HOSTS | PLUGIN_HOSTS | UPLOAD_DOMAINS or any(
         host.endswith(f".{domain}") for domain in UPLOAD_DOMAINS
     )
-
-
-def _is_ip(host: str) -> bool:
-    try:
-        return str(ipaddress.ip_address(host)) != "127.0.0.1"
-    except ValueError:
-        return False

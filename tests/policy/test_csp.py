@@ -12,6 +12,7 @@ from sidecar.policy import csp
 from sidecar.policy.csp import Directive, Policy, parse, serialise
 from sidecar.policy.csp.sources import covers, parse_source, source_list
 from sidecar.policy.csp.table import DEPRECATED, DIRECTIVES, FALLBACKS, CspFaultKind
+from sidecar.policy.csp.weaknesses import csp_faults
 
 OSHP = (
     "default-src 'self'; form-action 'self'; base-uri 'self'; object-src 'none'; frame-ancestors"
@@ -170,7 +171,7 @@ def test_what_is_written_is_visible_ascii(text):
 @given(ANY_TEXT, ANY_TEXT)
 def test_no_text_raises(text, other):
     """Law: every function takes any text."""
-    csp.csp_faults(text)
+    csp_faults(text)
     csp.merge_text(text, other, widen=True)
     csp.merge_text(text, other)
     for policy in parse(text):
@@ -192,7 +193,7 @@ def test_huge_texts_are_read(text):
     """200 kB of anything is judged and merged; work that grows with the square of the length
     would not end.
     """
-    csp.csp_faults(text)
+    csp_faults(text)
     csp.merge_text(text, OSHP)
 
 
@@ -399,4 +400,4 @@ def test_a_list_reads_none_as_nothing():
 )
 def test_weaknesses_are_reported_of_the_policies_as_a_whole(text, expected):
     """A weakness stands where no policy of the header hinders it."""
-    assert expected == [fault.kind for fault in csp.csp_faults(text) if fault.verdict == "weak"]
+    assert expected == [fault.kind for fault in csp_faults(text) if fault.verdict == "weak"]

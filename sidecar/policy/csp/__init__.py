@@ -1,4 +1,4 @@
-"""Content Security Policy Level 3: parse, serialise, normalise, judge, and merge by directive.
+"""Content Security Policy Level 3: parse, serialise, normalise, and merge by directive.
 
 Hostile text is read up to 64 KiB and 1,000 words; nothing here raises. Source: CSP Level 3
 (https://www.w3.org/TR/CSP3/).
@@ -7,15 +7,15 @@ Hostile text is read up to 64 KiB and 1,000 words; nothing here raises. Source: 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import reduce
 from itertools import chain
 from typing import NamedTuple
 
 from sidecar.policy.csp.faults import directive_faults
-from sidecar.policy.csp.sources import Source, Sources, join, meet, source_list
-from sidecar.policy.csp.table import BROAD, DIRECTIVES, FALLBACKS, CspFaultKind, Grammar
+from sidecar.policy.csp.sources import Sources, join, meet, source_list
+from sidecar.policy.csp.table import DIRECTIVES, FALLBACKS, CspFaultKind, Grammar
 from sidecar.policy.faults import MAX_TEXT, Fault
 
 MAX_WORDS = 1_000
@@ -289,71 +289,3 @@ def _words(directive: Directive, grammar: Grammar) -> dict[str, str]:
 
 def _granted(key: str, others: Mapping[str, str], grammar: Grammar) -> bool:
     return key in others or (grammar == "names" and "*" in others and not key.startswith("'"))
-
-
-def csp_faults(text: str) -> tuple[Fault, ...]:
-    """All that is wrong with a header value: what browsers ignore, then what they obey and is weak.
-
-    A page must satisfy every policy, so a weakness counts only where all policies have it.
-    """
-    policies = parse(text)
-    return (*chain.from_iterable(policy.faults for policy in policies), *_weaknesses(policies))
-
-
-def _weaknesses(policies: tuple[Policy, ...]) -> Iterable[Fault]:
-    governing = [policy for policy in policies if effective(policy, "script-src")]
-    if policies and not governing:
-        yield CspFaultKind.SCRIPTS_OPEN.about()
-    for check in _CHECKS:
-        found = [*filter(None, map(check, governing))]
-        if found and len(found) == len(governing):
-            yield found[0]
-
-
-def allowed(policy: Policy, name: str) -> Sources:
-    """The sources that a policy allows for a directive by itself or a fallback; else empty."""
-    governing = effective(policy, name)
-    return source_list(governing.values if governing else ())
-
-
-def _inline(policy: Policy) -> Fault | None:
-    for name in ("script-src-elem", "script-src-attr"):
-        sources = allowed(policy, name)
-        if "'unsafe-inline'" in sources and not _is_strict(sources):
-            return CspFaultKind.UNSAFE_INLINE.about(name)
-    return None
-
-
-def _is_strict(sources: Sources) -> bool:
-    return "'strict-dynamic'" in sources or any(
-        source.shape in ("nonce", "hash") for source in sources.values()
-    )
-
-
-def _eval(policy: Policy) -> Fault | None:
-    is_allowed = "'unsafe-eval'" in allowed(policy, "script-src")
-    return CspFaultKind.UNSAFE_EVAL.about("script-src") if is_allowed else None
-
-
-def _broad(policy: Policy) -> Fault | None:
-    scripts, objects = allowed(policy, "script-src-elem"), allowed(policy, "object-src")
-    loaded = [*objects.values()]
-    if "'strict-dynamic'" not in scripts:
-        loaded = [*scripts.values(), *loaded]
-    broad = (one.text for one in loaded if is_broad(one))
-    return next(map(CspFaultKind.BROAD_SOURCE.about, broad), None)
-
-
-def is_broad(source: Source) -> bool:
-    """Whether any attacker can host files under the source."""
-    return source.key in BROAD or source.host == "*"
-
-
-def _base(policy: Policy) -> Fault | None:
-    scripts = allowed(policy, "script-src-elem")
-    shapes = {source.shape for source in scripts.values()}
-    relative = "nonce" in shapes or ("hash" in shapes and "'strict-dynamic'" in scripts)
-    return CspFaultKind.BASE_OPEN.about() if relative and not policy.get("base-uri") else None
-
-
-_CHECKS: tuple[Callable[[Policy], Fault | None], ...] = (_inline, _eval, _broad, _base)

@@ -1,4 +1,4 @@
-"""What is weak in a Content Security Policy as a whole: the checks of Google's CSP Evaluator.
+"""What is wrong with a Content Security Policy as a whole: the checks of Google's CSP Evaluator.
 
 Nothing here raises. Source: CSP Evaluator (https://csp-evaluator.withgoogle.com), its checks as of
 May 2026; the hosts in `table.json` are our own short list, each of a service whose documentation
@@ -8,13 +8,21 @@ names a JSONP callback, or that serves AngularJS or any file that anyone publish
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 from typing import NamedTuple
 
 from sidecar.policy import csp, faults
-from sidecar.policy.csp import Directive, Policy, allowed, effective, is_broad
-from sidecar.policy.csp.sources import Source, Sources, parse_source
-from sidecar.policy.csp.table import ANGULAR_HOSTS, COUNTS_IN, DIRECTIVES, JSONP_HOSTS, PLUGIN_HOSTS
+from sidecar.policy.csp import Directive, Policy, effective
+from sidecar.policy.csp.sources import Source, Sources, parse_source, source_list
+from sidecar.policy.csp.table import (
+    ANGULAR_HOSTS,
+    BROAD,
+    COUNTS_IN,
+    DIRECTIVES,
+    JSONP_HOSTS,
+    PLUGIN_HOSTS,
+)
 from sidecar.policy.csp.table import CspFaultKind as Known
 from sidecar.policy.faults import Fault
 
@@ -53,15 +61,25 @@ class _Check(NamedTuple):
     each: bool = False
 
 
+def csp_faults(text: str) -> tuple[Fault, ...]:
+    """What browsers ignore in a header value, then what lets injected scripts run.
+
+    A page must satisfy every policy, so a weakness counts only where all policies have it.
+    """
+    policies = csp.parse(text)
+    return (
+        *chain.from_iterable(policy.faults for policy in policies),
+        *_found(_SCRIPT_CHECKS, policies),
+    )
+
+
 def csp_weaknesses(text: str) -> tuple[Fault, ...]:
     """All that is wrong with a header value: what `csp_faults` says, then the further checks.
 
-    A page must satisfy every policy, so a weakness counts only where all policies have it; what
-    concerns old browsers or reports is said of each.
+    What concerns old browsers or reports is said of each policy.
     """
-    policies = csp.parse(text)
-    found = (_found(check, policies) for check in _CHECKS)
-    return tuple(dict.fromkeys((*csp.csp_faults(text), *comma_faults(text), *filter(None, found))))
+    found = _found(_FURTHER_CHECKS, csp.parse(text))
+    return tuple(dict.fromkeys((*csp_faults(text), *comma_faults(text), *found)))
 
 
 def comma_faults(text: str) -> tuple[Fault, ...]:
@@ -81,15 +99,59 @@ def comma_faults(text: str) -> tuple[Fault, ...]:
     return ()
 
 
-def _found(check: _Check, policies: tuple[Policy, ...]) -> Fault | None:
-    found = [
-        check.test(policy)
-        for policy in policies
-        if not check.governed or effective(policy, check.governed)
-    ]
-    if None in found and not check.each:
-        return None
-    return next(filter(None, found), None)
+def _found(checks: Iterable[_Check], policies: tuple[Policy, ...]) -> Iterator[Fault]:
+    for check in checks:
+        found = [
+            check.test(policy)
+            for policy in policies
+            if not check.governed or effective(policy, check.governed)
+        ]
+        faulty = [fault for fault in found if fault is not None]
+        if faulty and (check.each or len(faulty) == len(found)):
+            yield faulty[0]
+
+
+def allowed(policy: Policy, name: str) -> Sources:
+    """The sources that a policy allows for a directive by itself or a fallback; else empty."""
+    governing = effective(policy, name)
+    return source_list(governing.values if governing else ())
+
+
+def is_broad(source: Source) -> bool:
+    """Whether any attacker can host files under the source."""
+    return source.key in BROAD or source.host == "*"
+
+
+def _scripts_open(policy: Policy) -> Fault | None:
+    return None if effective(policy, "script-src") else Known.SCRIPTS_OPEN.about()
+
+
+def _inline(policy: Policy) -> Fault | None:
+    for name in ("script-src-elem", "script-src-attr"):
+        sources = allowed(policy, name)
+        strict = "'strict-dynamic'" in sources or any(
+            source.shape in ("nonce", "hash") for source in sources.values()
+        )
+        if "'unsafe-inline'" in sources and not strict:
+            return Known.UNSAFE_INLINE.about(name)
+    return None
+
+
+def _eval(policy: Policy) -> Fault | None:
+    is_allowed = "'unsafe-eval'" in allowed(policy, "script-src")
+    return Known.UNSAFE_EVAL.about("script-src") if is_allowed else None
+
+
+def _broad(policy: Policy) -> Fault | None:
+    sources = (*_scripts(policy), *allowed(policy, "object-src").values())
+    return _first(Known.BROAD_SOURCE, filter(is_broad, sources))
+
+
+def _base_open(policy: Policy) -> Fault | None:
+    scripts = allowed(policy, "script-src-elem")
+    shapes = {source.shape for source in scripts.values()}
+    relative = "nonce" in shapes or ("hash" in shapes and "'strict-dynamic'" in scripts)
+    return Known.BASE_OPEN.about() if relative and not policy.get("base-uri") else None
 
 
 def _scripts(policy: Policy) -> list[Source]:
@@ -194,11 +256,12 @@ def _listed(policy: Policy) -> Iterable[tuple[str, Source]]:
 
 
 def _ip_source(policy: Policy) -> Fault | None:
-    sources = (source for _, source in _listed(policy))
-    return _first(Weakness.IP_SOURCE, (one for one in _hosts(sources) if _is_address(one.host)))
+    hosts = _hosts(source for _, source in _listed(policy))
+    return _first(Weakness.IP_SOURCE, (one for one in hosts if is_unmatched_address(one.host)))
 
 
-def _is_address(host: str) -> bool:
+def is_unmatched_address(host: str) -> bool:
+    """Whether it is an IP address, which browsers never match (CSP3 section 6.7.2.9)."""
     try:
         return str(ipaddress.ip_address(host)) != "127.0.0.1"
     except ValueError:
@@ -244,7 +307,15 @@ def _reports(policy: Policy) -> Fault | None:
     return (Weakness.REPORT_TO_ALONE if by_name else Weakness.NO_REPORTS).about()
 
 
-_CHECKS = (
+_SCRIPT_CHECKS = (
+    _Check(_scripts_open),
+    _Check(_inline, "script-src"),
+    _Check(_eval, "script-src"),
+    _Check(_broad, "script-src"),
+    _Check(_base_open, "script-src"),
+)
+
+_FURTHER_CHECKS = (
     _Check(_unsafe_hashes, "script-src-attr"),
     _Check(_base_broad, "base-uri"),
     _Check(_object_open),

@@ -149,7 +149,8 @@ def _keys(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[KeyCh
 
 def _rule_changes(old: _Routes, new: _Routes) -> Iterator[RuleChange]:
     for name in sorted({**old, **new}, key=[*new, *old].index):
-        was, now = (_lines(routes.get(name, routes[DEFAULT_ROUTE])[1]) for routes in (old, new))
+        plans = (routes.get(name, routes[DEFAULT_ROUTE])[1] for routes in (old, new))
+        was, now = ({line.name: line for line in plan.rules} for plan in plans)
         for rule in {**was, **now}:
             one, other = was.get(rule), now.get(rule)
             keys = tuple(_keys(_said(one), _said(other))) if one and other else ()
@@ -157,10 +158,6 @@ def _rule_changes(old: _Routes, new: _Routes) -> Iterator[RuleChange]:
             if modes[0] != modes[1] or keys:
                 what: What = "changed" if one and other else "added" if other else "removed"
                 yield RuleChange(name, rule, what, *modes, keys)
-
-
-def _lines(route: RoutePlan) -> dict[str, RuleLine]:
-    return {line.name: line for line in route.rules}
 
 
 def _said(line: RuleLine) -> dict[str, Any]:

@@ -6,7 +6,6 @@ It decides nothing of its own: what it says is what `decide` does.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 
 from sidecar.policy.browsers.trial import added
 from sidecar.policy.browsers.witness import Witness, witnesses
@@ -33,9 +32,9 @@ class Step:
     origin: str
     witnesses: tuple[Witness, ...]
     """What can show whether the rule breaks the site."""
-    applies: bool
     reason: str
-    finding: Finding | None
+    applies: bool = False
+    finding: Finding | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,33 +65,25 @@ def explain(route: RoutePlan, facts: Facts) -> Explanation:
     for index, checks in turns:
         line = route.rules[index]
         origin = ", ".join(dict.fromkeys(line.named.origin.values()))
-        if step := described(line.named.rule):
-            origin = f"{origin}; {step}"
-        about = partial(
-            Step,
-            line.name,
-            mode=line.mode,
-            ceiling=line.ceiling,
-            origin=origin,
-            witnesses=witnesses(line.named.rule),
-        )
-        names = ", ".join(line.named.rule.header or ("Set-Cookie",))
+        if rung := described(line.named.rule):
+            origin = f"{origin}; {rung}"
+        about = (line.mode, line.ceiling, origin, witnesses(line.named.rule))
         if not checks:
-            off = f"off ({line.ceiling})"
-            steps.append(about(header=names, applies=False, reason=off, finding=None))
+            names = ", ".join(line.named.rule.header or ("Set-Cookie",))
+            steps.append(Step(line.name, names, *about, reason=f"off ({line.ceiling})"))
         for check in checks:
             unmet = (each.text for each in check.when if not each.holds(facts, seen))
             if failed := next(unmet, None):
                 reason = f"applies only where {failed}"
-                steps.append(about(header=check.header, applies=False, reason=reason, finding=None))
+                steps.append(Step(line.name, check.header, *about, reason))
                 continue
             found = check.judge(facts, seen)
             if not found and check not in last:
-                reason = "already right"
-                steps.append(about(header=check.header, applies=True, reason=reason, finding=None))
+                step = Step(line.name, check.header, *about, reason="already right", applies=True)
+                steps.append(step)
             for one in found:
                 reason = _reason(one, facts)
-                steps.append(about(header=one.header, applies=True, reason=reason, finding=one))
+                steps.append(Step(line.name, one.header, *about, reason, applies=True, finding=one))
             if found and found[0].made:
                 fields = write(fields, seen, found)
             elif found and found[0].mode == "trial" and index in route.trials:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 
 from sidecar.policy import csp, faults
+from sidecar.policy.csp.weaknesses import csp_faults
 from sidecar.policy.faults import Fault
 from sidecar.policy.headers import cookies, destinations, fields, plain_values, tokens
 from sidecar.policy.headers.table import ALL, DISCLOSURE, Grammar, Header
@@ -135,7 +136,7 @@ def _judge_boolean(value: str) -> tuple[Fault, ...]:
 
 
 _JUDGES: Mapping[Grammar, Callable[[str], tuple[Fault, ...]]] = {
-    "csp": csp.csp_faults,
+    "csp": csp_faults,
     "permissions": fields.judge_permissions,
     "endpoints": fields.judge_endpoints,
     "integrity": fields.judge_integrity,
