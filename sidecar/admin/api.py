@@ -229,7 +229,7 @@ class Api:
             why = "the revision that was rolled back"
             if not self._revisions.pinned:
                 why = "a revision that the fleet has replaced"
-            data["problems"] = [f"the file holds {why}; edit it, or reload with unpin"]
+            data["problems"] = [f"the file holds {why}; edit it, or: sidecar reload --unpin"]
         return web.json_response(data, status=409 if result in ("rejected", "pinned") else 200)
 
     async def rollback(self, request: web.Request) -> web.Response:

@@ -148,11 +148,11 @@ def _print_effects(changed: Sequence[Effect], count: int, *, asked: bool) -> Non
         return
     console = out()
     total = sum(effect.responses for effect in changed)
-    console.print(Text(f"\nOf {count} responses, {total} would differ", style="bold"))
+    console.print(Text(f"\nOf {counted(count, 'response')}, {total} would differ", style="bold"))
     for effect in changed:
         moved = effect.before != effect.after
         route = f"{effect.before} -> {effect.after}" if moved else effect.after
-        seen = f"  {effect.responses} responses, as {effect.example}"
+        seen = f"  {counted(effect.responses, 'response')}, as {effect.example}"
         console.print(Text.assemble((f"\nroute {route}", "bold"), seen))
         for header in effect.headers:
             console.print(Text(f"  - {header.header}: {_lines(header.before)}", style="red"))
@@ -215,7 +215,7 @@ def cases_verb(
     else:
         _print_results(results)
         more = f"; {counted(len(broken), 'problem')}" if broken else ""
-        err().print(f"{len(results)} cases: {passed} passed, {failed} failed{more}")
+        err().print(f"{counted(len(results), 'case')}: {passed} passed, {failed} failed{more}")
         if failed:
             next_step("sidecar explain says why, rule by rule, for any response")
     sys.exit(1 if failed or broken else 0)

@@ -81,7 +81,9 @@ def _refused(found: Response, data: Any) -> NoReturn:
     said = data if isinstance(data, dict) else {}
     for line in said.get("problems") or [said.get("error", f"HTTP {found.status}")]:
         say(str(line), colour="red")
-    if found.status == _WRONG:
+    if "sidecar " in str(said):
+        pass  # the command to go on with is named already
+    elif found.status == _WRONG:
         run_again()
     else:
         next_step(_AFTER.get(found.status, "sidecar status; sidecar history lists the revisions"))

@@ -24,6 +24,7 @@ from sidecar.files import edit_file
 from sidecar.observed import NoResponse, Response, without_query
 from sidecar.observed.client import ask
 from sidecar.policy.values import seconds
+from sidecar.policy.words import counted
 from sidecar.rollout.causes import Cause
 from sidecar.rollout.note import digest
 from sidecar.suggest import Suggestion, suggest
@@ -252,7 +253,7 @@ def _lines(one: Proposal) -> Iterator[Text]:
 
 
 def _script(one: Snippet) -> Iterator[Text]:
-    seen = "" if one.clients is None else f", {one.clients} clients"
+    seen = "" if one.clients is None else f", {counted(one.clients, 'client')}"
     about = f"{one.kind} of {one.page}, line {one.line}{seen}, {one.hash}"
     yield Text(_visible(f"\n{about}"), style="bold")
     for line in one.text[:_MAX_SHOWN].splitlines() or [""]:

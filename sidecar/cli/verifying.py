@@ -24,6 +24,7 @@ from sidecar.observed import NoResponse, complete, split
 from sidecar.observed.client import ask
 from sidecar.policy.engine.plan import compile_policy
 from sidecar.policy.engine.resolve import Resolved
+from sidecar.policy.words import counted
 
 _STYLES = {
     "differs": "red",
@@ -174,10 +175,11 @@ def _print(rows: Sequence[Row], responses: int, others: int, target: str | None)
                 console.print(Text(plain(f"  {mark} {row.header}: {text}")))
     seen = counts(rows)
     said = ", ".join(f"{verdict} {number}" for verdict, number in seen.items() if number)
-    err().print(f"{responses} responses; {said or 'no rule is enforced'}")
+    said = f"rules: {said}" if said else "no rule is enforced"
+    err().print(f"{counted(responses, 'response')}; {said}")
     if others:
         why = "their methods may change something"
-        err().print(f"{others} requests of the archive are not repeated: {why}")
+        err().print(f"not repeated: {counted(others, 'request')} of the archive; {why}")
     if target and seen["differs"]:
         for limit in TARGETS[target].limits:
             err().print(Text(f"{target}, in general: {limit}", style="dim"))

@@ -105,7 +105,7 @@ async def test_reload_reports_its_result(admin: Control):
     assert (status, data["result"], data["problems"]) == (
         409,
         "pinned",
-        ["the file holds the revision that was rolled back; edit it, or reload with unpin"],
+        ["the file holds the revision that was rolled back; edit it, or: sidecar reload --unpin"],
     )
     assert (await admin.post("/-/reload", {"unpin": True, "who": "anna"}))[1][
         "result"

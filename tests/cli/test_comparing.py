@@ -199,7 +199,7 @@ def test_diff_tries_archives(folder: Path) -> None:
     )
     done = sidecar("diff", "policy.yaml", "new.yaml", "--har", "x.har")
 
-    assert "route api -> all  1 responses, as GET https://shop.example/api/x -> 200" in done.stdout
+    assert "route api -> all  1 response, as GET https://shop.example/api/x -> 200" in done.stdout
     assert "c0ffee" not in done.output
 
 
@@ -306,7 +306,7 @@ def test_a_broken_file_does_not_hide_the_others(folder: Path) -> None:
     done = sidecar("test")
 
     assert done.exit_code == 1
-    assert "1 cases: 1 passed, 0 failed; 2 problems" in done.stderr
+    assert "1 case: 1 passed, 0 failed; 2 problems" in done.stderr
 
 
 def test_no_tests_at_all_is_a_usage_error(folder: Path) -> None:

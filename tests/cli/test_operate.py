@@ -174,7 +174,7 @@ async def test_rollback_and_unpin(admin: Control):
     assert await reported(admin, "reload") == (
         1,
         [],
-        ["the file holds the revision that was rolled back; edit it, or reload with unpin"],
+        ["the file holds the revision that was rolled back; edit it, or: sidecar reload --unpin"],
     )
     assert await reported(admin, "rollback") == (
         1,

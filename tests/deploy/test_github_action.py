@@ -138,7 +138,7 @@ def test_a_pull_request_learns_what_changes(job: Job) -> None:
     job.run(base=base)
 
     assert job.failed == []
-    assert "1 cases: 1 passed, 0 failed" in job.log
+    assert "1 case: 1 passed, 0 failed" in job.log
     sarif = json.loads((job.temporary / "header-sidecar.sarif").read_text())
     assert sarif["version"] == "2.1.0"
     assert "Enforces more: `nosniff`" in job.comment

@@ -145,4 +145,4 @@ def test_table(service: int, tmp_path: Path):
     assert result.exit_code == 1
     assert "- expected X-Content-Type-Options: nosniff" in result.stdout
     assert "+ got      X-Content-Type-Options: (absent)" in result.stdout
-    assert "1 responses; differs 4" in result.stderr
+    assert "1 response; rules: differs 4" in result.stderr
