@@ -72,7 +72,7 @@ class Limits(_Part):
     requests: kinds.Count = 1024
     """Requests in flight: 503."""
     connections: kinds.Count = 10240
-    """Client connections: closed at once."""
+    """Client connections, or fewer where `ulimit -Hn` is too low: closed at once."""
     upstream_connections: kinds.Count = 256
     """Connections to the upstream; more requests wait within timeouts.connect."""
     tunnels: kinds.Count = 1024

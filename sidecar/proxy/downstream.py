@@ -136,7 +136,7 @@ class Downstream(Incoming):
         self.peer = context.forwarder.peer(address, port, scheme)
         super().connection_made(transport)
         stream.set_write_buffer_limits(HIGH_WATER)
-        if connections.n > context.settings.limits.connections:
+        if connections.n > self._listener.most:
             context.telemetry.request_rejected("connections", status=0, client=address)
             stream.abort()
         else:

@@ -81,7 +81,7 @@ class Introduction(asyncio.BufferedProtocol):
         connections.n += 1
         self._counted = True
         self._listener.open.add(self)
-        if connections.n > context.settings.limits.connections:
+        if connections.n > self._listener.most:
             self._refuse("connections")
         elif not context.forwarder.peer(self._address, 0, "http").trusted:
             self._refuse("proxy_untrusted")

@@ -1,18 +1,42 @@
 """The client connections of one process: made here, known while they are open.
 
-Lives here: `Listener`. Must not know what a connection does.
+Lives here: `Listener`, and how many there may be. Must not know what a connection does.
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Protocol
+import resource
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final, Protocol
 
 from sidecar.proxy.body import Body
 from sidecar.proxy.downstream import Downstream
+from sidecar.settings import Limits
 
 if TYPE_CHECKING:
     from sidecar.proxy.context import Context
+
+KEPT: Final = 64
+"""Descriptors that clients leave to health, admin, events and files; half of all where they are
+few.
+"""
+
+
+def room(limits: Limits) -> int:
+    """How many clients there may be: `limits.connections`, or as many as the process has
+    descriptors for, the upstream's connections included.
+
+    The soft limit of descriptors is raised to the hard one: 1024 is meant for users of select(2).
+    """
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    with suppress(ValueError, OSError):  # macOS allows less than it says
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if allowed == resource.RLIM_INFINITY:
+        return limits.connections
+    left = allowed - min(KEPT, allowed // 2)
+    return min(limits.connections, max(left - limits.upstream_connections, left // 2))
 
 
 class Open(Protocol):
@@ -31,6 +55,7 @@ class Listener:
 
     def __init__(self, context: Context) -> None:
         self.context = context
+        self.most = room(context.settings.limits)
         self.open: set[Open] = set()
         self.no_body = Body(lambda: None)
         """The body of every request without one: one for each connection would hold it in a

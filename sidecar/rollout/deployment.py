@@ -124,7 +124,7 @@ def _admin(settings: Settings) -> Iterator[DeploymentFinding]:
 def _limits(settings: Settings) -> Iterator[DeploymentFinding]:
     limits = settings.limits
     needed = limits.connections + limits.upstream_connections + limits.tunnels + 64
-    allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     if allowed != resource.RLIM_INFINITY and allowed < needed:
         text = (
             f"{allowed} open files are allowed and the limits add up to {needed}; raise ulimit -n"

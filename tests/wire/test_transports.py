@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import socket
 import ssl
 import subprocess
 import sys
@@ -346,3 +347,40 @@ def test_descriptors_run_out() -> None:
         check=False,
     )
     assert done.stdout == "recovered\n", done.stderr
+
+
+FLOODED = """
+import resource
+resource.setrlimit(resource.RLIMIT_NOFILE, (100, 100))
+import uvloop
+from tests.wire.stage import Stage
+many = {"limits": {"connections": 5000}}
+with Stage(many, loop_factory=uvloop.new_event_loop).running() as stage:
+    print(stage.address[1], flush=True)
+    input()
+    with open("/dev/null"):
+        print(int(stage.telemetry.connections.n))
+"""
+
+
+def test_clients_leave_descriptors() -> None:
+    """2.5 Connection flood: clients leave descriptors to health and admin."""
+    with (
+        subprocess.Popen(
+            [sys.executable, "-c", FLOODED],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as child,
+        contextlib.ExitStack() as clients,
+    ):
+        assert child.stdout is not None
+        address = ("127.0.0.1", int(child.stdout.readline()))
+        opened = [
+            clients.enter_context(socket.create_connection(address, timeout=PATIENCE))
+            for _ in range(200)
+        ]
+        for client in opened[25:]:
+            with contextlib.suppress(ConnectionError):
+                assert client.recv(1) == b""
+        assert child.communicate("\n", timeout=PATIENCE)[0] == "25\n"
