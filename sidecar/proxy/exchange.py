@@ -15,7 +15,7 @@ from sidecar.proxy.asked import Asked, Rest
 from sidecar.proxy.deadlines import NEVER
 from sidecar.proxy.faults import ClientGone, Refused, UpstreamFailed
 from sidecar.proxy.forwarding import Origin, new_nonce
-from sidecar.proxy.http1.grammar import CHUNKED, IDEMPOTENT, UNTIL_CLOSE
+from sidecar.proxy.http1.grammar import BODILESS, CHUNKED, IDEMPOTENT, UNTIL_CLOSE
 from sidecar.proxy.http1.requests import Request
 from sidecar.proxy.http1.responses import Response
 from sidecar.proxy.http1.writing import LAST_CHUNK, chunk, message
@@ -318,8 +318,10 @@ class Exchange(Asked):
         if upstream.extra:
             self._failed("extra_bytes")
         # An upload that gave up is over too, but the upstream still waits for the rest of that
-        # body.
-        self._clean = self._sent() and not upstream.extra
+        # body. And who does not read a body may take it for requests, and respond to them.
+        self._clean = not upstream.extra and (
+            self._upload is None or (self._upload.sent and self._method not in BODILESS)
+        )
         return keep_alive
 
     async def _pass_body(self, upstream: Connection, head: bytes, *, chunked: bool) -> None:

@@ -209,6 +209,18 @@ def test_body_behind_our_own_response(stage: Stage, framing: str) -> None:
 # The upstream's kept connections.
 
 
+@pytest.mark.parametrize("method", [b"GET", b"HEAD", b"OPTIONS", b"DELETE", b"POST", b"PUT"])
+def test_service_that_reads_no_body(stage: Stage, method: bytes) -> None:
+    """2.1 CL.0: a body that a service may take for a request ends that connection, so that the
+    response to it meets nobody.
+    """
+    data = post(b"Content-Length: %d" % len(SMUGGLED), body=SMUGGLED).replace(b"POST", method)
+    assert stage.talk(data, method=method.decode())[0].status == 200
+    connections = stage.origin.connections
+    stage.canary()
+    assert (stage.origin.connections > connections) == (method not in (b"POST", b"PUT"))
+
+
 def _dies_when_reused(line: Line):
     async def script(again: Line) -> None:
         if again is line:

@@ -27,7 +27,9 @@ METHODS: Final = {
 }
 """Methods that are passed on, by their bytes: IANA's registry, and a few that occur."""
 
-IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
+BODILESS: Final = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
+"""Methods whose bodies mean nothing, so services forget to read them (RFC 9110 section 9.3)."""
+IDEMPOTENT: Final = BODILESS | {"PUT"}
 """RFC 9110 section 9.2.2; TRACE is refused."""
 
 # RFC 9110 section 7.6.1, and the names that some senders treat alike; HTTP2-Settings belongs to
