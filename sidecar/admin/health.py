@@ -42,13 +42,13 @@ def add_health(
         return _response(503 if any(checks.values()) else 200, "".join(lines))
 
     async def metrics(request: web.Request) -> web.Response:
-        from sidecar.telemetry import delimited, exposition  # with the first scrape
+        from sidecar.telemetry import exposition, protobuf  # with the first scrape
 
         await refresh()
         found = telemetry.metrics
         found.settle()
-        if found.native and delimited.wanted(",".join(request.headers.getall("Accept", ()))):
-            data, kind = await asyncio.to_thread(found.render_delimited), delimited.CONTENT_TYPE
+        if found.native and protobuf.wanted(",".join(request.headers.getall("Accept", ()))):
+            data, kind = await asyncio.to_thread(found.render_delimited), protobuf.CONTENT_TYPE
         else:
             data, kind = await asyncio.to_thread(found.render), exposition.CONTENT_TYPE
         about = {"Content-Type": kind, "Server": "sidecar"}

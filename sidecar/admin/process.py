@@ -9,7 +9,7 @@ from sidecar.admin.health import Readiness
 from sidecar.admin.orders import PromotionOrder
 
 
-class Together(Protocol):
+class FleetEvidence(Protocol):
     """What all replicas saw, asked now; raises Refused without a fleet or its store."""
 
     async def fleet_evidence(self) -> dict[str, Any]:
@@ -35,7 +35,7 @@ class Process(NamedTuple):
     """What browsers reported of rules in trial."""
     pages: Callable[[], dict[str, Any]]
     """What pages in trial hold, by route, and the scripts that browsers loaded."""
-    together: Together
+    together: FleetEvidence
     promotion: Callable[[PromotionOrder], Awaitable[dict[str, Any]]]
     """Decides on an order to move rules. Raises Refused, PolicyError, and ValueError where what
     came with the order is wrong.

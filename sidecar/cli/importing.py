@@ -19,8 +19,8 @@ from sidecar.cli.printing import as_json, complain, next_step, problem_data, say
 from sidecar.cli.progress import steps
 from sidecar.files import write_file
 from sidecar.importing.draft import Imported
-from sidecar.importing.formats import FORMATS, convert, from_sightings, guess, unread
-from sidecar.importing.sightings import Sighting
+from sidecar.importing.formats import FORMATS, convert, from_observations, guess, unread
+from sidecar.importing.observations import Observation
 from sidecar.observed import NoResponse, Response, complete, is_silent, join, split, target_of
 from sidecar.observed.client import ask
 from sidecar.source import lint_policy
@@ -128,17 +128,17 @@ def _from_responses(
     except NoResponse as error:
         hint = "\nstart the server, or name another address: sidecar import URL"
         raise click.UsageError(f"{error}{hint if is_silent(error) else ''}") from error
-    return "observed", from_sightings(seen)
+    return "observed", from_observations(seen)
 
 
 def _asked(
     urls: Sequence[str], service: str | None, authorities: ssl.SSLContext | None
-) -> Iterator[Sighting]:
+) -> Iterator[Observation]:
     """What the addresses and their redirects on the same host send; and a page not found."""
 
-    def look(url: str, *, probe: bool = False) -> Sighting:
+    def look(url: str, *, probe: bool = False) -> Observation:
         first = ask(url, trust=authorities)
-        return Sighting(first, ask(url, trust=authorities), _bare(first, service), probe=probe)
+        return Observation(first, ask(url, trust=authorities), _bare(first, service), probe=probe)
 
     origins: dict[str, None] = {}
     with steps("ask", len(urls)) as done:
@@ -161,13 +161,13 @@ def _asked(
             yield look(address, probe=True)
 
 
-def _recorded(hars: Sequence[Path], service: str | None) -> Iterator[Sighting]:
+def _recorded(hars: Sequence[Path], service: str | None) -> Iterator[Observation]:
     """The responses of archives; an earlier one to the same request shows what changes."""
     earlier: dict[tuple[str, str], Response] = {}
     for file in hars:
         for one in read_har(file):
             bare = _bare(one, service) if one.method == "GET" else None
-            yield Sighting(one, earlier.get((one.method, one.url)), bare)
+            yield Observation(one, earlier.get((one.method, one.url)), bare)
             earlier[one.method, one.url] = one
 
 

@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 import click
 from rich.text import Text
 
+from sidecar.audit.first_files import Wishes, policy_text, preset_for, tests_text
 from sidecar.audit.report import report
-from sidecar.audit.start import Wishes, policy_text, preset_for, tests_text
 from sidecar.audit.visit import Visit
 from sidecar.cli.auditing import look
 from sidecar.cli.options import INSECURE, NEW_FILE

@@ -28,7 +28,7 @@ from sidecar.policy.words import counted
 from sidecar.rollout.causes import Cause
 from sidecar.rollout.note import digest
 from sidecar.suggest import Suggestion, suggest
-from sidecar.suggest.nouns import Holdings, Proposal, Snippet, Terms
+from sidecar.suggest.model import PageContents, Proposal, Snippet, Terms
 from sidecar.suggest.pages import Load, from_loads, from_routes
 
 _STYLES = {"add": "green", "allowed": "dim", "refused": "red"}
@@ -110,9 +110,9 @@ def suggest_verb(
     causes = [_cause(data) for data in client.get(_REPORTS[fleet])["causes"]]
     _check_accepted(accepted, causes)
     terms = Terms(min_clients, min_time, frozenset(accepted))
-    holdings = from_routes(client.get("/api/pages")["routes"], terms) | pages
+    contents = from_routes(client.get("/api/pages")["routes"], terms) | pages
     how: dict[str, Any] = {"comments": from_trial, "running": _running(client), "name": str(file)}
-    found = suggest(before, causes, holdings, terms, rule=rule, **how)
+    found = suggest(before, causes, contents, terms, rule=rule, **how)
     texts = (before.splitlines(keepends=True), found.text.splitlines(keepends=True))
     diff = "".join(difflib.unified_diff(*texts, f"{file} (now)", f"{file} (suggested)"))
     written = write and found.text != before
@@ -164,10 +164,10 @@ def _check_accepted(accepted: Sequence[str], causes: Sequence[Cause]) -> None:
             raise click.UsageError(f"no cause has the id {one!r}; see `sidecar reports`")
 
 
-def _read_pages(urls: Sequence[str], har: Path | None, cacert: Path | None) -> Holdings:
+def _read_pages(urls: Sequence[str], har: Path | None, cacert: Path | None) -> PageContents:
     """What pages hold that are named on the command line."""
     if not urls and har is None:
-        return Holdings()
+        return PageContents()
     return from_loads([*_fetched(urls, cacert), *(_recorded(har) if har else ())])
 
 

@@ -16,8 +16,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from sidecar.fleet.exchange import Exchange, StoreError
 from sidecar.fleet.sharing import Seen, Sharing
+from sidecar.fleet.store import FleetStore, StoreError
 from sidecar.policy.terms import PolicyError, Problem
 from sidecar.revisions import Revisions
 from sidecar.revisions.decision import Decision, Overtaken, Texts
@@ -33,7 +33,7 @@ class Member:
     """One replica. `revisions` calls it with its lock held; `run` calls `revisions`."""
 
     def __init__(
-        self, name: str, store: Exchange, telemetry: Telemetry, seen: Callable[[], Seen] = dict
+        self, name: str, store: FleetStore, telemetry: Telemetry, seen: Callable[[], Seen] = dict
     ) -> None:
         self.name = name
         self.version = 0

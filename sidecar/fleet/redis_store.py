@@ -24,7 +24,7 @@ from typing import Any
 from redis.asyncio import Redis
 
 from sidecar.fleet.connecting import client
-from sidecar.fleet.exchange import Change, Exchange, Look, Shared, StoreError
+from sidecar.fleet.store import Change, FleetStore, Shared, StoreError, StoreState
 from sidecar.revisions.decision import Decision, Texts, from_data
 
 
@@ -54,7 +54,7 @@ _CANARY = 1_000
 """Seconds for which a canary's ways are kept: longer than its return counts."""
 
 
-class RedisStore(Exchange):
+class RedisStore(FleetStore):
     """One fleet's part of the store."""
 
     def __init__(self, url: str, fleet: str) -> None:
@@ -64,7 +64,7 @@ class RedisStore(Exchange):
     def _key(self, name: str) -> str:
         return self._prefix + name
 
-    async def look(self) -> Look:
+    async def look(self) -> StoreState:
         key = self._key("decision")
         decided, asked_at, secret = await self._batch(
             lambda pipe: (
@@ -78,7 +78,7 @@ class RedisStore(Exchange):
             raise StoreError(f"the key {key} holds no decision: {decided}")
         version, mark = decided
         known = secret if isinstance(secret, str) else ""  # garbage there keeps no decision back
-        return Look(_number(version), mark or "", _moment(asked_at), known)
+        return StoreState(_number(version), mark or "", _moment(asked_at), known)
 
     async def decision(self) -> Decision | None:
         key = self._key("decision")

@@ -16,7 +16,7 @@ import zlib
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeAlias
 
-from sidecar.fleet.exchange import Exchange, Look, Shared, StoreError
+from sidecar.fleet.store import FleetStore, Shared, StoreError, StoreState
 from sidecar.telemetry import Trials
 from sidecar.telemetry.trials import Arrival
 
@@ -48,7 +48,11 @@ class Sharing:
     """One replica's part. `seen` gives what this replica saw so far; `replica` its id."""
 
     def __init__(
-        self, store: Exchange, trials: Trials, replica: Callable[[], str], seen: Callable[[], Seen]
+        self,
+        store: FleetStore,
+        trials: Trials,
+        replica: Callable[[], str],
+        seen: Callable[[], Seen],
     ) -> None:
         self._others: Mapping[str, str] = {}
         """What the other replicas saw, as it was last read."""
@@ -63,7 +67,7 @@ class Sharing:
         self._arrivals: list[Arrival] = []
         trials.on_arrival = self._arrived
 
-    async def round(self, look: Look) -> None:
+    async def round(self, look: StoreState) -> None:
         """Called with each look at the store; raises StoreError."""
         now = time.monotonic()
         if not look.secret:

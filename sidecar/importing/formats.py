@@ -13,7 +13,7 @@ from sidecar.importing.apache_syntax import read_apache
 from sidecar.importing.caddy_syntax import read_caddy
 from sidecar.importing.draft import Effect, Imported, Notes, Place, SourceLine, settle
 from sidecar.importing.nginx_syntax import read_nginx
-from sidecar.importing.sightings import Sighting
+from sidecar.importing.observations import Observation
 from sidecar.importing.syntax import Sources
 from sidecar.importing.writing import policy_text
 from sidecar.policy.data import read_table
@@ -84,13 +84,13 @@ def convert(sources: Sources, form: str) -> Imported:
     return _written(f"imported-{form}", f"imported from {names} ({server})", server, places, notes)
 
 
-def from_sightings(sightings: Iterable[Sighting]) -> Imported:
+def from_observations(observations: Iterable[Observation]) -> Imported:
     """The policy that gives a service's responses the headers seen, and what cannot be seen.
 
     Args:
-        sightings: at least one.
+        observations: at least one.
     """
-    seen = tuple(sightings)
+    seen = tuple(observations)
     notes = Notes()
     parts = seen[0].response.place
     origin = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"

@@ -14,15 +14,15 @@ from itertools import combinations
 from typing import NamedTuple, TypeAlias
 
 from sidecar.importing.draft import Effect, Notes, Place, SourceLine, When, placed
+from sidecar.importing.observations import LEAVE, Edit, Observation, discloses, looked_at
 from sidecar.importing.paths import ALL, Pattern, below
-from sidecar.importing.sightings import LEAVE, Edit, Sighting, discloses, looked_at
 from sidecar.policy.headers import cookies
 from sidecar.policy.headers.shapes import cookie as shape_of_cookie
 from sidecar.policy.headers.shapes import display_name
 from sidecar.policy.terms import Action
 from sidecar.policy.words import counted
 
-Seen: TypeAlias = tuple[Sighting, ...]
+Seen: TypeAlias = tuple[Observation, ...]
 Cell: TypeAlias = tuple[str, ...]
 _DIMENSIONS = ("content-type", "status", "scheme")
 _SCHEME = 2
@@ -32,9 +32,9 @@ _KINDS = ("page", "data", "static", "redirect", "error")
 
 
 class _Row(NamedTuple):
-    """What is needed of a sighting again and again, for one header."""
+    """What is needed of a observation again and again, for one header."""
 
-    sighting: Sighting
+    observation: Observation
     path: str
     cell: Cell
     edits: tuple[Edit, ...]
@@ -55,9 +55,9 @@ class _Found:
 Plan: TypeAlias = tuple[_Found, ...]
 
 
-def places(sightings: Iterable[Sighting], notes: Notes) -> list[Place]:
+def places(observations: Iterable[Observation], notes: Notes) -> list[Place]:
     """The places of all that was seen, first match first; only the first host's responses count."""
-    every = tuple(sightings)
+    every = tuple(observations)
     host = next((one for one in every if one.kind == "page"), every[0]).response.place.hostname
     seen = tuple(one for one in every if one.response.place.hostname == host)
     source = SourceLine("{0.scheme}://{0.netloc}".format(every[0].response.place))
@@ -106,7 +106,7 @@ def _spread(folder: str, rows: Rows, depth: int) -> Tree:
     children: dict[str, list[_Row]] = {}
     for row in rows:
         segment = row.path.split("/")[depth : depth + 1]
-        if row.sighting.probe or not segment:
+        if row.observation.probe or not segment:
             rest.append(row)
         else:
             children.setdefault(f"{folder}/{segment[0]}", []).append(row)
@@ -174,7 +174,7 @@ def _agreed(cells: Mapping[Cell, Sequence[_Row]], dimensions: tuple[int, ...]) -
     found: list[_Found] = []
     for edit, held in groups.items():
         for area in _areas(held, list(choices)):
-            seen = tuple(row.sighting for cell in area for row in cells[cell])
+            seen = tuple(row.observation for cell in area for row in cells[cell])
             found.append(_Found(edit, _when(area, dimensions), seen))
     return tuple(found)
 
@@ -234,7 +234,7 @@ def _about(seen: Seen) -> str:
     return f"on {_paths(seen)}: {counted(len(seen), 'response')} ({said})"
 
 
-def _paths(seen: Iterable[Sighting]) -> str:
+def _paths(seen: Iterable[Observation]) -> str:
     paths = list(dict.fromkeys("a missing page" if one.probe else one.path for one in seen))
     return ", ".join(paths[:4]) + (f" and {len(paths) - 4} more" if len(paths) > 4 else "")
 
@@ -242,7 +242,7 @@ def _paths(seen: Iterable[Sighting]) -> str:
 def _tell_varying(key: str, rows: Rows, source: SourceLine, notes: Notes) -> None:
     """Report values that change in a way that no rule can follow."""
     name = display_name(key)
-    varying = [(row.sighting, what) for row in rows if (what := row.sighting.varies(key))]
+    varying = [(row.observation, what) for row in rows if (what := row.observation.varies(key))]
     if varying:
         what, paths = varying[0][1], _paths(one for one, _ in varying)
         message = f"{name}: {what} changes with every response on {paths}"
@@ -254,7 +254,7 @@ def _tell_varying(key: str, rows: Rows, source: SourceLine, notes: Notes) -> Non
     alike: dict[tuple[str, Cell], list[_Row]] = {}
     for row in rows:
         alike.setdefault((row.path, row.cell), []).append(row)
-    torn = [group[0].sighting for group in alike.values() if not _common(group)]
+    torn = [group[0].observation for group in alike.values() if not _common(group)]
     if torn:
         message = (
             f"{name}: similar responses differ on {_paths(torn)}, and nothing seen explains it"
@@ -278,7 +278,7 @@ def _tell_unseen(seen: Seen, software: Sequence[str], source: SourceLine, notes:
 
 def _cookies(seen: Seen, source: SourceLine, notes: Notes) -> Iterator[Effect]:
     """A rule for each cookie whose attributes agree in all responses and are not the service's."""
-    names: dict[str, list[tuple[Sighting, dict[str, bool | str], bool]]] = {}
+    names: dict[str, list[tuple[Observation, dict[str, bool | str], bool]]] = {}
     for one in seen:
         own = dict(_attributes(one.bare.values("set-cookie"))) if one.bare else {}
         for line in one.response.values("set-cookie"):

@@ -26,7 +26,7 @@ from sidecar.rollout.isolation import (
     rule_context,
     unclear,
 )
-from sidecar.rollout.served import ServedPages
+from sidecar.rollout.served_pages import ServedPages
 
 CauseKind: TypeAlias = Literal["served", "script", "unserved", "unexplained", "noise"]
 

@@ -18,7 +18,7 @@ from sidecar.policy.browsers.trial import taken, takes_own
 from sidecar.policy.engine.plan import Plan
 from sidecar.policy.model import Rule
 from sidecar.policy.rules.checks import value_text
-from sidecar.rollout.served import ServedPages
+from sidecar.rollout.served_pages import ServedPages
 
 FRAME = "allow"
 """The directive of causes that are frames of other origins: their attribute for features."""

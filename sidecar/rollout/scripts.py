@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from sidecar.policy.browsers.reports import Report
 from sidecar.rollout.clients import Clients
-from sidecar.rollout.served import Sighting, rarest
+from sidecar.rollout.served_pages import Occurrence, rarest
 
 MAX_SCRIPTS: Final = 1000
 """Addresses with their hashes; of more, those seen least often are dropped."""
@@ -27,7 +27,7 @@ class LoadedScripts:
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
         self._client = Clients()
-        self._held: dict[tuple[str, str], Sighting] = {}
+        self._held: dict[tuple[str, str], Occurrence] = {}
 
     def add(self, report: Report, client: str) -> None:
         """Count one report of a script that was loaded."""
@@ -35,7 +35,7 @@ class LoadedScripts:
         if key not in self._held and len(self._held) >= MAX_SCRIPTS:
             for one in rarest(self._held, _PART):
                 del self._held[one]
-        held = self._held.setdefault(key, Sighting(now, now))
+        held = self._held.setdefault(key, Occurrence(now, now))
         held.seen(now, self._client(client), report.document, _PAGES)
 
     def data(self) -> list[dict[str, Any]]:

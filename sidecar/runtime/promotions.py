@@ -14,7 +14,7 @@ from sidecar.revisions import Revisions
 from sidecar.revisions.history import Revision
 from sidecar.rollout.model import Gathered, Minimums, gathered
 from sidecar.rollout.summing import source
-from sidecar.runtime.together import Together
+from sidecar.runtime.fleet_evidence import FleetEvidence
 from sidecar.source import load_policy
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ class Promotions:
     def __init__(
         self,
         revisions: Revisions,
-        together: Together,
+        together: FleetEvidence,
         refresh: Callable[[], Awaitable[None]],
         admin: Callable[[], str],
     ) -> None:

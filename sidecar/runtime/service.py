@@ -32,10 +32,10 @@ from sidecar.rollout.causes import Causes
 from sidecar.rollout.evidence import EvidenceStore, Trend
 from sidecar.rollout.guard import Watch, take_back
 from sidecar.rollout.scripts import LoadedScripts
-from sidecar.rollout.served import ServedPages
+from sidecar.rollout.served_pages import ServedPages
+from sidecar.runtime.fleet_evidence import FleetEvidence
 from sidecar.runtime.plane import Plane, ProxyPlane
 from sidecar.runtime.promotions import Promotions
-from sidecar.runtime.together import Together
 from sidecar.runtime.workers import Workers
 from sidecar.settings import Settings
 from sidecar.telemetry import Events, Metrics, Telemetry
@@ -77,7 +77,7 @@ class Service:
         self.book = EvidenceStore(self.telemetry.metrics, causes=self.causes.data)
         self._trend = Trend(self.book)
         self._guard = Watch(self.telemetry.metrics)
-        self._together = Together(self.book, self.causes)
+        self._together = FleetEvidence(self.book, self.causes)
         named = settings.fleet.url, settings.fleet.name
         self._fleet = member(*named, self.telemetry, self._together.seen)
         self._together.member = self._fleet

@@ -17,7 +17,7 @@ from sidecar.rollout.causes import Cause
 from sidecar.rollout.edits import Edit, applied, rules_block, set_word
 from sidecar.source import Source, load_policy, read_yaml
 from sidecar.suggest.csp import advise, contradicted, not_merged
-from sidecar.suggest.nouns import Holdings, Proposal, Terms, proposal
+from sidecar.suggest.model import PageContents, Proposal, Terms, proposal
 from sidecar.suggest.other import advise_other
 from sidecar.suggest.value_edit import value_edits
 
@@ -47,7 +47,7 @@ class _Place:
 def suggest(
     text: str,
     causes: Iterable[Cause],
-    holdings: Holdings,
+    contents: PageContents,
     terms: Terms,
     *,
     rule: str | None = None,
@@ -77,9 +77,9 @@ def suggest(
             continue
         path = _value_path(source, resolved, named, cause.route)
         place = places.setdefault(path, _place(named))
-        found = _advised(cause, place, holdings, terms, comments=comments)
+        found = _advised(cause, place, contents, terms, comments=comments)
         same = reported is not None and _same(named, _named(reported, cause))
-        if found.outcome == "allowed" and same and _allowed(cause, named, holdings, terms):
+        if found.outcome == "allowed" and same and _allowed(cause, named, contents, terms):
             merged = named.rule.action == "merge" and not named.rule.widen
             found = contradicted(cause, place.policies[0], merged=merged)
         proposals.append(found)
@@ -97,9 +97,9 @@ def _same(one: NamedRule, other: NamedRule | None) -> bool:
     return other is not None and _is_csp(one) and _meaning(one) == _meaning(other)
 
 
-def _allowed(cause: Cause, named: NamedRule, holdings: Holdings, terms: Terms) -> bool:
+def _allowed(cause: Cause, named: NamedRule, contents: PageContents, terms: Terms) -> bool:
     """Whether the file as it is allows the cause, before any edit."""
-    found = [advise(cause, policy, holdings, terms) for policy in _place(named).policies]
+    found = [advise(cause, policy, contents, terms) for policy in _place(named).policies]
     return all(one.outcome == "allowed" for one in found)
 
 
@@ -141,7 +141,7 @@ def _is_csp(named: NamedRule) -> bool:
 
 
 def _advised(
-    cause: Cause, place: _Place, holdings: Holdings, terms: Terms, *, comments: bool
+    cause: Cause, place: _Place, contents: PageContents, terms: Terms, *, comments: bool
 ) -> Proposal:
     """The proposal for a cause, its edit made in `place`. Each policy of a value must allow it."""
     if not _is_csp(place.named):
@@ -151,7 +151,7 @@ def _advised(
         return not_merged(cause)
     shown: Proposal | None = None
     for number, policy in enumerate(place.policies):
-        found = advise(cause, policy, holdings, terms)
+        found = advise(cause, policy, contents, terms)
         if found.outcome == "add":
             made, target = extended(policy, _directive(cause), found.sources)
             place.policies[number] = made

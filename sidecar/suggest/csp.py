@@ -14,10 +14,10 @@ from sidecar.policy.csp.match import Address, address, allows_address
 from sidecar.policy.csp.sources import source_list
 from sidecar.policy.csp.table import DIRECTIVES, FALLBACKS
 from sidecar.rollout.causes import Cause
-from sidecar.rollout.served import bare
+from sidecar.rollout.served_pages import bare
 from sidecar.suggest.inline import advise_inline
-from sidecar.suggest.limits import CODE, CUT, is_open, is_own, refusal
-from sidecar.suggest.nouns import OWN, Holdings, Proposal, Terms, proposal, too_little
+from sidecar.suggest.model import OWN, PageContents, Proposal, Terms, proposal, too_little
+from sidecar.suggest.refusals import CODE, CUT, is_open, is_own, refusal
 
 _FILES = 4
 """So many files of one host are named one by one; of more the host is named."""
@@ -32,7 +32,7 @@ _FAMILY = {"script-src-elem": "script-src", "style-src-elem": "style-src"}
 _WORDS = frozenset({"data", "blob", "filesystem", "mediastream", "about"})
 
 
-def advise(cause: Cause, policy: Policy, holdings: Holdings, terms: Terms) -> Proposal:
+def advise(cause: Cause, policy: Policy, contents: PageContents, terms: Terms) -> Proposal:
     """What to do about one cause that browsers reported of this policy."""
     name, word = cause.directive, cause.blocked.lower().removesuffix(":")
     if DIRECTIVES.get(name) != "sources":
@@ -40,14 +40,14 @@ def advise(cause: Cause, policy: Policy, holdings: Holdings, terms: Terms) -> Pr
     if effective(policy, name) is None:
         return proposal(cause, "allowed", f"the value says nothing of {name} any more")
     if word == "inline":
-        return advise_inline(cause, policy, holdings, terms)
+        return advise_inline(cause, policy, contents, terms)
     if word in ("eval", "wasm-eval"):
         return _eval(cause, policy, terms, wasm=word == "wasm-eval")
     if name == "frame-ancestors":
         return _framing(cause, policy, terms)
     if word in _WORDS:
         return _local(cause, policy, terms, f"{word}:")
-    return _address(cause, policy, holdings, terms)
+    return _address(cause, policy, contents, terms)
 
 
 def contradicted(cause: Cause, policy: Policy, *, merged: bool) -> Proposal:
@@ -143,7 +143,7 @@ def _local(cause: Cause, policy: Policy, terms: Terms, source: str) -> Proposal:
     return proposal(cause, "refused", text, fixes.get(name, usual))
 
 
-def _address(cause: Cause, policy: Policy, holdings: Holdings, terms: Terms) -> Proposal:
+def _address(cause: Cause, policy: Policy, contents: PageContents, terms: Terms) -> Proposal:
     name, target = cause.directive, address(cause.blocked)
     if target is None or not target.host:
         text = f"the report does not say what was blocked, only {cause.blocked or 'nothing'}"
@@ -156,7 +156,7 @@ def _address(cause: Cause, policy: Policy, holdings: Holdings, terms: Terms) -> 
     if not blocked:
         return proposal(cause, "allowed", "the value allows it already")
     own = is_own(cause.blocked, cause)
-    page = _page_of([*blocked, *(_own_path(one) for one in blocked if own)], name, holdings)
+    page = _page_of([*blocked, *(_own_path(one) for one in blocked if own)], name, contents)
     if refused := refusal(cause, policy, target, blocked):
         return refused
     found = f"it is in the page {page}" if page else ""
@@ -214,14 +214,14 @@ def _is_strange(cause: Cause) -> bool:
     return cause.kind == "unexplained" or unserved
 
 
-def _page_of(blocked: Sequence[str], name: str, holdings: Holdings) -> str:
+def _page_of(blocked: Sequence[str], name: str, contents: PageContents) -> str:
     """A page that names one of these addresses for this use, "" if none is known."""
     names = {one for one in FALLBACKS if _FAMILY.get(one, one) == _FAMILY.get(name, name)} | {name}
-    exact = (holdings.urls.get((one, bare(url)), "") for one in names for url in blocked)
+    exact = (contents.urls.get((one, bare(url)), "") for one in names for url in blocked)
     # Of a frame of another origin browsers report the origin alone.
     whole = (
         page
-        for (one, known), page in holdings.urls.items()
+        for (one, known), page in contents.urls.items()
         for url in blocked
         if one in names and urlsplit(url).path == "" and known.startswith(f"{bare(url)}/")
     )

@@ -14,11 +14,11 @@ from sidecar.policy.csp import Policy
 from sidecar.policy.csp.match import allows_inline, allows_nonce
 from sidecar.policy.csp.sources import REQUEST_NONCE
 from sidecar.rollout.causes import Cause
-from sidecar.suggest.nouns import (
+from sidecar.suggest.model import (
     DIRECTIVE_OF,
     VARIES,
-    Holdings,
     Outcome,
+    PageContents,
     Proposal,
     Snippet,
     Terms,
@@ -43,14 +43,14 @@ _STEP = (
 )
 
 
-def advise_inline(cause: Cause, policy: Policy, holdings: Holdings, terms: Terms) -> Proposal:
+def advise_inline(cause: Cause, policy: Policy, contents: PageContents, terms: Terms) -> Proposal:
     """What to do about inline code that browsers reported."""
     name = cause.directive
     name = name if name in _WORDS else f"{name}-elem"
     if name not in _WORDS:
         text = f"{name} has no inline code"
         return proposal(cause, "advice", text, "look into the page's console")
-    matched = _matching(cause, name, terms, holdings.snippets)
+    matched = _matching(cause, name, terms, contents.snippets)
     if cause.sample.lower().startswith("javascript:") or (
         matched and all(one.kind == "javascript-url" for one in matched)
     ):
@@ -60,7 +60,7 @@ def advise_inline(cause: Cause, policy: Policy, holdings: Holdings, terms: Terms
     if not matched:
         if allows_inline(policy, name, ""):
             return proposal(cause, "allowed", "the value allows it already")
-        matched = _template(cause, name, terms, holdings.snippets)
+        matched = _template(cause, name, terms, contents.snippets)
         if not matched:
             return _unknown(cause, name)
     left = [one for one in matched if not allows_inline(policy, name, one.hash.strip("'"))]
@@ -78,7 +78,7 @@ def advise_inline(cause: Cause, policy: Policy, holdings: Holdings, terms: Terms
             [one.hash for one in left],
         )
         return _found(cause, "add", text, "", left, sources=hashes, warnings=_cut(left))
-    varied = _varied(left, stable, holdings.snippets)
+    varied = _varied(left, stable, contents.snippets)
     if varied or len(stable) > _VARIANTS:
         shown = [*left, *(one for one in varied if one not in left)]
         text = f"the {_WORDS[name]} varies, so that no hash would hold: a nonce"

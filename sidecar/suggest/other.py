@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from sidecar.policy.browsers.trial import taken
 from sidecar.rollout.causes import Cause
-from sidecar.suggest.nouns import Proposal, Terms, proposal, too_little
+from sidecar.suggest.model import Proposal, Terms, proposal, too_little
 
 
 def advise_other(

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from sidecar.policy.browsers.pages import MAX_TEXT, Page, read_page
-from sidecar.rollout.served import bare
-from sidecar.suggest.nouns import OWN, VARIES, Holdings, Snippet, Terms
+from sidecar.rollout.served_pages import bare
+from sidecar.suggest.model import OWN, VARIES, PageContents, Snippet, Terms
 
 
 class Load(NamedTuple):
@@ -20,7 +20,7 @@ class Load(NamedTuple):
     charset: str
 
 
-def from_loads(loads: Iterable[Load]) -> Holdings:
+def from_loads(loads: Iterable[Load]) -> PageContents:
     """What these pages hold. Code that only some loads of its page have varies.
 
     Code that all of at least two loads have counts by the cause's own numbers.
@@ -42,10 +42,10 @@ def from_loads(loads: Iterable[Load]) -> Holdings:
             snippets.append(
                 Snippet(one.kind, one.text, one.hash, path, one.line, known, 0, 0, whole)
             )
-    return Holdings(tuple(snippets), urls)
+    return PageContents(tuple(snippets), urls)
 
 
-def from_routes(routes: Mapping[str, Mapping[str, Any]], terms: Terms) -> Holdings:
+def from_routes(routes: Mapping[str, Mapping[str, Any]], terms: Terms) -> PageContents:
     """What the sidecar read, by route, as the admin API sends it.
 
     An address counts when enough clients got it: what one client got may be its own injection, sent
@@ -69,7 +69,7 @@ def from_routes(routes: Mapping[str, Mapping[str, Any]], terms: Terms) -> Holdin
             url = one["url"]
             own = OWN if url.startswith("/") and not url.startswith("//") else ""
             urls[one["directive"], own + bare(url)] = next(iter(one["pages"]), "/")
-    return Holdings(tuple(snippets), urls)
+    return PageContents(tuple(snippets), urls)
 
 
 def _place(one: Mapping[str, Any]) -> tuple[str, str, int]:

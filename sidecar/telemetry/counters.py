@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 
 from sidecar.telemetry.metric_table import BUCKETS, FASTEST, Labels
-from sidecar.telemetry.native import bucket_of
+from sidecar.telemetry.native_histograms import bucket_of
 
 
 class Counter:

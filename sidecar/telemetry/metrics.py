@@ -221,8 +221,8 @@ class Metrics:
         """The same as protobuf messages, with native histograms."""
         # Names of the modules themselves: where this is compiled, `from sidecar.telemetry import`
         # gives None for a module that is not.
-        from sidecar.telemetry.delimited import exposed
         from sidecar.telemetry.exposition import families
+        from sidecar.telemetry.protobuf import exposed
 
         cells = self.summed()
         sparse = {

@@ -17,8 +17,8 @@ from sidecar.admin.process import Process
 from sidecar.revisions import Revisions
 from sidecar.rollout.causes import Causes
 from sidecar.rollout.evidence import EvidenceStore
+from sidecar.runtime.fleet_evidence import FleetEvidence
 from sidecar.runtime.promotions import Promotions
-from sidecar.runtime.together import Together
 from sidecar.telemetry import Metrics
 from tests.world import World
 
@@ -116,7 +116,7 @@ class Control(World):
 
     def around(self) -> Process:
         """The process as the service would give it."""
-        together = Together(EvidenceStore(Metrics(process=False)), Causes())
+        together = FleetEvidence(EvidenceStore(Metrics(process=False)), Causes())
         return Process(
             facts=lambda: {
                 "version": "0.0.0",

@@ -14,17 +14,17 @@ from typing import Any
 
 import pytest
 
-from sidecar.fleet.exchange import StoreError
 from sidecar.fleet.member import Member, member
 from sidecar.fleet.redis_store import RedisStore
 from sidecar.fleet.sharing import packed, unpacked
+from sidecar.fleet.store import StoreError
 from sidecar.policy.terms import PolicyError
 from sidecar.revisions import Revisions
 from sidecar.revisions.decision import Decision, Overtaken
 from sidecar.revisions.history import Refused
 from sidecar.rollout.causes import Causes
 from sidecar.rollout.evidence import EvidenceStore
-from sidecar.runtime.together import Together
+from sidecar.runtime.fleet_evidence import FleetEvidence
 from tests.fleet.server import Server
 from tests.listening import listening
 from tests.world import BAD, World, edited, sent, text
@@ -513,7 +513,7 @@ async def test_votes_of_the_guard_are_of_one_decision(begin: Begin, store: Serve
 async def test_a_guard_that_cannot_ask_decides_alone(begin: Begin, store: Server):
     """A quorum holds nothing up while the store is away."""
     a = await begin("a")
-    together = Together(EvidenceStore(a.metrics), Causes())
+    together = FleetEvidence(EvidenceStore(a.metrics), Causes())
     together.member = a.fleet
     assert "fleet.quorum asks for 2" in await together.lacking(2, 60.0)
     store.kill()

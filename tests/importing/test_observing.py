@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sidecar.importing.draft import Imported
-from sidecar.importing.formats import from_sightings
-from sidecar.importing.sightings import Sighting
+from sidecar.importing.formats import from_observations
+from sidecar.importing.observations import Observation
 from sidecar.observed import Response
 from sidecar.policy.engine.plan import decide
 from tests.importing.making import Fields, differing, enforced, lost, raw
@@ -28,15 +28,15 @@ def seen(
     again: Fields | None = None,
     bare: Fields | None = None,
     probe: bool = False,
-) -> Sighting:
-    """A sighting of one path; `again` is a second response, `bare` what the service itself
+) -> Observation:
+    """A observation of one path; `again` is a second response, `bare` what the service itself
     sends.
     """
 
     def made(lines: Fields) -> Response:
         return Response(f"{HOST}{path}", status, tuple(raw(lines)))
 
-    return Sighting(
+    return Observation(
         made(list(fields)),
         None if again is None else made(again),
         None if bare is None else made(bare),
@@ -55,7 +55,7 @@ def test_what_all_responses_have_is_one_rule() -> None:
     and counts beside it.
     """
     frame = ("X-Frame-Options", "DENY")
-    policy = from_sightings(
+    policy = from_observations(
         [seen("/", HTML, frame), seen("/api/x", JSON, frame), seen("/no", HTML, frame, status=404)]
     )
 
@@ -70,7 +70,7 @@ def test_what_all_responses_have_is_one_rule() -> None:
 def test_content_types_and_statuses_are_conditions() -> None:
     """What is other by media type or status is a rule with a condition, not a route."""
     csp, cache = ("Content-Security-Policy", "default-src 'self'"), ("Cache-Control", "no-store")
-    policy = from_sightings(
+    policy = from_observations(
         [
             seen("/", HTML, csp),
             seen("/about", HTML, csp),
@@ -88,7 +88,7 @@ def test_content_types_and_statuses_are_conditions() -> None:
 def test_paths_are_routes() -> None:
     """What is other below a folder is a route, and the rest keeps the rule of most paths."""
     deny, same = ("X-Frame-Options", "DENY"), ("X-Frame-Options", "SAMEORIGIN")
-    policy = from_sightings(
+    policy = from_observations(
         [
             seen("/", HTML, deny),
             seen("/about", HTML, deny),
@@ -106,7 +106,7 @@ def test_what_changes_is_never_frozen() -> None:
     """Nonces, dates and ids are known by their form, other values by a second response; each is
     named and left alone.
     """
-    policy = from_sightings(
+    policy = from_observations(
         [
             seen(
                 "/",
@@ -132,7 +132,7 @@ def test_what_changes_is_never_frozen() -> None:
 
 def test_responses_that_nothing_tells_apart_are_said() -> None:
     """Two values of one header in responses of one path and kind give no rule and a warning."""
-    policy = from_sightings(
+    policy = from_observations(
         [seen("/", HTML, ("X-Frame-Options", "DENY")), seen("/", HTML, ("X-Frame-Options", "X"))]
     )
 
@@ -144,7 +144,7 @@ def test_what_cannot_be_seen_is_said() -> None:
     """Without the service itself no removal is inferred, and headers that name software are
     neither set nor removed.
     """
-    policy = from_sightings([seen("/", HTML, ("Server", "nginx"), ("X-Powered-By", "PHP/8"))])
+    policy = from_observations([seen("/", HTML, ("Server", "nginx"), ("X-Powered-By", "PHP/8"))])
 
     assert rules(policy) == "rules: {}"
     assert (
@@ -159,7 +159,7 @@ def test_what_cannot_be_seen_is_said() -> None:
 
 def test_a_cookie_that_browsers_refuse_is_named_with_the_fix() -> None:
     """The rule is written as the cookie was seen; what is wrong with the cookie is said."""
-    policy = from_sightings([seen("/", HTML, ("Set-Cookie", "sid=1; SameSite=None"))])
+    policy = from_observations([seen("/", HTML, ("Set-Cookie", "sid=1; SameSite=None"))])
 
     assert "attributes: {SameSite: None}" in rules(policy)
     assert any("Browsers refuse the cookie sid" in said for said in differing(policy))
@@ -168,7 +168,7 @@ def test_a_cookie_that_browsers_refuse_is_named_with_the_fix() -> None:
 
 def test_the_service_itself_shows_what_is_removed_and_what_is_its_own() -> None:
     """Beside what the service sends, removals are rules, and what it sends by itself needs none."""
-    policy = from_sightings(
+    policy = from_observations(
         [
             seen(
                 "/",
@@ -195,7 +195,7 @@ def test_cookies_are_attributes() -> None:
     """A cookie is a rule on its attributes by its name; values are never in it, and other
     attributes on one path are said.
     """
-    policy = from_sightings(
+    policy = from_observations(
         [
             seen("/", HTML, ("Set-Cookie", "sid=secret; Path=/; Secure; HttpOnly; SameSite=lax")),
             seen("/a", HTML, ("Set-Cookie", "sid=other; HttpOnly; Secure; SameSite=Lax")),
@@ -215,8 +215,8 @@ def test_other_hosts_are_left_out() -> None:
     """A policy is for one service: what an archive holds of others is left out, and they are
     named.
     """
-    other = Sighting(Response("https://cdn.example/x.js", 200, ((b"X-Frame-Options", b"DENY"),)))
-    policy = from_sightings([other, seen("/", HTML)])
+    other = Observation(Response("https://cdn.example/x.js", 200, ((b"X-Frame-Options", b"DENY"),)))
+    policy = from_observations([other, seen("/", HTML)])
 
     assert rules(policy) == "rules: {}"
     assert lost(policy) == ["0: responses of cdn.example are left out"]
@@ -246,14 +246,14 @@ SEEN = st.builds(
 
 @settings(max_examples=examples(150), deadline=None)
 @given(st.lists(SEEN, min_size=1, max_size=8))
-def test_the_enforced_policy_sends_what_was_seen(sightings: list[Sighting]) -> None:
+def test_the_enforced_policy_sends_what_was_seen(observations: list[Observation]) -> None:
     """Put in front of the service, the policy gives every response the headers that were seen,
     but for those named in a warning.
     """
-    policy = from_sightings(sightings)
+    policy = from_observations(observations)
     plan = enforced(policy)
     warned = {line.partition(": ")[2].partition(":")[0] for line in lost(policy)}
-    for one in sightings:
+    for one in observations:
         assert one.bare is not None
         facts = one.bare.facts()
         leaving = Response(

@@ -8,7 +8,7 @@ from typing import Any
 
 from sidecar.policy.browsers.pages import sample_of
 from sidecar.rollout.causes import Cause
-from sidecar.suggest.nouns import Snippet
+from sidecar.suggest.model import Snippet
 
 SITE = "https://shop.test"
 

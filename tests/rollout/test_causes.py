@@ -9,7 +9,7 @@ import pytest
 from sidecar.policy.browsers.pages import read_page
 from sidecar.policy.browsers.reports import Report
 from sidecar.rollout.causes import MAX_CAUSES, MAX_OF_RULE, PER_MINUTE, Causes, classify
-from sidecar.rollout.served import ENOUGH, ServedPages
+from sidecar.rollout.served_pages import ENOUGH, ServedPages
 from tests.policy.making import plan
 from tests.portion import FULL
 

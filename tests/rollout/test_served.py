@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sidecar.policy.browsers.pages import read_page
-from sidecar.rollout.served import (
+from sidecar.rollout.served_pages import (
     ENOUGH,
     ENOUGH_OF_ROUTE,
     MAX_PATHS,

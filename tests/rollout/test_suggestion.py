@@ -16,13 +16,13 @@ from sidecar.policy.terms import PolicyError
 from sidecar.rollout.causes import Cause
 from sidecar.suggest import Suggestion, suggest
 from sidecar.suggest.csp import advise
-from sidecar.suggest.nouns import VARIES, Holdings, Proposal, Terms
+from sidecar.suggest.model import VARIES, PageContents, Proposal, Terms
 from tests.rollout.suggesting import SITE, cause, hash_source, inline, snippet
 
 STRICT = "default-src 'none'"
 YOUNG = {"clients": 1, "last": 0.0}
 GO = hash_source("go()")
-PAGES = Holdings(
+PAGES = PageContents(
     [
         snippet("go()"),
         snippet("\n  go2()\n"),

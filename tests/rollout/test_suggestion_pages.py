@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sidecar.policy.browsers.pages import Page, read_page
-from sidecar.suggest.nouns import VARIES, Holdings, Terms
+from sidecar.suggest.model import VARIES, PageContents, Terms
 from sidecar.suggest.pages import Load, from_loads, from_routes
 from tests.rollout.suggesting import hash_source
 
@@ -23,7 +23,7 @@ def page(number: int) -> bytes:
     )
 
 
-def clients(held: Holdings) -> dict[str, int | None]:
+def clients(held: PageContents) -> dict[str, int | None]:
     """How many clients are known to have got each text."""
     return {one.text: one.clients for one in held.snippets}
 

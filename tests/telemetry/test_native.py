@@ -10,16 +10,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.telemetry import delimited
+from sidecar.telemetry import protobuf
 from sidecar.telemetry.metric_table import METRICS
 from sidecar.telemetry.metrics import Metrics
-from sidecar.telemetry.native import MOST, SCHEMA, ZERO, ZERO_THRESHOLD, bucket_of, coarser
+from sidecar.telemetry.native_histograms import (
+    MOST,
+    SCHEMA,
+    ZERO,
+    ZERO_THRESHOLD,
+    bucket_of,
+    coarser,
+)
 from tests.admin import control
 from tests.telemetry.families import ACCEPT, buckets, decoded, plain
 
 NAME = "sidecar_request_duration_seconds"
 TEXT = "text/plain"
-OURS = delimited.CONTENT_TYPE
+OURS = protobuf.CONTENT_TYPE
 
 
 def end(bucket: int, schema: int = SCHEMA) -> float:
@@ -179,7 +186,7 @@ def test_without_the_setting_nothing_is_kept():
 )
 def test_the_format_is_for_those_who_ask(accept: str, wanted: bool):
     """With its message and its framing, and no less gladly than text."""
-    assert delimited.wanted(accept) is wanted
+    assert protobuf.wanted(accept) is wanted
 
 
 @pytest.mark.parametrize("native", [True, False])

@@ -52,15 +52,15 @@ class Snippet:
 
 
 @dataclass(frozen=True, slots=True)
-class Holdings:
+class PageContents:
     """What the service's pages hold: inline code, and addresses by directive, without query."""
 
     snippets: Sequence[Snippet] = ()
     urls: Mapping[tuple[str, str], str] = field(default_factory=dict)
     """(directive, `bare` address, with `OWN` for its own origin) -> path of a page with it."""
 
-    def __or__(self, other: Holdings) -> Holdings:
-        return Holdings((*self.snippets, *other.snippets), {**self.urls, **other.urls})
+    def __or__(self, other: PageContents) -> PageContents:
+        return PageContents((*self.snippets, *other.snippets), {**self.urls, **other.urls})
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 from prometheus_client.core import Metric, Sample
 
-from sidecar.telemetry.native import ZERO, ZERO_THRESHOLD, coarser
+from sidecar.telemetry.native_histograms import ZERO, ZERO_THRESHOLD, coarser
 
 CONTENT_TYPE = (
     "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited"

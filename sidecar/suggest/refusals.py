@@ -10,7 +10,7 @@ from sidecar.policy.csp.match import Address, allows_address
 from sidecar.policy.csp.table import ANGULAR_HOSTS, JSONP_HOSTS, PLUGIN_HOSTS
 from sidecar.policy.csp.weaknesses import allowed, is_unmatched_address
 from sidecar.rollout.causes import Cause
-from sidecar.suggest.nouns import Proposal, proposal
+from sidecar.suggest.model import Proposal, proposal
 
 UPLOAD_DOMAINS = frozenset(
     """

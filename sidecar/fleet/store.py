@@ -1,4 +1,4 @@
-"""What a member asks of any store: the protocol `Exchange` and its one error."""
+"""What a member asks of any store: the protocol `FleetStore` and its one error."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class StoreError(Exception):
     """The store cannot be used now; the text says why, without the URL and its password."""
 
 
-class Look(NamedTuple):
+class StoreState(NamedTuple):
     """What a replica asks for all the time."""
 
     version: int
@@ -33,13 +33,13 @@ Shared: TypeAlias = Mapping[str, tuple[float, str]]
 """By replica: when it last said what it saw, by the store's clock, and what it said."""
 
 
-class Exchange(Protocol):
+class FleetStore(Protocol):
     """One fleet's part of a store.
 
     Every method but `close` raises StoreError, and none waits longer than a few seconds.
     """
 
-    async def look(self) -> Look:
+    async def look(self) -> StoreState:
         """What may have changed."""
 
     async def decision(self) -> Decision | None:

@@ -38,7 +38,7 @@ _Key = TypeVar("_Key")
 
 
 @dataclass(slots=True)
-class Sighting:
+class Occurrence:
     """When, how often and where a piece or address was seen; `first` and `last`: epoch seconds."""
 
     first: float
@@ -70,8 +70,8 @@ class _Route:
         self.paths: dict[str, int] = {}
         self.drawn: set[str] = set()
         """Those of `paths` that were images."""
-        self.pieces: dict[tuple[InlineKind, str], tuple[Inline, Sighting]] = {}
-        self.urls: dict[tuple[str, str], Sighting] = {}
+        self.pieces: dict[tuple[InlineKind, str], tuple[Inline, Occurrence]] = {}
+        self.urls: dict[tuple[str, str], Occurrence] = {}
         self.links: Counter[tuple[str, str]] = Counter()
         """How many addresses there are by what `_links` says of them."""
         self.made = 0
@@ -92,7 +92,7 @@ class _Route:
             if self.samples.get(key) == identity:
                 del self.samples[key]
 
-    def keep_link(self, url: tuple[str, str], held: Sighting) -> None:
+    def keep_link(self, url: tuple[str, str], held: Occurrence) -> None:
         """Keep an address; several of the rarest go at once, as finding them is slow."""
         if len(self.urls) >= MAX_PIECES:
             for one in rarest(self.urls):
@@ -149,10 +149,10 @@ class ServedPages:
             self._piece(held, piece, now)[1].seen(now, who, path)
         for url in page.urls:
             if url not in held.urls:
-                held.keep_link(url, Sighting(now, now))
+                held.keep_link(url, Occurrence(now, now))
             held.urls[url].seen(now, who, path)
 
-    def _piece(self, held: _Route, piece: Inline, now: float) -> tuple[Inline, Sighting]:
+    def _piece(self, held: _Route, piece: Inline, now: float) -> tuple[Inline, Occurrence]:
         identity = piece.kind, piece.hash
         found = held.pieces.get(identity)
         if found is not None:
@@ -162,7 +162,7 @@ class ServedPages:
             for one in rarest({key: seen for key, (_, seen) in held.pieces.items()}):
                 held.forget(one)
         held.made += 1
-        made = held.pieces[identity] = piece, Sighting(now, now)
+        made = held.pieces[identity] = piece, Occurrence(now, now)
         held.characters += len(piece.text)
         held.version += 1
         for key in _quotes(piece):
@@ -237,7 +237,7 @@ def _data(held: _Route) -> dict[str, Any]:
     }
 
 
-def rarest(held: Mapping[_Key, Sighting], part: int = _PART) -> list[_Key]:
+def rarest(held: Mapping[_Key, Occurrence], part: int = _PART) -> list[_Key]:
     """A part of what is held: what was seen least often, and of that the oldest."""
     number = max(1, len(held) // part)
     return nsmallest(number, held, key=lambda key: (held[key].loads, held[key].last))

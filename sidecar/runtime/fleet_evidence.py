@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sidecar.fleet.exchange import StoreError
 from sidecar.fleet.member import Member
 from sidecar.fleet.sharing import Seen, needed, unpacked
+from sidecar.fleet.store import StoreError
 from sidecar.policy.engine.plan import Plan
 from sidecar.policy.words import counted
 from sidecar.revisions.history import Refused
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from sidecar.rollout.overview import Trend
 
 
-class Together:
+class FleetEvidence:
     """What of one replica is shared, and what is made of that of all. Without a fleet all is
     this sidecar's own.
     """

@@ -38,7 +38,7 @@ _ID = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Sighting:
+class Observation:
     """A response, a second one to the same request, and the service's own; None = not asked."""
 
     response: Response
@@ -104,9 +104,9 @@ def discloses(key: str) -> bool:
     return key in headers.DISCLOSURE or (row is not None and row.group == "disclosure")
 
 
-def looked_at(sightings: Iterable[Sighting]) -> tuple[str, ...]:
+def looked_at(observations: Iterable[Observation]) -> tuple[str, ...]:
     """The headers that may become rules, as names in lower case, the first seen first."""
-    responses = (both for one in sightings for both in (one.response, one.bare) if both)
+    responses = (both for one in observations for both in (one.response, one.bare) if both)
     fields = (name for response in responses for name, _ in response.fields)
     names = dict.fromkeys(name.decode("latin-1").lower() for name in fields)
     known = (name for name in names if headers.get(name) is not None or discloses(name))
