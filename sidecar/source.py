@@ -95,7 +95,10 @@ def read_yaml(data: bytes, name: str) -> Source:
         mark: object = error.problem_mark or error.context_mark
         line, column = getattr(mark, "line", 0) + 1, getattr(mark, "column", 0) + 1
         message = " ".join(str(part) for part in (error.context, error.problem) if part)
-        fatal = Problem(f"not YAML: {message}", "", file=name, line=line, column=column)
+        wrong = "".join(text.splitlines()[line - 1 : line])[column - 1 : column]
+        fixes = (fix for words, fix in _YAML_FIXES.items() if words in message)
+        fix = _NO_TABS if wrong == "\t" or "tab char" in message else next(fixes, "")
+        fatal = Problem(f"not YAML: {message}", fix, file=name, line=line, column=column)
     except yaml.YAMLError as error:
         line = data[: getattr(error, "position", 0)].count(b"\n") + 1
         message = str(error).splitlines()[0]
@@ -104,6 +107,17 @@ def read_yaml(data: bytes, name: str) -> Source:
     if fatal or builder.gave_up:
         raise PolicyError(problems)
     return Source(name, text, builder.data, builder.values, builder.keys, builder.spans, problems)
+
+
+_NO_TABS = "write spaces in place of the tab"
+_YAML_FIXES = {
+    "cannot start any token": "put the text in quotes",
+    "mapping values are not allowed": "put a text with a colon in quotes, or correct the indent",
+    "did not find expected": "look for a comma, bracket or indent, here or in the line above",
+    "escape character": "write a text with a backslash in single quotes",
+    "quoted scalar": "close the quotation mark",
+}
+"""What the parser says -> what to do."""
 
 
 class _Full(Exception):  # noqa: N818 - not an error of ours, only the way out of a deep or huge text

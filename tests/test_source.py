@@ -129,21 +129,35 @@ def test_words_are_those_of_yaml_12(text: str, value: object):
             "a: [1",
             (
                 "t.yaml:2:1: error: not YAML: while parsing a flow sequence did not find expected"
-                " ',' or ']'"
+                " ',' or ']'; look for a comma, bracket or indent, here or in the line above"
             ),
         ),
         (
             "a: b\n\tc: d",
             (
                 "t.yaml:2:1: error: not YAML: while scanning a plain scalar found a tab character"
-                " that violates indentation"
+                " that violates indentation; write spaces in place of the tab"
+            ),
+        ),
+        (
+            "\ta: b",
+            (
+                "t.yaml:1:1: error: not YAML: while scanning for the next token found character"
+                " that cannot start any token; write spaces in place of the tab"
+            ),
+        ),
+        (
+            "a: @b",
+            (
+                "t.yaml:1:4: error: not YAML: while scanning for the next token found character"
+                " that cannot start any token; put the text in quotes"
             ),
         ),
         (
             "a: 'b",
             (
                 "t.yaml:1:6: error: not YAML: while scanning a quoted scalar found unexpected end"
-                " of stream"
+                " of stream; close the quotation mark"
             ),
         ),
         (

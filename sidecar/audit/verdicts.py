@@ -135,10 +135,13 @@ def _others(response: Response) -> Iterator[Row]:
     """Known headers beyond the recommended: reported where they are wrong or protect."""
     done = {one.header.lower() for one in recommended()} | {"set-cookie"} | removed().keys()
     for name in dict.fromkeys(name.decode("latin-1").lower() for name, _ in response.fields):
-        row = headers.get(name)
+        row, values = headers.get(name), response.values(name)
+        if row is None and (known := headers.meant(name)):
+            why = f"Its name is almost {known}: browsers do not know it."
+            observed = tuple(map(shown, values))
+            yield Row(shown(name), "invalid", why, observed, (), f"Write {known}.")
         if row is None or name in done:
             continue
-        values = response.values(name)
         found = _judged(row, values, response)
         if row.key == _REPORTING and not any(
             policy.get("report-uri") or policy.get("report-to")

@@ -227,6 +227,13 @@ def test_headers_are_missed_only_where_they_have_an_effect(change, status, absen
     assert set() == {row.header for row in found} & {*absent}
 
 
+def test_a_header_whose_name_is_misspelt_is_reported():
+    """Browsers do not know it, whatever its value; the right name is the advice."""
+    (row,) = rows(("Referer-Policy", "no-referrer"), header="referer-policy")
+
+    assert (row.verdict, row.advice) == ("invalid", "Write Referrer-Policy.")
+
+
 def test_hsts_over_plain_http_is_reported_as_void():
     """HSTS is not missed over http, and is invalid where it is sent."""
     silent, sent = (

@@ -103,6 +103,18 @@ CASES: list[
     ),
     ("nonce-elsewhere", "warning", header("X-Odd", "set", NONCE), header(RO, "set", NONCE)),
     (
+        "header-misspelt",
+        "warning",
+        header("Referer-Policy", "set", "no-referrer"),
+        header("Referrer-Policy", "set", "no-referrer"),
+    ),
+    (
+        "header-misspelt",
+        "warning",
+        header("X-Frame-Option", "require"),
+        header(["X-Frame", "X-Content-Security-Policy", "X-Powered-By", "Content-Range"], "remove"),
+    ),
+    (
         "csp-nonce-idle",
         "warning",
         header(CSP, "set", "img-src 'nonce-{request}'"),

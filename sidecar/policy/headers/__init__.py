@@ -6,6 +6,7 @@ latin-1. Nothing here raises for any value; `merge` does for a header that has n
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Callable, Mapping, Sequence
 
@@ -25,11 +26,14 @@ __all__ = [
     "collapse",
     "get",
     "header_faults",
+    "meant",
     "merge",
 ]
 
 CSP_NAMES = frozenset({"content-security-policy", "content-security-policy-report-only"})
 
+_NEAR = 0.88
+"""How alike two names are of which one is a slip of the other: a letter or two in each ten."""
 _ROWS: Mapping[str, Header] = {row.key: row for row in ALL}
 _OWS = " \t"
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^\s/,?#]+", re.IGNORECASE | re.ASCII)
@@ -51,6 +55,15 @@ class HeaderFaultKind(faults.FaultKind):
 def get(name: str) -> Header | None:
     """The row of a header, in any case of the name; None when nothing is known of it."""
     return _ROWS.get(name.lower())
+
+
+def meant(name: str) -> str:
+    """The known header whose name is almost this one; "" for a known header, and where none is."""
+    key = name.lower()
+    if key in _ROWS or key in DISCLOSURE:
+        return ""
+    near = difflib.get_close_matches(key, _ROWS, n=1, cutoff=_NEAR)
+    return _ROWS[near[0]].name if near else ""
 
 
 def collapse(name: str, values: Sequence[str]) -> str | None:

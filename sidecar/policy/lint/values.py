@@ -35,6 +35,9 @@ def rule_problems(rule: Rule, match: Match | None) -> Iterator[Problem]:
         yield finding("share-without-effect", ("share",))
     if rule.cookie is not None and rule.attributes is not None:
         yield from _cookies(rule.cookie, rule.attributes)
+    for header in rule.header or ():
+        if known := headers.meant(header):
+            yield finding("header-misspelt", ("header",), header=header, known=known)
     for header in given_headers(rule):
         yield from _value(rule, header)
         yield from _upgrade(rule, header)
