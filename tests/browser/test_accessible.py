@@ -79,7 +79,7 @@ def trial(browser: Chromium, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 @pytest.mark.parametrize(
     ("scheme", "width"),
-    by_default(itertools.product(SCHEMES, WIDTHS), {("light", 390), ("dark", 1280)}.__contains__),
+    by_default(itertools.product(SCHEMES, WIDTHS), ("light", 390).__eq__),
 )
 def test_axe_finds_nothing(browser: Chromium, trial: Sidecar, scheme: str, width: int) -> None:
     """On the page with everything open, and on a revision beside the one in force."""
