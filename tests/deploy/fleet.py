@@ -378,7 +378,7 @@ class Fleet:
             first.write(text)
             sees(f'sidecar_config_reloads_total{{job="shop", result="{result}"}} > 0')
             if result == "rejected":
-                sees("sidecar_config_last_reload_successful == 0")
+                sees('ALERTS{alertname="SidecarPolicyNotReloaded"}')
 
     def _blog(self) -> None:
         """Enforcing nothing; then all that can go wrong on connections; then switched off."""

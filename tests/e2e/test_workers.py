@@ -100,10 +100,10 @@ def test_a_dead_worker_is_replaced_under_the_same_policy(several: Sidecar) -> No
     several.put(ENFORCED)
     assert marks(several) == {"one"}
     counted = several.metric("sidecar_responses_total", origin="upstream")
-    killed = children(several)[0]
+    killed, since = children(several)[0], len(several.events())
     os.kill(killed, signal.SIGKILL)
-    assert several.event("worker.died")["pid"] == killed
-    several.event("worker.replaced")
+    assert several.event("worker.died", since)["pid"] == killed
+    several.event("worker.replaced", since)
     assert killed not in children(several)
     assert marks(several) == {"one"}
     assert several.metric("sidecar_responses_total", origin="upstream") >= counted + ASKED
@@ -114,7 +114,7 @@ def test_the_counts_of_killed_workers_stay(several: Sidecar) -> None:
     but for the last moment.
     """
     before = several.metric("sidecar_responses_total", origin="upstream")
-    workers = children(several)
+    workers, since = children(several), len(several.events())
     several.signal(signal.SIGSTOP)  # the parent asks nothing from here on
     try:
         for _ in range(500):
@@ -124,7 +124,7 @@ def test_the_counts_of_killed_workers_stay(several: Sidecar) -> None:
         until(lambda: not any(map(runs, workers)), "the workers are gone")
     finally:
         several.signal(signal.SIGCONT)
-    until(lambda: len(several.reported("worker.replaced")) >= WORKERS, "they are replaced")
+    until(lambda: len(several.reported("worker.replaced", since)) == WORKERS, "they are replaced")
     assert several.metric("sidecar_responses_total", origin="upstream") > before
 
 
