@@ -35,7 +35,7 @@ class Process(NamedTuple):
     """What browsers reported of rules in trial."""
     pages: Callable[[], dict[str, Any]]
     """What pages in trial hold, by route, and the scripts that browsers loaded."""
-    together: FleetEvidence
+    fleet_evidence: FleetEvidence
     promotion: Callable[[PromotionOrder], Awaitable[dict[str, Any]]]
     """Decides on an order to move rules. Raises Refused, PolicyError, and ValueError where what
     came with the order is wrong.

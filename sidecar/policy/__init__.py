@@ -1,3 +1,1 @@
-"""The core: facts in, decision out. Must not know I/O, clocks, asyncio, logging, YAML or
-aiohttp.
-"""
+"""The core: facts in, decision out. It has no I/O, clock, asyncio, logging, YAML or aiohttp."""

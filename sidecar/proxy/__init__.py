@@ -6,8 +6,7 @@ One request goes through these modules: `downstream` (the client's connection) r
 responses), which asks `forwarding` what the service hears of the client, takes a connection from
 `pool` (`upstream`), and responds with what came back, or with `local_replies`; `splice` carries
 large bodies, `tunnel` WebSockets, `reporting` browser reports, and `deadlines` ends what takes too
-long. `server` is the door: `DataPlane` is all that the service calls. Must not know the admin API
-and the rollout tools.
+long. `server` has `DataPlane`, which is all that the service calls.
 """
 
 from sidecar.proxy.server import DataPlane

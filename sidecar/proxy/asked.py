@@ -1,8 +1,7 @@
 """A request as the policy sees it, the heads of responses to it as the policy wants them, and
 responses of our own.
 
-Lives here: `Asked`. Every response that leaves, the upstream's or our own, is judged here, once.
-Must not know connections, nor what the policy says.
+Every response that leaves, the upstream's or our own, is judged here, once.
 """
 
 from __future__ import annotations

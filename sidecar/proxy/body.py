@@ -1,7 +1,5 @@
 """A request's body on its way from the client's connection to who reads it, with a bound on what
 waits.
-
-Lives here: `Body`. Must not know how it is framed.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """Certificates: of the data listener, and what is asked and shown at an https upstream.
 
-Lives here: both contexts from the settings' files, and the marks by which a change of the files is
-seen. Must not know listeners, connections, or when files are looked at.
+`marks` tells whether the files have changed.
 """
 
 from __future__ import annotations

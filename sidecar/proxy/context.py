@@ -1,7 +1,4 @@
-"""What every exchange of one process shares.
-
-Lives here: `Context` and `Bounds`, nouns. Must not know how any of its parts works.
-"""
+"""What every exchange of one process shares."""
 
 from __future__ import annotations
 

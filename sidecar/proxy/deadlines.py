@@ -1,7 +1,7 @@
 """Everything that must happen by a time, under one timer: setting a deadline costs two attributes,
 or a dictionary entry.
 
-Lives here: `Deadlines`. Must not know what is waited for; its precision is one tick.
+Its precision is one tick.
 """
 
 from __future__ import annotations

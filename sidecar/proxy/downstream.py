@@ -1,8 +1,7 @@
 """The client's side of a connection: requests one by one, each as an exchange that is driven from
 here.
 
-Lives here: `Downstream`. How requests follow each other and when a connection ends is decided here.
-Must not know the upstream or the policy.
+How requests follow each other and when a connection ends is decided here.
 """
 
 from __future__ import annotations

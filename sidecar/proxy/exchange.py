@@ -1,8 +1,7 @@
 """One request and its response, in a straight line: the hot path.
 
-Lives here: `Exchange`. A request reads the active revision once and keeps it. Every response that
-leaves, the upstream's or our own, has passed through the policy. Must not know how bytes become
-messages (downstream, upstream), nor what the policy says.
+A request reads the active revision once and keeps it. Every response that leaves, the upstream's or
+our own, has passed through the policy.
 """
 
 from __future__ import annotations

@@ -1,8 +1,5 @@
 """The two ways an exchange ends without the upstream's response, as exceptions with a status and a
 counted reason.
-
-Lives here: `Refused`, `UpstreamFailed` and `ClientGone`. Must not know how they are answered or
-logged.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""A client's connection as a transport: paused and let go on, both ways, and ended in time.
-
-Lives here: `Flow`. Must not know requests.
-"""
+"""A client's connection as a transport: paused and let go on, both ways, and ended in time."""
 
 from __future__ import annotations
 

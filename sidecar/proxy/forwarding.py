@@ -1,9 +1,8 @@
 """What the upstream learns about the client: X-Forwarded-*, Forwarded (RFC 7239), Via, the request
 id, and the nonce.
 
-Lives here: `Forwarder` (of a process) and `Peer` (of a connection). A claim of a peer that is not
-in the trusted networks is dropped; the chain of a trusted one is believed from the right, up to the
-first untrusted peer. Must not know sockets, the pool, or the policy.
+A claim of a peer that is not in the trusted networks is dropped; the chain of a trusted one is
+believed from the right, up to the first untrusted peer.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What a client's bytes become: requests one by one, their bodies, and what waits behind them.
 
-Lives here: `Incoming`. One request is read at a time: bytes behind it are held until it has its
-response, so no later fault can reach an earlier response. Must not know what becomes of a request.
+One request is read at a time: bytes behind it are held until it has its response, so no later fault
+can reach an earlier response.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """A connection before its request: a trusted proxy says in whose name it was opened.
 
-Lives here: `Introduction`, the protocol of a connection until its PROXY header has been read. The
-connection then begins as any other, with TLS where the listener has it. Must not know the header's
-bytes, or requests.
+`Introduction` is the protocol of a connection until its PROXY header has been read. The connection
+then begins as any other, with TLS where the listener has it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""The client connections of one process: made here, known while they are open.
-
-Lives here: `Listener`, and how many there may be. Must not know what a connection does.
-"""
+"""The client connections of one process: made here, known while they are open."""
 
 from __future__ import annotations
 

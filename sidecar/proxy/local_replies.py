@@ -1,8 +1,5 @@
 """Responses of our own: small, plain, and without anything that the client sent or that names this
 software.
-
-Lives here: `local_reply`. Must not know why it is asked for, or the policy that its lines pass
-through.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """The allocator of a process that carries bodies: what is freed is kept for the next one.
 
-Lives here: `keep_freed_memory`. glibc gives the top of the heap back to the system at each free of
-128 KiB and asks for it again for the next body; with large bodies that costs as much as carrying
-them. Must not know bodies.
+glibc gives the top of the heap back to the system at each free of 128 KiB and asks for it again for
+the next body; with large bodies that costs as much as carrying them.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""The addresses of the upstream's name, at most so old.
-
-Lives here: `Resolver`. Must not know connections, or what is done when a name has moved.
-"""
+"""The addresses of the upstream's name, at most so old."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Connections to the upstream: opened when needed, kept while fresh, never more than the limit.
-
-Lives here: `Pool` and how a failed connect is named. Must not know requests, clients or the policy.
-"""
+"""Connections to the upstream: opened when needed, kept while fresh, never more than the limit."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
 """The header of the PROXY protocol: in whose name a proxy opened this connection.
 
-Lives here: `HeaderReader`, which never asks for a byte that belongs to what follows the header, so
-that nothing is left over to hand on. Must not know sockets or who is trusted. Source: The PROXY
-protocol, versions 1 and 2 (haproxy.org, doc/proxy-protocol.txt).
+The reader never asks for a byte that belongs to what follows the header, so nothing is left over to
+hand on. Source: The PROXY protocol, versions 1 and 2 (haproxy.org, doc/proxy-protocol.txt).
 """
 
 from __future__ import annotations

@@ -1,8 +1,4 @@
-"""Browser reports that arrive on the data listener.
-
-Lives here: `receive_report`: reads one report within its limit and hands it on. Must not know what
-reports say, nor how they are reported.
-"""
+"""Browser reports that arrive on the data listener."""
 
 from __future__ import annotations
 

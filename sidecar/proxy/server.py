@@ -1,8 +1,4 @@
-"""The data plane as one thing: listening, draining, stopping.
-
-Lives here: `DataPlane`, which the service builds and calls. Must not know how a request is served,
-signals, or the other listeners.
-"""
+"""The data plane as one thing: listening, draining, stopping."""
 
 from __future__ import annotations
 

@@ -1,9 +1,8 @@
 """Large bodies pass from socket to socket inside the kernel: splice(2), where the system has it.
 
-Lives here: `Pipe` (of a process) and `Splice` (one body on its way). The loop asks a protocol for
-room before it reads: that is when what has come is moved on, so neither transport is bypassed for
-longer than one call. The first bytes of a body and its last, and whatever the target has no room
-for, take the ordinary way. Must not know requests and responses.
+The loop asks a protocol for room before it reads: that is when what has come is moved on, so
+neither transport is bypassed for longer than one call. The first bytes of a body and its last, and
+whatever the target has no room for, take the ordinary way.
 """
 
 from __future__ import annotations

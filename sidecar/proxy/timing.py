@@ -1,7 +1,6 @@
 """Where the time of a response went, for clients that may know.
 
-Lives here: `server_timing`, a line of its own in the response. Must not know exchanges. Source: W3C
-Server Timing section 2.
+Source: W3C Server Timing section 2.
 """
 
 from __future__ import annotations

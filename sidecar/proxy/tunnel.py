@@ -1,8 +1,8 @@
 """A WebSocket passes as bytes: after the upstream's 101 both sides are joined, and each waits for
 the other.
 
-Lives here: the handshake's check, `Tunnel`, and where frames begin, so that a drain can say 1001 in
-order. Frames are not judged or changed. Must not know the pool or the policy.
+It knows where frames begin, so that a drain can say 1001 in order. Frames are not judged or
+changed.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Waiting without the loop: an exchange goes on the moment what it waits for is there.
 
-Lives here: `Turn`. A future would wake a task in the loop's next round; a turn calls whoever waits
-at once, from where its news came. Must not know exchanges or connections.
+A future would wake a task in the loop's next round; a turn calls whoever waits at once, from where
+its news came.
 """
 
 from __future__ import annotations

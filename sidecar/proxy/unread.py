@@ -1,7 +1,5 @@
 """Which connections have something to read: asked of the kernel once in a turn of the loop, for
 all of them.
-
-Lives here: `Unread`. Must not know what the connections are for.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""A request's body on its way to the upstream, under the policy's bound.
-
-Lives here: `Upload`. Must not know how a body arrives (body, http1), nor the response.
-"""
+"""A request's body on its way to the upstream, under the policy's bound."""
 
 from __future__ import annotations
 

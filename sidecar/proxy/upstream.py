@@ -1,7 +1,6 @@
 """One connection to the upstream: one request at a time, one response for each, judged strictly.
 
-Lives here: `Connection`. A connection that says anything unasked is closed, never matched to a
-request. Must not know the pool, the client, or the policy.
+A connection that says anything unasked is closed, never matched to a request.
 """
 
 from __future__ import annotations

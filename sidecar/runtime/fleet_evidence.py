@@ -30,19 +30,19 @@ class FleetEvidence:
     this sidecar's own.
     """
 
-    def __init__(self, book: EvidenceStore, causes: Causes) -> None:
+    def __init__(self, store: EvidenceStore, causes: Causes) -> None:
         self.member: Member | None = None
-        self._book = book
+        self._store = store
         self._causes = causes
         self._read: dict[str, _Read] = {}
 
     def seen(self) -> Seen:
         """What this replica saw, for the others."""
-        return {"evidence": self._book.shared(), "overflow": self._causes.overflow}
+        return {"evidence": self._store.shared(), "overflow": self._causes.overflow}
 
     async def evidence(self) -> list[Evidence]:
         """What this replica saw, with the causes that browsers reported to any of the fleet."""
-        return await asyncio.to_thread(with_causes, self._book.evidence(), await self._others())
+        return await asyncio.to_thread(with_causes, self._store.evidence(), await self._others())
 
     async def rollout(self, plan: Plan, trend: Trend) -> dict[str, Any]:
         """Where each rule stands on its way to enforce, by what all replicas saw when they last
@@ -51,7 +51,7 @@ class FleetEvidence:
         from sidecar.rollout.overview import overview  # when somebody looks
 
         others, at = await self._others(), time.time()
-        found = await asyncio.to_thread(summed, self._book.evidence(), others)
+        found = await asyncio.to_thread(summed, self._store.evidence(), others)
         minimums = Minimums()
         views = overview(plan, found, minimums, at, trend)
         return {"at": at, "minimums": asdict(minimums), "rules": [view.data() for view in views]}
@@ -100,7 +100,7 @@ class FleetEvidence:
                 "without --fleet this replica alone is asked"
             ) from error
         rows = await asyncio.to_thread(self._rows, got.others)
-        found = await asyncio.to_thread(summed, self._book.evidence(), rows)
+        found = await asyncio.to_thread(summed, self._store.evidence(), rows)
         about = {
             "name": self.member.name,
             "version": self.member.version,
@@ -118,7 +118,7 @@ class FleetEvidence:
 
     def _rows(self, others: Mapping[str, str]) -> list[Evidence]:
         """Read what others said, and again only what is new."""
-        meanings, held = self._book.meanings, self._read
+        meanings, held = self._store.meanings, self._read
         self._read = {
             one: (
                 known

@@ -27,12 +27,12 @@ class Promotions:
     def __init__(
         self,
         revisions: Revisions,
-        together: FleetEvidence,
+        evidence: FleetEvidence,
         refresh: Callable[[], Awaitable[None]],
         admin: Callable[[], str],
     ) -> None:
         self._revisions = revisions
-        self._together = together
+        self._evidence = evidence
         self._refresh = refresh
         self._admin = admin
 
@@ -74,11 +74,11 @@ class Promotions:
             return await asyncio.to_thread(gathered, order.evidence)
         await self._refresh()
         if order.fleet and order.move != "back":
-            found, about = await self._together.gathered()
+            found, about = await self._evidence.gathered()
             return Gathered(found, time.time(), source(about), tuple(about["silent"]))
         admin = self._admin()
         url = admin if admin.startswith("unix:") else f"http://{admin}"
-        return Gathered(await self._together.evidence(), time.time(), url)
+        return Gathered(await self._evidence.evidence(), time.time(), url)
 
 
 def _decided(

@@ -74,13 +74,13 @@ class Service:
         self.causes = Causes(served=self.served)
         self.scripts = LoadedScripts()
         self.telemetry.trial_report = self._reported
-        self.book = EvidenceStore(self.telemetry.metrics, causes=self.causes.data)
-        self._trend = Trend(self.book)
+        self.evidence = EvidenceStore(self.telemetry.metrics, causes=self.causes.data)
+        self._trend = Trend(self.evidence)
         self._guard = Watch(self.telemetry.metrics)
-        self._together = FleetEvidence(self.book, self.causes)
+        self._fleet_evidence = FleetEvidence(self.evidence, self.causes)
         named = settings.fleet.url, settings.fleet.name
-        self._fleet = member(*named, self.telemetry, self._together.seen)
-        self._together.member = self._fleet
+        self._fleet = member(*named, self.telemetry, self._fleet_evidence.seen)
+        self._fleet_evidence.member = self._fleet
         if self._fleet:
             self._fleet.sharing.adopt = self._adopt
         self.revisions = Revisions(
@@ -126,7 +126,7 @@ class Service:
         """
         await self._drift_monitor.open()
         await self._compaction.tick(starting=True)
-        self.book.restore(await asyncio.to_thread(self._store.evidence))
+        self.evidence.restore(await asyncio.to_thread(self._store.evidence))
         await self.revisions.start()
         process = Process(
             self._facts,
@@ -137,8 +137,10 @@ class Service:
             self._drift_monitor.reported,
             self.causes.summary,
             lambda: {"routes": self.served.data(), "scripts": self.scripts.data()},
-            self._together,
-            Promotions(self.revisions, self._together, self._refresh, lambda: self.admin).decide,
+            self._fleet_evidence,
+            Promotions(
+                self.revisions, self._fleet_evidence, self._refresh, lambda: self.admin
+            ).decide,
             self._fleet.facts if self._fleet else None,
             self.settings.admin_token_file,
         )
@@ -262,7 +264,7 @@ class Service:
             raise PolicyError((Problem(said, fix),)) from error
 
     def _seen(self) -> list[dict[str, Any]]:
-        return [item.data() for item in self.book.evidence() if item.evaluated]
+        return [item.data() for item in self.evidence.evidence() if item.evaluated]
 
     def _reported(self, key: str, report: Report, client: str, engine: str) -> None:
         if report.hash:
@@ -277,7 +279,7 @@ class Service:
         self.plane.activated(active)
         self.served.activated(active.plan)
         self.causes.activated(active.plan)
-        self.book.activated(active.plan)
+        self.evidence.activated(active.plan)
         self._guard.activated(revision.id, active.plan, revision.resolved.policy.guard)
         unknown = sorted(
             self.settings.timeouts.routes.keys() - {r.name for r in active.plan.routes}
@@ -289,7 +291,7 @@ class Service:
 
     async def _evidence(self) -> list[dict[str, Any]]:
         await self._refresh()
-        return [item.data() for item in await self._together.evidence()]
+        return [item.data() for item in await self._fleet_evidence.evidence()]
 
     def _adopt(self, secret: bytes) -> None:
         self.telemetry.trials.adopt(secret)
@@ -297,13 +299,13 @@ class Service:
 
     async def _keep_evidence(self) -> None:
         try:
-            await asyncio.to_thread(self._store.save_evidence, self.book.saved())
+            await asyncio.to_thread(self._store.save_evidence, self.evidence.saved())
         except OSError as error:
             self.telemetry.emit("state.failed", level="error", detail=str(error))
 
     async def _rollout(self) -> dict[str, Any]:
         await self._refresh()
-        return await self._together.rollout(self.revisions.active.plan, self._trend.of)
+        return await self._fleet_evidence.rollout(self.revisions.active.plan, self._trend.of)
 
     async def _always(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Work that must never end: a fault in it is reported, and it goes on."""
@@ -324,7 +326,7 @@ class Service:
             await asyncio.sleep(1)
             await self._refresh()
             await self.revisions.tick()
-            self.book.tick()
+            self.evidence.tick()
             self._trend.tick()
             if int(time.monotonic()) % _KEEP_EVIDENCE == 0:
                 await self._keep_evidence()
@@ -333,7 +335,7 @@ class Service:
             breach = self._guard.tick()
             if breach is not None:
                 quorum = self.settings.fleet.quorum, self._guard.window
-                lacking = partial(self._together.lacking, *quorum)
+                lacking = partial(self._fleet_evidence.lacking, *quorum)
                 parts = self._guard.before, self.revisions, self.telemetry
                 await take_back(breach, *parts, lacking)
 

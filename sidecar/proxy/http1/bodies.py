@@ -1,8 +1,7 @@
 """Bodies as they arrive, by their length or in chunks, and what is left over behind them. RFC 9112
 sections 6 and 7.
 
-Lives here: `Sized` and `Chunked`, for requests and responses alike. Chunk extensions and trailers
-are checked and dropped. Must not know who sends a body, or what becomes of it.
+Requests and responses alike. Chunk extensions and trailers are checked and dropped.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What may stand in a message: names, methods, targets, hosts, and which header lines belong to one
 hop.
 
-Lives here: tables and regular expressions, RFC 9110 and 9112. Must not know how messages are read.
+RFC 9110 and 9112.
 """
 
 from __future__ import annotations

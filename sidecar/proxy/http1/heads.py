@@ -1,8 +1,6 @@
 """Header lines as they stand in the bytes of their head. RFC 9112 section 5.
 
-Lives here: `Head`, and `Names`, which knows what the names in it mean. A line that means nothing
-to us becomes no object: it is checked and leaves as it came. Must not know start lines, nor what
-follows from a line.
+A line that means nothing to us becomes no object: it is checked and leaves as it came.
 """
 
 from __future__ import annotations

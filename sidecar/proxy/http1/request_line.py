@@ -1,8 +1,4 @@
-"""The first line of a request: its method, its target, its version. RFC 9112 section 3.
-
-Lives here: what of it is read, in the usual case at once. Must not know header lines, nor what may
-be asked.
-"""
+"""The first line of a request: its method, its target, its version. RFC 9112 section 3."""
 
 from __future__ import annotations
 

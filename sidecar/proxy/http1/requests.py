@@ -1,8 +1,4 @@
-"""The head of a request: read strictly, and what of it may pass to the upstream. RFC 9110 and 9112.
-
-Lives here: `Request`, and `RequestReader`, which makes one of bytes or says how it is refused. Must
-not know responses, sockets, what forwarding headers mean, or the policy.
-"""
+"""The head of a request: read strictly, and what of it may pass on (RFC 9110 and 9112)."""
 
 from __future__ import annotations
 

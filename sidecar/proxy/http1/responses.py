@@ -1,8 +1,5 @@
 """The head of an upstream's response: read strictly, and what of it may pass to the client. RFC
 9110 and 9112.
-
-Lives here: `Response`, and `ResponseReader`, which makes one of bytes or says what is wrong with
-them. Must not know connections, bodies or the policy.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """How far bytes of one kind reach, found eight at a time.
 
-Lives here: pure functions for compiled code, which reads eight bytes as one number (`librt`); in
-plain Python nobody calls them. Must not know what the bytes mean.
+Only compiled code calls these functions: it reads eight bytes as one number (`librt`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """A client's bytes outside bodies, as heads one by one.
 
-Lives here: `RequestHeads`. A head that cannot become a request is refused before its end has come.
-Must not know bodies, sockets, or what is in a head.
+A head that cannot become a request is refused before its end has come.
 """
 
 from __future__ import annotations

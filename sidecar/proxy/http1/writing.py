@@ -1,7 +1,4 @@
-"""The bytes of heads and chunks that leave. RFC 9112.
-
-Lives here: pure functions. Must not know what may leave.
-"""
+"""The bytes of heads and chunks that leave. RFC 9112."""
 
 from __future__ import annotations
 
