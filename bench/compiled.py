@@ -1,7 +1,7 @@
 """The sidecar as the image has it: its wheel built with the request path compiled, laid out in a
 folder.
 
-Built once for the sources as they stand, below build/. Must not know who runs it.
+Built once for the sources as they stand, below build/.
 """
 
 import hashlib

@@ -2,7 +2,6 @@
 counted.
 
 `python -m bench.event`. Lines go to /dev/null through the sink and its thread, whose time counts.
-Must not know what is a good figure.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 `python -m bench.growth` prints CPU microseconds of what the policy does to one request: finding the
 route, the judgement, the counting; all else does not know how large the policy is. For the compiled
 build put its folder first: `PYTHONPATH=$(python -m bench.compiled | tail -1) python -m
-bench.growth`. Must not know what is a good figure.
+bench.growth`.
 """
 
 from __future__ import annotations

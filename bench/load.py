@@ -1,7 +1,6 @@
 """Load on one proxy: a case, what it gave, what it cost.
 
-Throughput is wrk's work (closed loop); latency at a fixed rate is ``paced.py``'s
-(open loop). Must not know which proxy it drives, nor how results are shown.
+Throughput is wrk's work (closed loop); latency at a fixed rate is ``paced.py``'s (open loop).
 """
 
 import json

@@ -1,7 +1,7 @@
 """What the figures were taken on: processor, kernel, versions of the peers, and who else was at
 work.
 
-Names no host and no path. Must not know results.
+Names no host and no path.
 """
 
 import os

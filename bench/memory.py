@@ -1,7 +1,7 @@
 """Resident memory: idle, of each idle connection, while bodies stream through slow readers, over
 very many requests.
 
-Holds the slow service and the slow clients, as plain threads. Must not know any proxy.
+Holds the slow service and the slow clients, as plain threads.
 """
 
 import socket

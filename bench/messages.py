@@ -2,7 +2,7 @@
 come.
 
 Run as a script by the benchmark; knows one loopback port and prints one line as wrk's script does.
-A proxy that does not open the tunnel is an error. Must not know which proxy it is.
+A proxy that does not open the tunnel is an error.
 """
 
 import argparse

@@ -1,7 +1,7 @@
 """The proxies under test: one row per peer, how to find it, how to configure it, how to start it.
 
-Every peer does the same work: ten header rules (set 8, remove 2), X-Forwarded-*,
-keep-alive on both sides, streamed bodies, one worker. Must not know load or reports.
+Every peer does the same work: ten header rules (set 8, remove 2), X-Forwarded-*, keep-alive on both
+sides, streamed bodies, one worker.
 """
 
 import getpass

@@ -3,8 +3,7 @@ as long.
 
 Run as a script by the benchmark with the port to listen on. It must be cheaper than any proxy
 before it, so it reads into one buffer, looks at as few bytes as it can, and answers with bytes made
-beforehand. GET of any path is a page of one KiB, as the other service has it. Must not know any
-proxy.
+beforehand. GET of any path is a page of one KiB, as the other service has it.
 """
 
 import asyncio

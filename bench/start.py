@@ -1,7 +1,6 @@
 """How long a proxy takes from its command to ready: by the clock, and as CPU time of its processes.
 
-Ready is the first 200 from the port and path that are asked all the time. Must not know which proxy
-it is.
+Ready is the first 200 from the port and path that are asked all the time.
 """
 
 import http.client

@@ -1,8 +1,7 @@
 """The request path as native code: the same sources, compiled by mypyc while the wheel is built.
 
-Lives here: which modules, and the build hook that does it where the environment says
-COMPILE_SIDECAR=1, as the image's build does. Without it the wheel is plain Python and fits every
-machine. Must not know what the modules do.
+Which modules, and the build hook that does it where the environment says COMPILE_SIDECAR=1, as the
+image's build does. Without it the wheel is plain Python and fits every machine.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """`python docs/site.py`: gather the documents in `build/pages`, from which MkDocs makes the site.
 
-Lives here: which file becomes which page, and where its links lead. Must not know the theme, or
-what the pages say.
+Which file becomes which page, and where its links lead.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """The generated parts of the documents: `python -m tests.documents --write` brings them up to date,
 a test compares.
 
-Lives here: reference tables from the models, the metric table and the command line. Must not know
-prose.
+Reference tables from the models, the metric table and the command line.
 """
 
 from __future__ import annotations

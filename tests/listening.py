@@ -1,7 +1,4 @@
-"""A service in the test's own loop.
-
-Lives here: `listening`. Must not know what is served.
-"""
+"""A service in the test's own loop."""
 
 from __future__ import annotations
 

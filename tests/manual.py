@@ -1,7 +1,7 @@
 """The manual page, made from the command line itself; `python -m tests.documents --write` brings it
 up to date.
 
-Lives here: the page in roff (man(7)). Must not know what any verb does.
+The page in roff (man(7)).
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""How long a test waits for what must happen.
-
-Lives here: `PATIENCE`. Must not know what is waited for.
-"""
+"""How long a test waits for what must happen."""
 
 PATIENCE = 50.0
 """Seconds after which it counts as never. Long, for a machine with many neighbours: only a failing

@@ -1,7 +1,7 @@
 """`python -m tests.pictures`: take the pictures of the admin page that the README shows.
 
-Lives here: a shop with faults behind a real sidecar, a browser that visits it, a trial with what it
-reports, and the screenshots. Must not know how the page is made.
+A shop with faults behind a real sidecar, a browser that visits it, a trial with what it reports,
+and the screenshots.
 """
 
 from __future__ import annotations

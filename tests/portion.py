@@ -1,7 +1,5 @@
 """How much of the long tests runs: a part that holds every kind of case, or with `TESTS_FULL=1`, as
 in CI, all of it.
-
-Lives here: `FULL`, `SEARCH`, `full`, `examples`, `by_default`. Must not know any test.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """A slow, obvious reading of a complete policy, for comparison with the compiled one.
 
-Lives here: `reference`, which interprets rules one by one and keeps no secrets of speed. Shares
-with the compiled plan only what is proved elsewhere: the tables and grammars of headers, and where
-a client stands in a share.
+`reference`, which interprets rules one by one and keeps no secrets of speed. Shares with the
+compiled plan only what is proved elsewhere: the tables and grammars of headers, and where a client
+stands in a share.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Words that people had to have explained, and what to write in their place.
-
-Lives here: `INSTEAD`, and `found`. Must not know which files are read.
-"""
+"""Words that people had to have explained, and what to write in their place."""
 
 from __future__ import annotations
 
@@ -23,6 +20,8 @@ INSTEAD = {
     r"own answers?": "error response",
     r"bears? witness": "counts as evidence",
     r"goes along": "is exported, is sent",
+    r"twins?": "report-only header",
+    r"testimony": "evidence",
 }
 """Patterns that no text holds, and what to write instead."""
 _ANY = re.compile(rf"\b(?:{'|'.join(INSTEAD)})\b", re.IGNORECASE)

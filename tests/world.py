@@ -1,7 +1,6 @@
 """One process after another over the same folder, without its sockets.
 
-Lives here: `World`, a policy text whose meaning is its value and mode, and what clients get of it.
-Must not know what is proved with them.
+`World`, a policy text whose meaning is its value and mode, and what clients get of it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,5 @@
 """A site under audit on loopback: plain and TLS listeners that send exactly the bytes they were
 given.
-
-Must not know what a test wants to prove.
 """
 
 import contextlib

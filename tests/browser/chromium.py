@@ -1,6 +1,6 @@
 """A headless Chromium, driven by its own protocol: pages, clicks, and everything it complains of.
 
-Lives here: `Chromium` and `Tab` over the DevTools protocol. Must not know what is tested.
+`Chromium` and `Tab` over the DevTools protocol.
 """
 
 import base64

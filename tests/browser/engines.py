@@ -1,8 +1,6 @@
 """Other engines than Chromium's, driven over standard protocols: Firefox by WebDriver BiDi,
 WebKitGTK by WebDriver.
 
-Lives here: `Firefox`, `WebKit`. Must not know what is tested.
-
 Source: WebDriver BiDi (W3C), sections 7.1 and 7.3; WebDriver (W3C), sections 8 to 13.
 """
 

@@ -1,7 +1,4 @@
-"""A Dockerfile read as instructions, and its build stage run without an engine.
-
-Must not know what the image holds.
-"""
+"""A Dockerfile read as instructions, and its build stage run without an engine."""
 
 import os
 import re

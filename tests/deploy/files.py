@@ -1,7 +1,4 @@
-"""The shipped files, as text and as data, and the programs that read them.
-
-Must not know what a file should say.
-"""
+"""The shipped files, as text and as data, and the programs that read them."""
 
 import shutil
 import subprocess

@@ -1,8 +1,7 @@
 """A small fleet as it is shipped: the sample service of the Compose example, three sidecars, a real
 Prometheus with our rules.
 
-Lives here: starting, asking, and a script that makes every metric move and every alert true for a
-moment. Must not know the dashboard or the rules.
+Starting, asking, and a script that makes every metric move and every alert true for a moment.
 """
 
 import json

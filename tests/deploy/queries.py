@@ -1,7 +1,5 @@
 """PromQL as far as these tests read it: the series that an expression selects, and Grafana's
 variables filled in.
-
-Must not know what the expressions are for.
 """
 
 import json

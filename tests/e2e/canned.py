@@ -1,7 +1,5 @@
 """A service of bytes: what arrives is kept as it stood on the wire, what is answered was written by
 the test.
-
-Must not know HTTP beyond the end of a head and Content-Length.
 """
 
 import re

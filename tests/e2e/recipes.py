@@ -3,8 +3,7 @@ folder.
 
 Conventions of the documents: ```sh is run; ```console, ```yaml and others are only shown. Set-up
 blocks (they name `pip install` or `pytest`) have been run already by whoever runs the tests. A line
-that ends in `&` starts something that stays: what follows waits until it is ready. Must not know
-the sidecar.
+that ends in `&` starts something that stays: what follows waits until it is ready.
 """
 
 import os

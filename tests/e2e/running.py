@@ -1,7 +1,4 @@
-"""One running sidecar, seen from outside: its process, its JSON lines, its metrics, its orders.
-
-Must not know what a test wants to prove.
-"""
+"""One running sidecar, seen from outside: its process, its JSON lines, its metrics, its orders."""
 
 import json
 import os

@@ -1,7 +1,6 @@
 """Raw HTTP/1.1 over sockets: header lines as they stand on the wire, bodies as bytes.
 
-Must not know the sidecar or the services: the same client asks both. Blocking, with one deadline
-for every read, so that nothing hangs.
+Blocking, with one deadline for every read, so that nothing hangs.
 """
 
 import json

@@ -1,7 +1,7 @@
 """What each target can say: one small policy for each ability, exported, and the gaps that come of
 it.
 
-Lives here: the table of docs/export.md. Must not know how a target writes.
+The table of docs/export.md.
 """
 
 from __future__ import annotations

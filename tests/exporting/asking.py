@@ -1,7 +1,7 @@
 """The same requests to the sidecar and to a target in front of one service, and what differs in the
 responses.
 
-Lives here: `Pair`, `differences`. A difference is excused only where the export announced it.
+A difference is excused only where the export announced it.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ they decide apart), kills one to all of the replicas and the store with KILL whi
 its way or right after it was acknowledged, and starts them again; the store comes back empty. A
 decision is lost if it was acknowledged and is, when the turn is over, neither in force on all
 replicas nor named as given way in a journal, or if it is not in the journal of the replica that
-acknowledged it. Must not know how replicas agree.
+acknowledged it.
 """
 
 from __future__ import annotations

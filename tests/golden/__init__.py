@@ -1,7 +1,7 @@
 """Golden files: policies as people write them, and beside each the exact words that it earns.
 
-Lives here: `outcome`, the words. `python -m tests.golden` writes them anew; read the difference
-before you commit it.
+`outcome`, the words. `python -m tests.golden` writes them anew; read the difference before you
+commit it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,5 @@
 """Applications for ASGI and WSGI that send the lines of tests/exporting/origin.py, and calls of
 them without a server.
-
-Lives here: `Calling`. Must not know what a test wants to prove.
 """
 
 from __future__ import annotations

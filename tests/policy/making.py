@@ -1,7 +1,7 @@
 """Worlds for tests of the policy core: a valid policy and response in one call, and random ones for
 laws.
 
-Lives here: builders and Hypothesis strategies. Must not know what is expected of them.
+Builders and Hypothesis strategies.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What the upstream is told of the client, by who the peer is.
 
-Lives here: `Forwarder` over requests as objects. Must not know sockets.
+`Forwarder` over requests as objects.
 """
 
 from __future__ import annotations

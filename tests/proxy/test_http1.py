@@ -1,7 +1,6 @@
 """The codec without sockets: the same whatever the cuts, and never more lenient than h11.
 
-Lives here: Hypothesis over heads, bodies and cuts. Must not know connections; the tables are in
-tests/wire.
+Hypothesis over heads, bodies and cuts.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """Laws of the pure rules, over any bytes.
 
-Lives here: Hypothesis over targets, responses and frames. Must not know sockets; the tables are in
-tests/wire.
+Hypothesis over targets, responses and frames.
 """
 
 from __future__ import annotations

@@ -1,6 +1,4 @@
-"""Responses and baselines for tests of what a service sends. Must not know what is expected of
-them.
-"""
+"""Responses and baselines for tests of what a service sends."""
 
 from __future__ import annotations
 

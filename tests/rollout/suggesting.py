@@ -1,4 +1,4 @@
-"""Causes and pages for tests of suggestions. Must not know what is expected of them."""
+"""Causes and pages for tests of suggestions."""
 
 from __future__ import annotations
 

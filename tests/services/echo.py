@@ -1,8 +1,8 @@
 """Tell a request as it arrived, whatever its path: a request that carries `X-Echo` never reaches
 the app.
 
-Lives here: one wrapper for WSGI, one for ASGI, below the frameworks' routing, which would redirect
-or refuse odd targets. Must not know the apps.
+One wrapper for WSGI, one for ASGI, below the frameworks' routing, which would redirect or refuse
+odd targets.
 """
 
 import json

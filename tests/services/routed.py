@@ -1,8 +1,8 @@
 """The same few routes on FastAPI, Flask and Django: each view says in `X-View` that it was reached.
 
-Lives here: `on_fastapi`, `on_flask`, `on_django` (WSGI) and `on_django_asgi`, with each framework's
-own way to serve files. Run as `python -m uvicorn` or `gunicorn tests.services.routed:...`; `python
--m tests.services.routed` is Flask on Werkzeug's server. Must not know the sidecar or its policy.
+`on_fastapi`, `on_flask`, `on_django` (WSGI) and `on_django_asgi`, with each framework's own way to
+serve files. Run as `python -m uvicorn` or `gunicorn tests.services.routed:...`; `python -m
+tests.services.routed` is Flask on Werkzeug's server.
 """
 
 import sys

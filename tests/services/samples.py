@@ -1,7 +1,6 @@
 """What the sample services answer, the same words for each framework.
 
-Lives here: fixed bodies and headers, and gates by which a test holds a response open. Must not know
-any framework.
+Fixed bodies and headers, and gates by which a test holds a response open.
 """
 
 import gzip

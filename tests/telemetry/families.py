@@ -1,7 +1,7 @@
 """Scrapes in protobuf, read by Google's library and the published numbers of fields.
 
-Must not know who wrote them. Source: io/prometheus/client/metrics.proto of client_model, the part
-without summaries and exemplars.
+Source: io/prometheus/client/metrics.proto of client_model, the part without summaries and
+exemplars.
 """
 
 from typing import Any

@@ -1,6 +1,6 @@
 """One stage for all cases that need nothing special of it.
 
-Lives here: the fixture `stage`. Must not know the cases.
+The fixture `stage`.
 """
 
 from __future__ import annotations

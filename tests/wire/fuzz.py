@@ -1,11 +1,10 @@
 """A structure-aware fuzz: requests made of right and wrong pieces, cut anywhere, judged by what the
 origin received.
 
-`python -m tests.wire.fuzz --seconds 600 [--seed N]`. Lives here: the grammar of faults and the
-judge. A round fails when the process complains, a response hangs or is no HTTP, a response lacks
-the policy, the origin reads anything but whole well-formed requests, a request reaches it that no
-well-formed reading of the bytes contains, or a canary gets another's response. Must not know the
-proxy's insides.
+`python -m tests.wire.fuzz --seconds 600 [--seed N]`. The grammar of faults and the judge. A round
+fails when the process complains, a response hangs or is no HTTP, a response lacks the policy, the
+origin reads anything but whole well-formed requests, a request reaches it that no well-formed
+reading of the bytes contains, or a canary gets another's response.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A strict origin that records what it receives and responses by script.
 
-Lives here: `Origin`. It reads requests with h11, an independent reader, and keeps every byte: what
-h11 refuses is kept as an error. Must not know the proxy.
+It reads requests with h11, an independent reader, and keeps every byte: what h11 refuses is kept as
+an error.
 """
 
 from __future__ import annotations

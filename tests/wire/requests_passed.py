@@ -1,6 +1,6 @@
 """Requests that must pass, and what of them the upstream must see.
 
-Lives here: the table `PASSED`. Must not know how it is run.
+The table `PASSED`.
 """
 
 from __future__ import annotations

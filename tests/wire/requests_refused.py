@@ -1,7 +1,7 @@
 """Requests that must be refused: nothing of them may reach the upstream whole. One row of bytes
 each.
 
-Lives here: the table `REFUSED`. The id names the threat. Must not know how it is run.
+The table `REFUSED`. The id names the threat.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What an upstream may answer, and what of it the client must see.
 
-Lives here: the tables `BAD` (502 for the client) and `GOOD`. Must not know how they are played.
+The tables `BAD` (502 for the client) and `GOOD`.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The data plane and its origin in one background loop, and a blocking client for them.
 
-Lives here: `Stage`, `talk` and `Reply`. One stage serves many cases, on a loop whose clock tests
-may move, so that nobody waits for a deadline. Responses are read with h11, so that whatever the
-proxy emits must satisfy an independent reader. Must not know the cases.
+One stage serves many cases, on a loop whose clock tests may move, so that nobody waits for a
+deadline. Responses are read with h11, so that whatever the proxy emits must satisfy an independent
+reader.
 """
 
 from __future__ import annotations

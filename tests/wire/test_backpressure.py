@@ -1,7 +1,6 @@
 """Back-pressure: whole bodies through slow readers, with bounded memory.
 
-Lives here: downloads and uploads larger than any buffer of ours. Must not know timeouts
-(test_faults does).
+Downloads and uploads larger than any buffer of ours.
 """
 
 from __future__ import annotations

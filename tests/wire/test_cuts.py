@@ -1,7 +1,6 @@
 """Wherever the bytes are cut, every request gets its response and every response is read right.
 
-Lives here: streams cut at every position, over sockets, the first part read before the next is
-sent. Must not know what single messages mean (the tables do).
+Streams cut at every position, over sockets, the first part read before the next is sent.
 """
 
 from __future__ import annotations

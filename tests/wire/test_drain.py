@@ -1,7 +1,6 @@
 """The end of a process, in order: what finishes, what is reported, and what is cut.
 
-Lives here: drain and abort with requests, streams and tunnels under way. Must not know signals (the
-service's matter).
+Drain and abort with requests, streams and tunnels under way.
 """
 
 from __future__ import annotations

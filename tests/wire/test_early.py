@@ -1,7 +1,5 @@
 """What comes before its turn: 100-continue, responses ahead of a request's body, and the end of a
 connection ahead of its request.
-
-Must not know single messages (the tables do).
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """Faults in time: who stalls, vanishes or floods, on either side, and what is left behind.
 
-Lives here: timeouts, limits, disconnects and back-pressure. Must not know message syntax (the
-tables do).
+Timeouts, limits, disconnects and back-pressure.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A short run of the fuzz with a fixed seed; `python -m tests.wire.fuzz` runs as long as you like.
 
-Lives here: one test. Must not know the grammar.
+One test.
 """
 
 from __future__ import annotations

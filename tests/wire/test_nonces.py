@@ -1,8 +1,7 @@
 """The nonce on the wire: the service's, the client's and the header's are one, of each exchange
 another.
 
-Lives here: what passes in which header of a request and a response. Must not know what browsers
-make of it.
+What passes in which header of a request and a response.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Promises that hold across cases: one revision for each request, no secrets reported, series that
 do not grow, no loops.
 
-Lives here: what is asked of many requests at once. Must not know single messages (the tables do).
+What is asked of many requests at once.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The client's side, case by case: refused or passed, whole and byte by bytes, each followed by a
 canary.
 
-Lives here: the runner over `REFUSED` and `PASSED`. Must not know the cases' bytes.
+The runner over `REFUSED` and `PASSED`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """The upstream's side, case by case, whole and byte by bytes, each followed by a canary.
 
-Lives here: the runner over `BAD` and `GOOD`, and truncation by each kind of body. Must not know the
-cases' bytes.
+The runner over `BAD` and `GOOD`, and truncation by each kind of body.
 """
 
 from __future__ import annotations

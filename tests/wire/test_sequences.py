@@ -1,6 +1,6 @@
 """More than one message on a connection: what may follow what, on either side.
 
-Lives here: pipelining, reuse and retries. Must not know single messages (the tables do).
+Pipelining, reuse and retries.
 """
 
 from __future__ import annotations

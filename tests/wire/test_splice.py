@@ -1,7 +1,7 @@
 """Large bodies on the way through the kernel: whole, in order, and nobody else's.
 
-Lives here: bodies of known length, large enough to be spliced, with every end that one can come to,
-on both loops. Must not know how sockets are spliced, but for the pipe, which counts.
+Bodies of known length, large enough to be spliced, with every end that one can come to, on both
+loops.
 """
 
 from __future__ import annotations

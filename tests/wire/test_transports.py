@@ -1,7 +1,6 @@
 """Other roads than plain TCP: TLS on either side, Unix sockets, reports, descriptors that run out.
 
-Lives here: certificates made for the test, and what changes when they do. Must not know message
-syntax.
+Certificates made for the test, and what changes when they do.
 """
 
 from __future__ import annotations

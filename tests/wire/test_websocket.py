@@ -1,7 +1,6 @@
 """WebSockets through the tunnel, with a real client and a real server library.
 
-Lives here: conformance of what passes, and the handshake's edges on raw sockets. Must not know
-frames' insides.
+Conformance of what passes, and the handshake's edges on raw sockets.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""`python -m tests.zoo`: visit all sites in every mode, print the table, write it and the figure.
-
-Must not know how a stage works.
-"""
+"""`python -m tests.zoo`: visit all sites in every mode, print and write the table and figure."""
 
 from __future__ import annotations
 

@@ -1,7 +1,5 @@
 """Visitors: fresh browser contexts of one Chromium, and what a visit script may do in one of their
 pages.
-
-Lives here: `Visitors`, `Context`, `Person`. Must not know the sidecar, policies, or what is proved.
 """
 
 from __future__ import annotations

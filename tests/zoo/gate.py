@@ -1,7 +1,5 @@
 """The gate, asked as an operator asks: `sidecar promote RULE --dry-run --json`, in processes that
 are kept.
-
-Lives here: `Gate`, `Verdict`. Must not know sites or browsers.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""All stages of the zoo, one after the other: off, report-only, trial, enforce.
-
-Lives here: `rows`. Must not know how a row is judged or printed.
-"""
+"""All stages of the zoo, one after the other: off, report-only, trial, enforce."""
 
 from __future__ import annotations
 

@@ -1,7 +1,5 @@
 """Every origin of every site, in one server of this process: plain HTTP and HTTPS, told apart by
 host name.
-
-Lives here: `Service`. Must not know the sidecar, browsers, or what a site proves.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""The nouns of the zoo: a site, what its origins send, what a visitor does there.
-
-Must not know servers, browsers, or how a verdict is made.
-"""
+"""The nouns of the zoo: a site, what its origins send, what a visitor does there."""
 
 from __future__ import annotations
 

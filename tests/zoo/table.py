@@ -1,7 +1,4 @@
-"""What came of the zoo, as rows, as a Markdown table and as a figure (SVG).
-
-Lives here: `Row`, `markdown`, `svg`, `summary`. Must not know how anything was found out.
-"""
+"""What came of the zoo, as rows, as a Markdown table and as a figure (SVG)."""
 
 from __future__ import annotations
 

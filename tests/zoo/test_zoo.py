@@ -1,7 +1,4 @@
-"""The acceptance of the gate: every site of the zoo, in every mode, in a real browser.
-
-Must not know how a stage works.
-"""
+"""The acceptance of the gate: every site of the zoo, in every mode, in a real browser."""
 
 from __future__ import annotations
 

@@ -1,7 +1,5 @@
 """What the gate says of each rule: after report-only, and after a trial whose reports have had time
 to come.
-
-Lives here: `Ladder`, `climbed`. Must not know which rules break.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""The truth about each rule: the site is visited with the rule off, then with the rule enforced.
-
-Lives here: `Truth`, `truth`. Must not know verdicts.
-"""
+"""The truth about each rule: the site is visited with the rule off, then with the rule enforced."""
 
 from __future__ import annotations
 

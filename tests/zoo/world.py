@@ -1,7 +1,5 @@
 """Everything that runs while the zoo is open: certificate, origins, one sidecar for each site, one
 browser.
-
-Lives here: `World`, `visited`. Must not know truths or verdicts.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The hosts that FastAPI's documentation pages load from, on loopback, with the real Swagger UI and
 ReDoc.
 
-Lives here: one HTTPS server for all of them, in a thread. Must not know the sidecar or the browser.
+One HTTPS server for all of them, in a thread.
 """
 
 from __future__ import annotations

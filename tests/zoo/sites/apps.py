@@ -1,5 +1,5 @@
-"""CSP and what applications do beside loading files: forms that lead on, frames of payment,
-workers, sockets, windows. Must not know how a site is served or visited.
+"""CSP and what applications do beside loading files: forms, payment frames, workers, sockets,
+windows.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""CSP and everything of a page but its scripts. Must not know how a site is served or visited."""
+"""CSP and everything of a page but its scripts."""
 
 from __future__ import annotations
 

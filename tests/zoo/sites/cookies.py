@@ -1,4 +1,4 @@
-"""Attributes of cookies. Must not know how a site is served or visited."""
+"""Attributes of cookies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""X-Frame-Options. Must not know how a site is served or visited."""
+"""X-Frame-Options."""
 
 from __future__ import annotations
 

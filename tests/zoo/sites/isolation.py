@@ -1,6 +1,4 @@
-"""CORP, COEP, COOP, Permissions-Policy, Integrity-Policy. Must not know how a site is served or
-visited.
-"""
+"""CORP, COEP, COOP, Permissions-Policy, Integrity-Policy."""
 
 from __future__ import annotations
 

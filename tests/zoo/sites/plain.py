@@ -1,6 +1,4 @@
-"""CORS, downloads, stores, Referer, HSTS, and what is harmless by nature. Must not know how a
-site is served or visited.
-"""
+"""CORS, downloads, stores, Referer, HSTS, and what is harmless by nature."""
 
 from __future__ import annotations
 

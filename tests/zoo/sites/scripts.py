@@ -1,4 +1,4 @@
-"""CSP and the scripts of a page. Must not know how a site is served or visited."""
+"""CSP and the scripts of a page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""X-Content-Type-Options. Must not know how a site is served or visited."""
+"""X-Content-Type-Options."""
 
 from __future__ import annotations
 

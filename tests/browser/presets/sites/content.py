@@ -1,6 +1,4 @@
-"""What the sites have in common: page, script, style, picture, file. Must not know any
-framework.
-"""
+"""What the sites have in common: page, script, style, picture, file."""
 
 import base64
 
