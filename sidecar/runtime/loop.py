@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import signal
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable
 from typing import Any
 
 
@@ -18,6 +18,18 @@ def collect_seldom() -> None:
     gc.freeze()
     gc.set_threshold(10_000, 20, 20)
     gc.enable()
+
+
+async def ended(tasks: Iterable[asyncio.Task[None]], again: float = 1.0) -> None:
+    """Cancel tasks until they have ended: again after so many seconds, because a library on the
+    way may swallow it, as redis-py does while it connects.
+    """
+    pending = set(tasks)
+    while pending:
+        for task in pending:
+            task.cancel()
+        done, pending = await asyncio.wait(pending, timeout=again)
+        await asyncio.gather(*done, return_exceptions=True)
 
 
 def run_to_end(work: Coroutine[Any, Any, None]) -> None:

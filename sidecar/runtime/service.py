@@ -34,6 +34,7 @@ from sidecar.rollout.guard import Watch, take_back
 from sidecar.rollout.scripts import LoadedScripts
 from sidecar.rollout.served_pages import ServedPages
 from sidecar.runtime.fleet_evidence import FleetEvidence
+from sidecar.runtime.loop import ended
 from sidecar.runtime.plane import Plane, ProxyPlane
 from sidecar.runtime.promotions import Promotions
 from sidecar.runtime.workers import Workers
@@ -213,9 +214,7 @@ class Service:
 
     async def close(self) -> None:
         """Close what is open and log the end."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await ended(self._tasks)
         self._tasks.clear()
         if self.listen:
             await self._keep_evidence()
