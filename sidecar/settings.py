@@ -39,21 +39,21 @@ class Timeouts(_Part):
     body_idle: Duration = 30.0
     """Between two pieces of a request body: 408."""
     connect: Duration = 2.0
-    """To connect to the upstream, wait for a free connection included: 504 or 503."""
+    """To connect to the upstream, including the wait for a free connection: 504 or 503."""
     response: Duration = 60.0
     """From the end of the request to the head of the response: 504."""
     idle: Duration = 60.0
-    """Between two pieces of a response's body; and a kept client connection without a request."""
+    """Between two pieces of a response's body, and between two requests of a client."""
     upstream_idle: Duration = 1.5
-    """A kept upstream connection is not used again after this; below the service's own."""
+    """An idle upstream connection is not used again after this; keep it below the service's own."""
     tunnel_idle: Duration = 600.0
     """A tunnel (WebSocket) with no bytes in either direction."""
     total: Duration = 0.0
     """A whole exchange; 0s = no limit."""
     drain_delay: Duration = 0.0
-    """After TERM, readiness falls and requests are still taken for this long."""
+    """After TERM, how long requests are still accepted while readiness already says no."""
     drain: Duration = 20.0
-    """Then requests in flight may finish within this."""
+    """After that, how long requests in flight may take to finish."""
     routes: dict[str, RouteTimeouts] = Field(default_factory=dict)
     """response, idle and total of single routes, by the route's name in the policy."""
 
@@ -83,7 +83,7 @@ class Forwarding(_Part):
     """What the upstream learns about the client."""
 
     trusted: kinds.Networks = ()
-    """Proxies in front of this one whose forwarding headers and request id are believed."""
+    """Networks of the proxies in front whose forwarding headers and request id are believed."""
     host: str = "pass"
     """pass = the client's Host; rewrite = the upstream's; or a name."""
     request_id: str = "X-Request-ID"
@@ -138,7 +138,7 @@ class Log(_Part):
     """Events on stdout, JSON lines."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
-    """Least severe line that is written."""
+    """The least severe level that is written."""
     events_per_second: kinds.Count = 100
     """More events than this are counted, not written."""
     value_bytes: kinds.Count = 256
@@ -149,7 +149,7 @@ class Reports(_Part):
     """Collection of browser reports on the data listener."""
 
     enabled: bool = False
-    """Take reports at /.well-known/sidecar/reports."""
+    """Accept browser reports at /.well-known/sidecar/reports."""
     body: Size = 65536
     """A report's body: 413."""
     per_second: kinds.Count = 20
@@ -205,7 +205,7 @@ class History(_Part):
     keep: kinds.Count = 1000
     """Entries of the journal, cut at start and then hourly; texts of revisions stay with them."""
     age: Duration = 34560000.0
-    """Older entries go, and texts that nothing names any more."""
+    """Entries older than this are deleted, and texts of revisions that no entry names."""
 
 
 class Traces(_Part):
@@ -242,7 +242,7 @@ class Ready(_Part):
     """What /readyz demands besides a policy in force."""
 
     upstream: bool = False
-    """The upstream takes connections."""
+    """Ready only while the upstream accepts connections."""
 
 
 class Settings(_Part):
