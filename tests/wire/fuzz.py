@@ -18,6 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import h11
+import uvloop
 
 from tests.wire.origin import Line
 from tests.wire.stage import Stage, read_responses, send
@@ -276,9 +277,11 @@ def pieces(rng: random.Random, data: bytes) -> list[bytes]:
 
 
 def run(seed: int, goes_on: Callable[[Report], bool]) -> Report:
-    """Fuzz as long as it goes on; stops at the first failure, whose text holds the bytes."""
+    """Fuzz as long as it goes on, on the loop that users have; stops at the first failure, whose
+    text holds the bytes.
+    """
     report = Report()
-    with Stage(SETTINGS).running() as stage:
+    with Stage(SETTINGS, loop_factory=uvloop.new_event_loop).running() as stage:
         while goes_on(report) and not report.failures:
             rng = random.Random(f"{seed}/{report.rounds}")
             _round(stage, rng, report)
