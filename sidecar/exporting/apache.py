@@ -21,12 +21,12 @@ OWN = frozenset({"server", "date", "content-type"})
 """Lines that Apache writes itself, after every directive."""
 
 LIMITS: Limits = (
-    "Before some version of Apache 2.4 a 304 leaves without most headers; 2.4.71 sends them.",
-    "An empty line of the service's counts as none, and of several lines the first is looked at.",
-    "Several Vary lines leave as one.",
+    "Older versions of Apache 2.4 send a 304 without most headers; 2.4.71 sends them.",
+    "An empty header of the service counts as missing, and of several lines only the first counts.",
+    "Several Vary lines are sent as one.",
     COPIES,
     "Requests that are not HTTP (400) are refused before conditions on routes are known.",
-    "Where ErrorDocument is a path, the error response is of that path's route.",
+    "Where ErrorDocument is a path, that path's route applies to the error response.",
     DECODED,
     NAMELESS,
 )

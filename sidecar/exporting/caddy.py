@@ -29,10 +29,13 @@ HELD = "Header-Policy-Held"
 """The line that notes that one of several conditions held, and a line is to be added."""
 
 LIMITS: Limits = (
-    "Case counts in media types and values of conditions on the response.",
+    "Conditions on the response's values and media types are case-sensitive.",
     COPIES,
-    "A path with //, /. or % is read as Caddy cleans it; the sidecar reads it as each service may.",
-    "Without the service's Content-Type, Caddy guesses one by the body, after all conditions.",
+    (
+        "A path with //, /. or % is matched as Caddy cleans it; the sidecar matches each form that"
+        " a service may see."
+    ),
+    "If the service sends no Content-Type, Caddy guesses one from the body, after all conditions.",
     NAMELESS,
     "The policy does not reach requests that are not HTTP (400), nor redirects of automatic HTTPS.",
 )

@@ -13,7 +13,7 @@ from sidecar.exporting.program import Gap, Noted, Program, Route, Step
 from sidecar.exporting.target import COPIES, DECODED, Limits, Written, heading, out_of_order
 
 LIMITS: Limits = (
-    "Several lines of Vary, Cache-Control and some others are one line to Envoy.",
+    "Envoy joins several lines of Vary, Cache-Control and some others into one.",
     COPIES,
     DECODED,
     "Requests that are not HTTP (400) are refused before any filter.",

@@ -28,9 +28,9 @@ LONGEST = 4096
 """Characters of a value."""
 
 LIMITS: Limits = (
-    "Filters act on the service's responses; whether on a Gateway's errors too is not specified.",
-    "A prefix matches the path without its last slash too; how //, /. and % count is unspecified.",
-    "Rules of the policy on requests, and max_body, have no filter.",
+    "Filters act on the service's responses; for a Gateway's own errors nothing is specified.",
+    "A prefix also matches the path without its last slash; matches of //, /. and % are unspecified.",
+    "The policy's rules on requests, and max_body, have no filter.",
 )
 
 

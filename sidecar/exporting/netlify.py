@@ -15,8 +15,8 @@ from sidecar.exporting.target import Limits, Written, heading, plain_steps
 from sidecar.policy.model import Match
 
 LIMITS: Limits = (
-    "It is for files that Netlify serves itself, not for functions and proxied addresses.",
-    "Paths are compared as sent, in any case, and with or without a slash at the end.",
+    "The file applies to files that Netlify serves itself, not to functions and proxied URLs.",
+    "Paths match as sent, ignoring case and a trailing slash.",
     "Netlify writes Date, Server, Age and others itself.",
 )
 

@@ -26,13 +26,16 @@ OWN = frozenset({"server", "date", "content-type"})
 """Lines that nginx writes itself, beside whatever add_header says."""
 
 LIMITS: Limits = (
-    "An empty line of the service's counts as none.",
+    "An empty header of the service counts as missing.",
     (
-        "Copies of a header that may be sent only once are not made one by rules with default, but"
-        " are where a rule with set or remove does not hold."
+        "Rules with default do not merge repeated lines of a header that may be sent only once;"
+        " rules with set or remove merge them even where they do not apply."
     ),
     "Where the service sends a header in several lines, nginx before 1.23 looks at the first one.",
-    "A path with //, /. or % is read as nginx's $uri; the sidecar reads it as each service may.",
+    (
+        "A path with //, /. or % is matched as nginx's $uri; the sidecar matches each form that a"
+        " service may see."
+    ),
 )
 
 

@@ -14,13 +14,13 @@ Limits: TypeAlias = tuple[str, ...]
 
 WEIGHTS = {"lost": "Not in this file", "differs": "Different here", "note": "Left out on purpose"}
 
-COPIES = "Copies of a header that may be sent only once are not made one."
+COPIES = "Repeated lines of a header that may be sent only once are not merged."
 """A limit of most targets: `default` leaves the service's own lines as they are."""
 DECODED = (
-    "A path with /. or an encoded slash is read only decoded; the sidecar reads it in each way that"
-    " services do."
+    "A path with /. or an encoded slash is matched decoded only; the sidecar matches each form that"
+    " a service may see."
 )
-NAMELESS = "A cookie without a name is left alone."
+NAMELESS = "A cookie without a name is left unchanged."
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from sidecar.exporting.terms import ALWAYS, Scheme
 from sidecar.policy.model import Match
 
 LIMITS: Limits = (
-    "A path is read only decoded; the sidecar reads it in each way that services do.",
+    "A path is matched decoded only; the sidecar matches each form that a service may see.",
     "The policy does not reach requests that are not HTTP (400) or that no router takes (404).",
 )
 
