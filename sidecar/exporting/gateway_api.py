@@ -29,7 +29,7 @@ LONGEST = 4096
 
 LIMITS: Limits = (
     "Filters act on the service's responses; for a Gateway's own errors nothing is specified.",
-    "A prefix also matches the path without its last slash; matches of //, /. and % are unspecified.",
+    "A prefix also matches the path without its last slash; how //, /. and % match is left open.",
     "The policy's rules on requests, and max_body, have no filter.",
 )
 
