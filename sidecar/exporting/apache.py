@@ -38,7 +38,7 @@ def write(program: Program) -> Written:
     conditions = Conditions(program)
     lines: list[str] = []
     for step, routes in program.lanes():
-        reasons = {route.name: _unsayable(step, route) for route in routes or program.routes}
+        reasons = {route.name: _unsupported(step, route) for route in routes or program.routes}
         lost = {name: reason for name, reason in reasons.items() if reason}
         gaps += [Gap("lost", step.rule, step.header, why, name) for name, why in lost.items()]
         left = tuple(route for route in routes or program.routes if route.name not in lost)
@@ -55,13 +55,13 @@ def write(program: Program) -> Written:
             "# at least no version (this directive stands outside of virtual hosts)",
             "# ServerTokens Prod",
         ]
-    found = program.said(gaps)
+    found = program.all_gaps(gaps)
     about = "For a virtual host of Apache httpd 2.4.10 or later, with mod_headers and mod_setenvif."
     text = heading(program, "Apache", (about,), found, LIMITS)
     return Written("\n".join([text, *conditions.lines(), *lines]) + "\n", found)
 
 
-def _unsayable(step: Step, route: Route) -> str:
+def _unsupported(step: Step, route: Route) -> str:
     if step.key in OWN:
         return f"Apache writes {step.header} itself, after these directives"
     written = {one.key for one in route.steps}

@@ -41,7 +41,7 @@ LIMITS: Limits = (
 )
 
 
-class _UnsayableError(Exception):
+class _UnsupportedError(Exception):
     """Caddy cannot express it; the reason is the message."""
 
 
@@ -50,7 +50,7 @@ def write(program: Program) -> Written:
     gaps: list[Gap] = []
     routes = list(_routes(program, gaps, ""))
     document = {"routes": routes, "errors": {"routes": list(_routes(program, [], "-errors"))}}
-    return Written(json.dumps(document, indent=2) + "\n", program.said(gaps))
+    return Written(json.dumps(document, indent=2) + "\n", program.all_gaps(gaps))
 
 
 def _routes(program: Program, gaps: list[Gap], suffix: str) -> Iterator[Json]:
@@ -88,7 +88,7 @@ def _handlers(route: Route, gaps: list[Gap]) -> Iterator[Json]:
             continue
         try:
             found = list(_step(step, route.name, gaps))
-        except _UnsayableError as reason:
+        except _UnsupportedError as reason:
             gaps.append(Gap("lost", step.rule, step.header, str(reason), route.name))
         else:
             made += found
@@ -163,13 +163,13 @@ def _words(word: str) -> list[str]:
 def _types(types: tuple[str, ...]) -> Iterator[str]:
     for one in types:
         if "*" in one.strip("*"):
-            raise _UnsayableError(f"Caddy knows no pattern like {one}")
+            raise _UnsupportedError(f"Caddy knows no pattern like {one}")
         yield from [one] if one.endswith("*") else _words(one)
 
 
 def _step(step: Step, route: str, gaps: list[Gap]) -> Iterator[Json]:
     if reason := out_of_order(step):
-        raise _UnsayableError(reason)
+        raise _UnsupportedError(reason)
     _own_lines(step, route, gaps)
     setting = {"set": {step.header: [_value(step.value)]}}
     match step.act:
@@ -198,9 +198,9 @@ def _value(text: str) -> str:
 
 def _own_lines(step: Step, route: str, gaps: list[Gap]) -> None:
     if step.key == "date" and step.act == "remove":
-        raise _UnsayableError("Caddy writes Date itself")
+        raise _UnsupportedError("Caddy writes Date itself")
     if step.key == "server" and step.act == "default":
-        raise _UnsayableError("Caddy always writes a Server of its own")
+        raise _UnsupportedError("Caddy always writes a Server of its own")
     if step.key == "content-type" and step.act == "remove":
         reason = "where a body follows, Caddy writes the type that it looks like"
         gaps.append(Gap("differs", step.rule, step.header, reason, route))
@@ -209,7 +209,7 @@ def _own_lines(step: Step, route: str, gaps: list[Gap]) -> None:
 def _append(step: Step) -> Iterator[Json]:
     """One more line, unless it is there already; a mark says where it is to be added."""
     if step.value.startswith("*") or step.value.endswith("*"):
-        raise _UnsayableError(
+        raise _UnsupportedError(
             "Caddy reads the * of the value as a pattern when it looks for the line"
         )
     held, cleared = {HELD: ["1"]}, _headers_handler({"delete": [HELD]})
@@ -234,7 +234,7 @@ def _where(when: terms.Condition, operations: Json, fields: Json | None = None) 
 
 def _with(headers: Json, name: str, wanted: list[str] | None) -> Json:
     if name.lower() in map(str.lower, headers):
-        raise _UnsayableError(f"Caddy tests only one thing of {name}")
+        raise _UnsupportedError(f"Caddy tests only one thing of {name}")
     return {**headers, name: wanted}
 
 
@@ -278,7 +278,7 @@ def _asked(term: terms.Field) -> list[str] | None:
     if isinstance(term.pattern, bool):
         return [] if term.pattern else None
     if "*" in term.pattern.strip("*"):
-        raise _UnsayableError(f"Caddy knows no pattern like {term.pattern}")
+        raise _UnsupportedError(f"Caddy knows no pattern like {term.pattern}")
     return [re.sub(r"\*+", "*", term.pattern)]
 
 

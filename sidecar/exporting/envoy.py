@@ -28,10 +28,10 @@ def write(program: Program) -> Written:
     gaps: list[Gap] = []
     notes = Noted("request_")
     body: list[str] = []
-    for step, routes in program.sayable(_unsayable, gaps):
+    for step, routes in program.supported(_unsupported, gaps):
         body.append(f"-- rule {step.rule}, revision {program.revision}")
         body += _lines(step, routes, program, notes)
-    found = program.said(gaps)
+    found = program.all_gaps(gaps)
     about = (
         "For http_filters of an HTTP connection manager, right before the router. Envoy >= 1.30."
     )
@@ -50,7 +50,7 @@ _FILTER = """\
 """
 
 
-def _unsayable(step: Step) -> str:
+def _unsupported(step: Step) -> str:
     if step.key == "date" and step.act != "default" and not step.together:
         return "Envoy writes Date itself"
     return out_of_order(step)

@@ -59,7 +59,7 @@ def write(program: Program) -> Written:
             name = "-".join(["policy", *(str(one) for one in (number, page) if one)])
             documents.append("\n".join(_document(name, hosts, rules, filters)))
     _hosts_overlap(program, gaps)
-    said = program.said(gaps)
+    said = program.all_gaps(gaps)
     about = ("HTTPRoutes of the Gateway API. Name your own Gateway and service in them.",)
     text = heading(program, "the Gateway API", about, said, LIMITS)
     return Written("\n---\n".join([text, *documents]).replace("\n---\n", "\n", 1) + "\n", said)
@@ -85,7 +85,7 @@ _LONGEST_WINS = "a Gateway takes the longest, not the first route"
 
 def _filter(route: Route, program: Program, gaps: list[Gap]) -> Iterator[str]:
     lists: dict[str, list[Step]] = {"set": [], "add": [], "remove": []}
-    for step in plain_steps(route, "the Gateway API", _unsayable, gaps):
+    for step in plain_steps(route, "the Gateway API", _unsupported, gaps):
         if step.act == "append":
             text = "it is added even where the service sends it already"
             gaps.append(Gap("differs", step.rule, step.header, text, route.name))
@@ -112,7 +112,7 @@ def _filter(route: Route, program: Program, gaps: list[Gap]) -> Iterator[str]:
                 yield f"              - {{{pair}}}{about}"
 
 
-def _unsayable(step: Step) -> str:
+def _unsupported(step: Step) -> str:
     if step.act == "default":
         return "a filter sets, adds and removes for any response; it has no default"
     if len(step.value) > LONGEST:

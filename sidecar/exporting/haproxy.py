@@ -45,14 +45,14 @@ def write(program: Program) -> Written:
     gaps: list[Gap] = []
     notes = Noted("txn.policy_request_")
     rules: list[str] = []
-    for step, routes in program.sayable(out_of_order, gaps):
+    for step, routes in program.supported(out_of_order, gaps):
         rules.append(f"# rule {step.rule}, revision {program.revision}")
         rules += _rules(step, routes, program, notes)
     body = "\n".join(rules)
     head = list(_requests(program, notes, body))
     if _CLASS in body:
         head += _classes()
-    found = program.said(gaps)
+    found = program.all_gaps(gaps)
     about = ["For a frontend, before its other rules. HAProxy 2.6 or later, with PCRE."]
     room = _room(program)
     if room > SPACE * 3 // 4:

@@ -33,7 +33,7 @@ def write(program: Program) -> Written:
         if not paths:
             gaps += _displaced(route, program.routes[place + 1 :], gaps)
             continue
-        found = {step.key: step for step in plain_steps(route, "Netlify", _unsayable, gaps)}
+        found = {step.key: step for step in plain_steps(route, "Netlify", _unsupported, gaps)}
         gaps += _kept(route, found, written)
         text = "it replaces one that is sent already"
         for step in (one for one in found.values() if one.act == "default"):
@@ -44,13 +44,13 @@ def write(program: Program) -> Written:
             for step in found.values():
                 blocks.append(f"  # rule {step.rule}, revision {program.revision}")
                 blocks.append(f"  {step.header}: {step.value}")
-    said = program.said(gaps)
+    said = program.all_gaps(gaps)
     about = ("For the folder that is published. The last block that matches a path counts.",)
     text = heading(program, "Netlify", about, said, LIMITS)
     return Written("\n".join([text, *blocks]) + "\n", said)
 
 
-def _unsayable(step: Step) -> str:
+def _unsupported(step: Step) -> str:
     if step.act in ("remove", "append"):
         return f"a line of _headers replaces what is sent; it has no {step.act}"
     if step.key in ("date", "server"):

@@ -45,7 +45,7 @@ def write(program: Program) -> Written:
     lines: list[str] = []
     for header in program.headers():
         steps = [(shortest(route.steps, header), route.name) for route in program.routes]
-        chains = [_sayable(chain, header, route, gaps) for chain, route in steps]
+        chains = [_supported(chain, header, route, gaps) for chain, route in steps]
         chains = _without_variable(header, chains, gaps)
         if any(chains):
             lines += _header(header, chains, maps, gaps)
@@ -55,7 +55,7 @@ def write(program: Program) -> Written:
     body = "\n".join([maps.text(), *lines])
     if DOLLAR in body:
         body = f'geo $policy_dollar {{\n    default "$";\n}}\n\n{body}'
-    found = program.said(gaps)
+    found = program.all_gaps(gaps)
     about = (
         "For http { }, as a file in /etc/nginx/conf.d is. nginx 1.19.8 or later, with PCRE.",
         "A server or location with an add_header of its own inherits none of those below, nor of",
@@ -65,12 +65,14 @@ def write(program: Program) -> Written:
     return Written(f"{heading(program, 'nginx', about, found, LIMITS)}\n{body}\n", found)
 
 
-def _sayable(steps: tuple[Step, ...], header: str, route: str, gaps: list[Gap]) -> tuple[Step, ...]:
+def _supported(
+    steps: tuple[Step, ...], header: str, route: str, gaps: list[Gap]
+) -> tuple[Step, ...]:
     """The steps that nginx can express; the others are noted."""
     kept: list[Step] = []
     for step in steps:
         later = steps[steps.index(step) + 1 :]
-        reason = _unsayable(step, header, last=all(one.act == "append" for one in later))
+        reason = _unsupported(step, header, last=all(one.act == "append" for one in later))
         if reason:
             gaps.append(Gap("lost", step.rule, header, reason, route))
         else:
@@ -93,7 +95,7 @@ def _without_variable(
     return [() for _ in chains]
 
 
-def _unsayable(step: Step, header: str, *, last: bool) -> str:
+def _unsupported(step: Step, header: str, *, last: bool) -> str:
     if step.key == "server":
         return f"nginx writes a Server of its own; {_MORE} can change it"
     if step.key in OWN:

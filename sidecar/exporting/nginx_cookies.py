@@ -25,7 +25,7 @@ def cookie_lines(program: Program, maps: Maps, gaps: list[Gap]) -> Iterator[str]
     chains: list[tuple[Step, ...]] = []
     for route in program.routes:
         steps = (step for step in route.steps if step.act == "cookie")
-        chains.append(tuple(step for step in steps if _sayable(step, route.name, gaps)))
+        chains.append(tuple(step for step in steps if _supported(step, route.name, gaps)))
     for route in program.routes:
         gaps.extend(_added_before(route))
     kinds = _kinds(chains)
@@ -64,7 +64,7 @@ def _kinds(chains: Sequence[tuple[Step, ...]]) -> list[AlikePatterns]:
     return [tuple(kind) for kind in alike.values()]
 
 
-def _sayable(step: Step, route: str, gaps: list[Gap]) -> bool:
+def _supported(step: Step, route: str, gaps: list[Gap]) -> bool:
     demands = step.demands
     parts = ("Path", demands.path), ("Domain", demands.host_only)
     lost = [name for name, said in parts if said]

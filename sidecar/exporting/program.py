@@ -143,7 +143,7 @@ class Program:
             found += [(step, (route,)) for step in own]
         return tuple(found)
 
-    def sayable(
+    def supported(
         self, reason: Callable[[Step], str], gaps: list[Gap]
     ) -> Iterator[tuple[Step, tuple[Route, ...]]]:
         """The lanes that a target can express; the others are added to `gaps` with the reason."""
@@ -154,7 +154,7 @@ class Program:
             else:
                 yield step, routes
 
-    def said(self, gaps: Iterable[Gap]) -> tuple[Gap, ...]:
+    def all_gaps(self, gaps: Iterable[Gap]) -> tuple[Gap, ...]:
         """Its own gaps and a target's, each once; without route if it holds on all of its rule."""
         found: dict[Gap, set[str]] = {}
         for gap in (*self.gaps, *gaps):
@@ -198,7 +198,7 @@ def program(resolved: Resolved, reports_to: str = "") -> Program:
     _bodies(resolved, gaps)
     policy = resolved.policy
     bare = Program(policy.name, resolved.revision(), routes, (), policy.slashes)
-    return replace(bare, gaps=bare.said(gaps))
+    return replace(bare, gaps=bare.all_gaps(gaps))
 
 
 def _bodies(resolved: Resolved, gaps: list[Gap]) -> None:

@@ -89,7 +89,7 @@ def plain_steps(
     for key in dict.fromkeys(step.key for step in route.steps):
         every = [step for step in route.steps if step.key == key]
         chain = shortest(every, key)
-        reasons = {step: _unsayable(step, chain, target, reason) for step in every}
+        reasons = {step: _unsupported(step, chain, target, reason) for step in every}
         found = next(filter(None, reasons.values()), "")
         # Where one rule on a header is lost, the others on it cannot be expressed either.
         for step in every if found else ():
@@ -102,7 +102,7 @@ def plain_steps(
             yield step
 
 
-def _unsayable(
+def _unsupported(
     step: Step, chain: tuple[Step, ...], target: str, reason: Callable[[Step], str]
 ) -> str:
     if step.act == "cookie":

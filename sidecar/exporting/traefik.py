@@ -42,7 +42,7 @@ def write(program: Program) -> Written:
     middlewares: list[str] = []
     for route in (one for one in program.routes if lines[one.name]):
         middlewares += [f"    {_name(route)}:", "      headers:", *lines[route.name]]
-    found = program.said(gaps)
+    found = program.all_gaps(gaps)
     about = "For a file provider of Traefik 3. Name your own service, and entry points if not all."
     body = ["http:", "  routers:", *routers]
     body += ["  middlewares:", *middlewares] if middlewares else []
@@ -72,7 +72,7 @@ def _middleware(route: Route, program: Program, gaps: list[Gap]) -> Iterator[str
     for header in dict.fromkeys(step.key for step in route.steps):
         chain = shortest(route.steps, header)
         every = [step for step in route.steps if step.key == header]
-        reasons = [reason for step in every if (reason := _unsayable(step, chain))]
+        reasons = [reason for step in every if (reason := _unsupported(step, chain))]
         for step in chain if not reasons else ():
             about = f"    # rule {step.rule}, revision {program.revision}"
             if step.key == "strict-transport-security" and step.act == "set":
@@ -86,14 +86,14 @@ def _middleware(route: Route, program: Program, gaps: list[Gap]) -> Iterator[str
                 lines.append(f"          {json.dumps(step.header)}: {json.dumps(value)}{about}")
         # Where one rule on a header is lost, the others on it cannot be expressed either.
         for step in every if reasons else ():
-            why = _unsayable(step, chain) or reasons[0]
+            why = _unsupported(step, chain) or reasons[0]
             gaps.append(Gap("lost", step.rule, step.header, why, route.name))
     if lines:
         yield "        customResponseHeaders:"
         yield from lines
 
 
-def _unsayable(step: Step, chain: tuple[Step, ...]) -> str:
+def _unsupported(step: Step, chain: tuple[Step, ...]) -> str:
     if step not in chain and step.act != "cookie":
         return ""
     if step.act == "cookie":

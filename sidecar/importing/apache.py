@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from sidecar.importing.apache_headers import TABLES, effects
 from sidecar.importing.draft import MAX_AGE, MOVING, Effect, Notes, Place, SourceLine, placed
-from sidecar.importing.hosts import Site, alone, by_host, one_per_name, sayable
+from sidecar.importing.hosts import Site, alone, by_host, host_patterns, one_per_name
 from sidecar.importing.paths import ALL, Pattern, below, meet
 from sidecar.importing.regexes import name_patterns, path_patterns
 from sidecar.importing.syntax import Block, Directive, everything
@@ -91,7 +91,7 @@ def _site(item: Directive, base: list[Section], notes: Notes) -> Site | None:
     named = (arg for inner in item.inside("servername", "serveralias") for arg in inner.args)
     names = [re.sub("^https?://", "", name.lower()).partition(":")[0] for name in named]
     plain = not _touches(block) and not base
-    return Site(sayable(names, item.where, notes), item, tls, plain=plain)
+    return Site(host_patterns(names, item.where, notes), item, tls, plain=plain)
 
 
 def _sections(block: Block, around: Block, notes: Notes) -> list[Section]:

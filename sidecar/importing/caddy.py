@@ -12,7 +12,7 @@ from collections.abc import Generator, Iterator, Mapping
 from sidecar.importing.caddy_headers import Step, effects, steps_of, upstream_step
 from sidecar.importing.caddy_matchers import Matcher, definitions, matcher, split
 from sidecar.importing.draft import Effect, Notes, Place, placed
-from sidecar.importing.hosts import Site, alone, by_host, one_per_name, sayable
+from sidecar.importing.hosts import Site, alone, by_host, host_patterns, one_per_name
 from sidecar.importing.paths import ALL, Pattern
 from sidecar.importing.syntax import Block, Directive, everything
 
@@ -67,7 +67,7 @@ def _site(item: Directive, notes: Notes) -> Site | None:
         names.append(found[2].lower() if found else address)
         schemes.add((found[1] or "") if found else "")
     tls = False if schemes == {"http"} else True if schemes == {"https"} else None
-    known = sayable([name for name in names if name], item.where, notes)
+    known = host_patterns([name for name in names if name], item.where, notes)
     return Site(known, item, tls, plain=not touches, default="" in names)
 
 

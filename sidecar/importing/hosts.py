@@ -49,7 +49,7 @@ def alone(item: Directive, what: str, how: str, notes: Notes, *, touches: bool) 
         notes.lost(item.where, message, "do nothing, if the service is not behind it")
 
 
-def sayable(names: Sequence[str], where: SourceLine, notes: Notes) -> tuple[str, ...]:
+def host_patterns(names: Sequence[str], where: SourceLine, notes: Notes) -> tuple[str, ...]:
     """The names that a policy can express; the others are reported."""
     kept: list[str] = []
     for name in names:

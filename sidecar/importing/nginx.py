@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 
 from sidecar.importing.draft import COOKIE_RULE, MAX_AGE, MOVING, Effect, Notes, Place, placed
-from sidecar.importing.hosts import Site, alone, by_host, one_per_name, sayable
+from sidecar.importing.hosts import Site, alone, by_host, host_patterns, one_per_name
 from sidecar.importing.nginx_headers import TOUCHING, Level, effects, named, tell_dropped
 from sidecar.importing.nginx_locations import Location, find, flat, locations_of
 from sidecar.importing.paths import Pattern
@@ -43,7 +43,7 @@ def _site(server: Directive, outer: Level, notes: Notes) -> Site | None:
         alone(server, "this server", "return", notes, touches=_touches(block))
         return None
     named = [name.lower() for item in server.inside("server_name") for name in item.args]
-    names = sayable(named, server.where, notes)
+    names = host_patterns(named, server.where, notes)
     only = next(iter(tls)) if len(tls) == 1 else None
     return Site(names, server, only, plain=plain, default=default)
 

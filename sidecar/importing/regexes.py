@@ -14,7 +14,7 @@ _ANY = "\0"
 """Stands for .* in an alternative."""
 
 
-class _Unsayable(ValueError):  # noqa: N818 - no error of the source, but no glob expresses it
+class _Inexpressible(ValueError):  # noqa: N818 - no error of the source, but no glob expresses it
     pass
 
 
@@ -32,7 +32,7 @@ def alternatives(regex: str) -> tuple[str, ...] | None:
     """The texts that a search of the expression finds, * for any run; None when there are more."""
     try:
         return tuple(text.replace(_ANY, "*") for text in _Reader(regex).whole())
-    except _Unsayable:
+    except _Inexpressible:
         return None
 
 
@@ -40,7 +40,7 @@ def _patterns(regex: str, lines: tuple[str, ...], before: str) -> tuple[Pattern,
     try:
         texts = _Reader(regex).whole()
         found = [pattern for text in texts for pattern in _pattern(text, lines, before)]
-    except _Unsayable:
+    except _Inexpressible:
         return None
     return tuple(dict.fromkeys(found))
 
@@ -51,7 +51,7 @@ def _pattern(text: str, lines: tuple[str, ...], before: str) -> tuple[Pattern, .
     parts = text.split(_ANY)
     inside = before and ("/" in parts[-1][1:] or (len(parts) == 2 and parts[0]))
     if len(parts) > 2 or inside or "*" in text:
-        raise _Unsayable
+        raise _Inexpressible
     if len(parts) == 1:
         return (Pattern(text, None, lines),) if text.startswith("/") else ()
     return meet(Pattern(parts[0], parts[1], lines), ALL)
@@ -74,11 +74,11 @@ class _Reader:
             end = "" if self._eat("$") else _ANY
             found += (_tidy(start + text + end) for text in texts)
             if len(found) > MAX_ALTERNATIVES:
-                raise _Unsayable
+                raise _Inexpressible
             if not self._eat("|"):
                 break
         if self.at < len(self.regex):
-            raise _Unsayable
+            raise _Inexpressible
         return list(dict.fromkeys(found))
 
     def _eat(self, token: str) -> bool:
@@ -93,7 +93,7 @@ class _Reader:
             items = self._item()
             texts = [one + two for one in texts for two in items]
             if len(texts) > MAX_ALTERNATIVES:
-                raise _Unsayable
+                raise _Inexpressible
         return texts
 
     def _item(self) -> list[str]:
@@ -108,18 +108,18 @@ class _Reader:
         if self._eat("?"):
             texts = [*texts, ""]
         if self.regex[self.at : self.at + 1] in {"*", "+", "{", "?"}:
-            raise _Unsayable
+            raise _Inexpressible
         return texts
 
     def _group(self) -> list[str]:
         self.depth += 1
         if self.depth > MAX_DEPTH or self.regex.startswith("?", self.at):
-            raise _Unsayable
+            raise _Inexpressible
         texts = self._sequence()
         while self._eat("|"):
             texts += self._sequence()
         if not self._eat(")") or len(texts) > MAX_ALTERNATIVES:
-            raise _Unsayable
+            raise _Inexpressible
         self.depth -= 1
         return texts
 
@@ -127,7 +127,7 @@ class _Reader:
         end = self.regex.find("]", self.at)
         chars = self.regex[self.at : end]
         if end < 0 or not chars or any(not char.isalnum() and char not in "._" for char in chars):
-            raise _Unsayable
+            raise _Inexpressible
         self.at = end + 1
         return list(chars)
 
@@ -138,11 +138,11 @@ class _Reader:
             char = self.regex[self.at : self.at + 1]
             self.at += 1
             if not char or char.isalnum():
-                raise _Unsayable
+                raise _Inexpressible
         elif char in "^.*+?{}[]":
-            raise _Unsayable
+            raise _Inexpressible
         if char in (_ANY, "*"):
-            raise _Unsayable
+            raise _Inexpressible
         return char
 
 

@@ -26,7 +26,7 @@ class Ground:
     patterns: tuple[Pattern, ...]
 
 
-class _Unsayable(ValueError):  # noqa: N818 - no error of the rule, but no policy expresses it
+class _Inexpressible(ValueError):  # noqa: N818 - no error of the rule, but no policy expresses it
     pass
 
 
@@ -44,7 +44,7 @@ def _in_python(token: re.Match[str]) -> str:
     if token[3] or token[4]:
         return " and " if token[3] else " or "
     if token[5]:
-        raise _Unsayable
+        raise _Inexpressible
     text = next((text for text in token.groups()[:2] if text is not None), None)
     return token[0] if text is None else repr(text)
 
@@ -59,14 +59,14 @@ def _alternatives(node: ast.expr, lines: tuple[str, ...]) -> list[Ground]:
             else:
                 found = [both for one in found for two in part for both in _joined(one, two)]
             if len(found) > MAX_ALTERNATIVES:
-                raise _Unsayable
+                raise _Inexpressible
         return found
     if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name) or node.keywords:
-        raise _Unsayable
+        raise _Inexpressible
     values = [value.value for value in node.args if isinstance(value, ast.Constant)]
     texts = [value for value in values if isinstance(value, str)]
     if len(texts) != len(node.args):
-        raise _Unsayable
+        raise _Inexpressible
     return [_matcher(node.func.id, texts, lines)]
 
 
@@ -79,7 +79,7 @@ def _matcher(name: str, texts: list[str], lines: tuple[str, ...]) -> Ground:
         return Ground((), tuple(Pattern(text, tail, lines) for text in texts))
     patterns = path_patterns(texts[0], lines) if name == "PathRegexp" and len(texts) == 1 else None
     if patterns is None:
-        raise _Unsayable
+        raise _Inexpressible
     return Ground((), patterns)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sidecar.importing.draft import Effect, Notes, SourceLine
-from sidecar.importing.hosts import Site, by_host, one_per_name, sayable
+from sidecar.importing.hosts import Site, by_host, host_patterns, one_per_name
 from sidecar.importing.syntax import Directive
 
 
@@ -58,10 +58,10 @@ def test_default_is_last() -> None:
     ]
 
 
-def test_sayable() -> None:
+def test_host_patterns() -> None:
     """Names with a leading dot are two patterns; what is no pattern is reported."""
     notes = Notes()
-    assert sayable(["a.b", ".c", "_", "", "~^x", "d.*"], SourceLine("f", 3), notes) == (
+    assert host_patterns(["a.b", ".c", "_", "", "~^x", "d.*"], SourceLine("f", 3), notes) == (
         "a.b",
         "c",
         "*.c",
