@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.text import Text
 
 from sidecar import sample
-from sidecar.files import write_file
+from sidecar.files import UnwritableError, write_file
 from sidecar.observed.client import ask
 from sidecar.policy.terms import PolicyError, Problem
 from sidecar.runtime.service import Service
@@ -36,8 +36,15 @@ POLICY = (get_data("sidecar", "demo_policy.yaml") or b"").decode()
 async def show(folder: Path, port: int) -> None:
     """Run the demo until Ctrl-C; `folder` gets `policy.yaml`, `events.jsonl` and `state/`."""
     console = Console(highlight=False, soft_wrap=True)
-    policy = _starter(folder, console)
-    with (folder / "events.jsonl").open("wb") as file:
+    try:
+        policy = _starter(folder, console)
+        file = (folder / "events.jsonl").open("wb")
+    except OSError as error:
+        problem = Problem(
+            f"{error.filename or folder}: {error.strerror}", "choose another folder with --dir"
+        )
+        raise UnwritableError((problem,)) from error
+    with file:
         sink = Sink(file.fileno())
         capture_logging(sink, "info")
         async with contextlib.AsyncExitStack() as running:
@@ -75,14 +82,10 @@ def _starter(folder: Path, console: Console) -> Path:
     if folder.is_dir() and any(folder.iterdir()) and not mark.exists():
         fix = "choose another with --dir, or remove it"
         raise PolicyError((Problem(f"{folder} is not empty, and no demo", fix),))
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        mark.touch()
-    except OSError as error:
-        problem = Problem(f"{folder}: {error.strerror}", "choose another folder with --dir")
-        raise PolicyError((problem,)) from error
+    folder.mkdir(parents=True, exist_ok=True)
+    mark.touch()
     shutil.rmtree(folder / "state", ignore_errors=True)
-    if policy.exists() and policy.read_text("utf-8") != POLICY:
+    if policy.exists() and policy.read_bytes() != POLICY.encode():
         kept = policy.replace(folder / "policy.before.yaml")
         console.print(f"Your edited policy of an earlier demo is kept as {kept}.")
     write_file(policy, POLICY)

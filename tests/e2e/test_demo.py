@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.cli import sidecar
 from tests.e2e.processes import until
 from tests.e2e.touring import Demo, demo, shell
@@ -102,3 +104,13 @@ def test_a_crash_is_seen_on_the_terminal(tmp_path: Path) -> None:
     assert (done.returncode, "OverflowError: too far" in done.stderr) == (1, True), done.stderr
     wrong = sidecar("demo", "--port", "99999")
     assert (wrong.exit_code, "99999 is not in the range" in wrong.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("name", ["events.jsonl", "policy.yaml"])
+def test_a_folder_in_the_place_of_a_file_is_named(tmp_path: Path, name: str) -> None:
+    """With what to do, as any file that cannot be written."""
+    (tmp_path / name).mkdir()
+    (tmp_path / ".sidecar-demo").touch()
+    wrong = sidecar("demo", "--dir", str(tmp_path))
+    assert wrong.exit_code == 2
+    assert f"{tmp_path / name}: Is a directory; choose another folder" in wrong.stderr
