@@ -8,6 +8,7 @@ import os
 import platform
 import re
 import subprocess
+import sysconfig
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -37,6 +38,12 @@ def processor(info: str) -> str:
     return rows.get("model name", platform.machine()) + virtual
 
 
+def interpreter() -> str:
+    """Its version, and whether it was built to be fast, as those of the images are."""
+    built = "--enable-optimizations" in (sysconfig.get_config_var("CONFIG_ARGS") or "")
+    return f"Python {platform.python_version()}{'' if built else ', built without optimizations'}"
+
+
 def described(peers: Sequence[Peer], cores: Cores, seconds: float, others: float) -> str:
     """One paragraph; ``others`` are the cores that others kept busy on average.
 
@@ -48,7 +55,7 @@ def described(peers: Sequence[Peer], cores: Cores, seconds: float, others: float
     )
     return (
         f"{time.strftime('%Y-%m-%d')}; {processor(Path('/proc/cpuinfo').read_text())},"
-        f" {os.cpu_count()} cores, Linux {platform.release()}, Python {platform.python_version()};"
+        f" {os.cpu_count()} cores, Linux {platform.release()}, {interpreter()};"
         f" {versions}. The proxy on core {cores.proxy}, the load on {cores.load}, the service on"
         f" {cores.origin}. {seconds:.0f} s, in which others used {others:.2f} cores.{shared}"
     )
