@@ -365,11 +365,11 @@ def _about(refusal: Refused, method: str, sent: bytes, head: Head | None) -> Ref
 
 
 def forwards_left(request: Request) -> int | None:
-    """The value of Max-Forwards, which counts on OPTIONS alone; None when there is none (RFC
-    9110 section 7.6.2).
+    """The value of Max-Forwards, which counts on OPTIONS alone, the least of several; None when
+    there is none (RFC 9110 section 7.6.2).
     """
-    found = _FORWARDS.search(b"".join(request.lines))
-    return int(found[2]) if found else None
+    found = [int(number) for _, number in _FORWARDS.findall(b"".join(request.lines))]
+    return min(found, default=None)
 
 
 def one_forward_less(request: Request) -> None:
