@@ -94,7 +94,7 @@ def world(tmp_path: Path) -> World:
 def pytest_runtest_teardown() -> Generator[None, None, None]:
     """Whoever ignores a signal makes every process of later tests ignore it too."""
     yield
-    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL, "this test left SIGTERM ignored"
+    assert signal.getsignal(signal.SIGTERM) is not signal.SIG_IGN, "this test left SIGTERM ignored"
 
 
 def _unskipped(report: pytest.TestReport | pytest.CollectReport) -> None:
