@@ -10,9 +10,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
 from typing import Any
 
+from sidecar.policy.data import read_text
 from sidecar.policy.engine.resolve import resolve
 from sidecar.policy.lint import lint
 from sidecar.policy.terms import Problem
@@ -59,8 +59,7 @@ class Code:
 @cache
 def table() -> Mapping[str, Code]:
     """Every code with its row, in the order of the file."""
-    text = (resources.files("sidecar.policy") / "codes.yaml").read_bytes()
-    data = load(text, "codes.yaml").data
+    data = load(read_text("sidecar.policy", "codes.yaml").encode(), "codes.yaml").data
     return {name: _code(name, row, data["sources"]) for name, row in data["codes"].items()}
 
 

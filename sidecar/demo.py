@@ -15,7 +15,6 @@ import socket
 import sys
 from http import HTTPStatus
 from pathlib import Path
-from pkgutil import get_data
 from typing import Any
 
 from aiohttp import web
@@ -25,12 +24,13 @@ from rich.text import Text
 from sidecar import sample
 from sidecar.files import UnwritableError, write_file
 from sidecar.observed.client import ask
+from sidecar.policy.data import read_text
 from sidecar.policy.terms import PolicyError, Problem
 from sidecar.runtime.service import Service
 from sidecar.settings import Settings, Timeouts, Trial
 from sidecar.telemetry.events import Sink, capture_logging
 
-POLICY = (get_data("sidecar", "demo_policy.yaml") or b"").decode()
+POLICY = read_text("sidecar", "demo_policy.yaml")
 
 
 async def show(folder: Path, port: int) -> None:

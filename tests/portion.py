@@ -1,6 +1,4 @@
-"""How much of the long tests runs: a part that holds every kind of case, or with `TESTS_FULL=1`, as
-in CI, all of it.
-"""
+"""How much of the long tests runs: a small part, or with `TESTS_FULL=1`, as in CI, all of it."""
 
 from __future__ import annotations
 

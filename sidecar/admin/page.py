@@ -10,7 +10,6 @@ from collections import deque
 from collections.abc import Mapping
 from datetime import datetime
 from functools import cache
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlencode
@@ -22,6 +21,7 @@ from sidecar.admin.access import OWN_HEADERS
 from sidecar.admin.process import Process
 from sidecar.admin.session import Sessions
 from sidecar.admin.status import status
+from sidecar.policy.data import read_text
 from sidecar.policy.terms import MODES, Mode
 from sidecar.policy.words import counted
 from sidecar.revisions import Revisions
@@ -209,4 +209,4 @@ def _templates() -> jinja2.Environment:
 
 @cache
 def _asset(name: str) -> str:
-    return (resources.files("sidecar.admin") / "assets" / name).read_text("utf-8")
+    return read_text("sidecar.admin", f"assets/{name}")

@@ -4,7 +4,7 @@
 - `observatory*` and `outcomes`: the Observatory's tests and grades; `page` reads the HTML
 - `oshp`: OWASP's recommended headers; `asvs`, `asvs_report`: the controls of ASVS
 - `verdicts`: one row for each header, with its rule (`fixes`); `report`: all of a page together
-- `draft`, `start`: a first policy, and tests; `markdown`, `sarif`: reports as text for machines
+- `draft`, `first_files`: a first policy, and tests; `markdown`, `sarif`: reports as text
 
 Imports the policy core and the presets; must not know the proxy, the control plane or telemetry.
 """

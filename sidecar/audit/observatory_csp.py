@@ -10,11 +10,10 @@ from functools import reduce
 from sidecar.audit.outcomes import Outcome
 from sidecar.policy import csp
 from sidecar.policy.csp.sources import source_list
-from sidecar.policy.csp.table import CspFaultKind
+from sidecar.policy.csp.table import REPORTING, CspFaultKind
 
 _SHORTEST = 6
 """Characters; a policy text below it is taken for no policy."""
-_REPORTING = frozenset({"report-uri", "report-to"})
 _NOT_IN_META = frozenset({"frame-ancestors", "report-uri", "sandbox"})
 _PASSIVE = ("img-src", "media-src")
 _BROAD = {"ftp:", "http:", "https:", "*", "http://*", "http://*.*", "https://*", "https://*.*"}
@@ -35,7 +34,7 @@ def policy_of(headers: tuple[str, ...], metas: tuple[str, ...] = ()) -> csp.Poli
     if any(len(part) < _SHORTEST for part in parts):
         return None
     sent, written = csp.parse(",".join(headers)), csp.parse(",".join(metas))
-    if _repeated((*sent, *written)) - _REPORTING:
+    if _repeated((*sent, *written)) - REPORTING:
         return None
     kept = (
         csp.Policy(tuple(one for one in policy.directives if one.name not in _NOT_IN_META))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from pkgutil import get_data
 
+from sidecar.policy.data import read_text
 from sidecar.policy.rules.classes import MEDIA
 from sidecar.policy.rules.matching import host_name
 from sidecar.policy.rules.paths import decoded
@@ -15,7 +15,7 @@ _SPECIAL = re.compile(r"[\^$()%.\[\]*+\-?]")
 
 def script(name: str) -> str:
     """One of the Lua files beside this module."""
-    return (get_data("sidecar.exporting", name) or b"").decode()
+    return read_text("sidecar.exporting", name)
 
 
 FUNCTIONS = script("functions.lua")

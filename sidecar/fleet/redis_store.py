@@ -18,19 +18,19 @@ import contextlib
 import json
 import math
 from collections.abc import AsyncIterator, Callable, Sequence
-from pkgutil import get_data
 from typing import Any
 
 from redis.asyncio import Redis
 
 from sidecar.fleet.connecting import client
 from sidecar.fleet.store import Change, FleetStore, Shared, StoreError, StoreState
+from sidecar.policy.data import read_text
 from sidecar.revisions.decision import Decision, Texts, from_data
 
 
 def _script(name: str) -> str:
     """An atomic step of the store, in Lua; times are the store's own."""
-    return (get_data("sidecar.fleet", f"lua/{name}.lua") or b"").decode()
+    return read_text("sidecar.fleet", f"lua/{name}.lua")
 
 
 _DECIDE = _script("decide")

@@ -32,7 +32,7 @@ _KINDS = ("page", "data", "static", "redirect", "error")
 
 
 class _Row(NamedTuple):
-    """What is needed of a observation again and again, for one header."""
+    """What is needed of an observation again and again, for one header."""
 
     observation: Observation
     path: str

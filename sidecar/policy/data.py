@@ -1,4 +1,4 @@
-"""The tables of the policy core, kept as JSON beside the modules that read them."""
+"""Files beside modules: how all are read, and the tables of the policy core, which are JSON."""
 
 from __future__ import annotations
 
@@ -10,9 +10,14 @@ from pkgutil import get_data
 from typing import Any
 
 
+def read_text(package: str, name: str) -> str:
+    """The file `name` of a package; raises OSError where there is none."""
+    return (get_data(package, name) or b"").decode()
+
+
 def read_table(package: str, name: str) -> Any:
-    """What the file `name` of a package holds."""
-    return json.loads(get_data(package, name) or b"")
+    """What that holds as JSON."""
+    return json.loads(read_text(package, name))
 
 
 MEDIA_TYPES = read_table("sidecar.policy", "media_types.json")
@@ -36,7 +41,7 @@ def field_texts(package: str, module: str) -> Mapping[str, Mapping[str, str]]:
     Read from the source when somebody asks for a schema or reference: a process that runs needs
     none of it.
     """
-    classes = ast.parse(get_data(package, module) or b"").body
+    classes = ast.parse(read_text(package, module)).body
     return {one.name: _texts(one) for one in classes if isinstance(one, ast.ClassDef)}
 
 

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, TypeAlias
 from urllib.parse import urlsplit
 
-from sidecar.policy.browsers.reports import CAUSE_KINDS, Report
+from sidecar.policy.browsers.reports import RANKS, Report
 from sidecar.policy.browsers.trial import CANARY
 from sidecar.policy.engine.plan import Plan
 from sidecar.rollout.clients import Clients
@@ -42,7 +42,6 @@ _IMAGE_STYLE = "display: block;-webkit-user-select: none"
 """How Chromium 156 begins the style of an image that is opened by itself."""
 _DISTINCT = 8
 """A sample of so many characters is not in other code by chance."""
-_RANK: Mapping[str, int] = {name: rank for rank, name in enumerate(CAUSE_KINDS)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,7 +250,7 @@ class Causes:
         elif (report.source, report.origin) != (cause.report.source, cause.report.origin):
             # A forged report that came first must not hide that the site itself caused it.
             kind, _ = classify(report, self._served, place[0], context=context)
-            if _RANK[kind] < _RANK[cause.verdict[0]]:
+            if RANKS[kind] < RANKS[cause.verdict[0]]:
                 cause.report, cause.context, cause.seen = report, context, None
         cause.count += 1
         cause.last = self._clock()
@@ -289,7 +288,7 @@ class Causes:
         made = [_frozen(identity, route, rule, cause) for identity, cause in held.items()]
         if self._contexts.get((route, rule), _NOTHING).own and self._served.frames_itself(route):
             made.append(_silent_frame(route, rule))
-        return tuple(sorted(made, key=lambda cause: (_RANK[cause.kind], -cause.count, cause.id)))
+        return tuple(sorted(made, key=lambda cause: (RANKS[cause.kind], -cause.count, cause.id)))
 
     def all(self) -> tuple[Cause, ...]:
         """Every cause, rule by rule."""
@@ -317,9 +316,9 @@ class Causes:
         """Make room for one more: a cause of a lower kind is dropped for one of a higher."""
         if len(held) < MAX_OF_RULE and sum(map(len, self._held.values())) < MAX_CAUSES:
             return True
-        rank = {identity: (_RANK[it.verdict[0]], -it.count) for identity, it in held.items()}
+        rank = {identity: (RANKS[it.verdict[0]], -it.count) for identity, it in held.items()}
         worst = max(rank, key=rank.__getitem__, default=None)
-        if worst is None or rank[worst][0] <= _RANK[new.verdict[0]]:
+        if worst is None or rank[worst][0] <= RANKS[new.verdict[0]]:
             return False
         del held[worst]
         return True

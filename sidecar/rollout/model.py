@@ -13,8 +13,6 @@ from sidecar.policy.values import age_text
 
 Outcome: TypeAlias = Literal["pass", "fail", "inconclusive"]
 
-_ADD, _REMOVE = ("missing",), ("forbidden",)
-
 
 @dataclass(frozen=True, slots=True)
 class Trial:
@@ -101,7 +99,9 @@ class Evidence:
 
     def data(self) -> dict[str, Any]:
         """For JSON: the fields, and what they mean for the responses."""
-        replaced = sum(count for kind, count in self.kinds.items() if kind not in (*_ADD, *_REMOVE))
+        replaced = sum(
+            count for kind, count in self.kinds.items() if kind not in ("missing", "forbidden")
+        )
         would = {
             "add": self.kinds.get("missing", 0.0),
             "replace": replaced,

@@ -13,7 +13,15 @@ from heapq import nsmallest
 from itertools import islice
 from typing import Any, TypeAlias, TypeVar
 
-from sidecar.policy.browsers.pages import ALLOW, SRCDOC, Inline, InlineKind, Page, sample_of
+from sidecar.policy.browsers.pages import (
+    ALLOW,
+    INLINE_DIRECTIVES,
+    SRCDOC,
+    Inline,
+    InlineKind,
+    Page,
+    sample_of,
+)
 from sidecar.policy.engine.plan import Plan
 from sidecar.rollout.clients import Clients
 
@@ -254,13 +262,6 @@ _ANY = (
     *("script", "style", "img", "font", "media", "frame"),
     *("object", "connect", "manifest", "worker", "default"),
 )
-_INLINE = {
-    "script": "script",
-    "handler": "script",
-    "javascript-url": "script",
-    "style": "style",
-    "style-attribute": "style",
-}
 
 
 def _family(directive: str) -> str:
@@ -278,7 +279,7 @@ def _families(directive: str) -> tuple[str, ...]:
 
 def _quotes(piece: Inline) -> set[tuple[str, str]]:
     """How browsers quote a piece: Chromium without the space around it, others 40 characters."""
-    family = _INLINE[piece.kind]
+    family = _family(INLINE_DIRECTIVES[piece.kind])
     return {(family, sample_of(piece.text)), (family, sample_of(piece.text[:40]))}
 
 

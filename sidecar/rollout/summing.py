@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeAlias
 
-from sidecar.policy.browsers.reports import CAUSE_KINDS
+from sidecar.policy.browsers.reports import CAUSE_KINDS, RANKS
 from sidecar.policy.words import counted
 from sidecar.rollout.causes import MAX_OF_RULE
 from sidecar.rollout.model import Climb, Evidence, Trial, from_data
@@ -20,7 +20,6 @@ Row: TypeAlias = Mapping[str, Any]
 Meanings: TypeAlias = Mapping[tuple[str, str], str]
 
 _CLIENTS, _PAGES, _ADDRESSES, _ENGINES = 16, 5, 8, 3
-_RANK: Mapping[str, int] = {name: rank for rank, name in enumerate(CAUSE_KINDS)}
 _TEXTS = (
     *("id", "route", "rule", "type", "directive", "blocked"),
     *("sample", "source", "why", "origin"),
@@ -78,12 +77,12 @@ def merged(causes: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     for cause in causes:
         held = by_id.get(cause["id"])
         by_id[cause["id"]] = dict(cause) if held is None else _joined(held, cause)
-    order = sorted(by_id.values(), key=lambda one: (_RANK[one["kind"]], -one["count"], one["id"]))
+    order = sorted(by_id.values(), key=lambda one: (RANKS[one["kind"]], -one["count"], one["id"]))
     return list(order[:MAX_OF_RULE])
 
 
 def _joined(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
-    first, second = sorted((one, other), key=lambda cause: _RANK[cause["kind"]])
+    first, second = sorted((one, other), key=lambda cause: RANKS[cause["kind"]])
     return {
         **first,
         "count": one["count"] + other["count"],

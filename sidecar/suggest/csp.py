@@ -9,7 +9,9 @@ from collections.abc import Sequence
 from itertools import chain
 from urllib.parse import urlsplit
 
+from sidecar.policy.browsers.reports import CUT
 from sidecar.policy.csp import Policy, effective
+from sidecar.policy.csp.extend import FAMILY
 from sidecar.policy.csp.match import Address, address, allows_address
 from sidecar.policy.csp.sources import source_list
 from sidecar.policy.csp.table import DIRECTIVES, FALLBACKS
@@ -17,7 +19,7 @@ from sidecar.rollout.causes import Cause
 from sidecar.rollout.served_pages import bare
 from sidecar.suggest.inline import advise_inline
 from sidecar.suggest.model import OWN, PageContents, Proposal, Terms, proposal, too_little
-from sidecar.suggest.refusals import CODE, CUT, is_open, is_own, refusal
+from sidecar.suggest.refusals import CODE, is_open, is_own, refusal
 
 _FILES = 4
 """So many files of one host are named one by one; of more the host is named."""
@@ -28,7 +30,6 @@ _PASSIVE = frozenset(
     {"img-src", "font-src", "media-src", "style-src", "style-src-elem", "manifest-src"}
 )
 """Files of the site load these too (a style sheet its fonts): no page needs to name them."""
-_FAMILY = {"script-src-elem": "script-src", "style-src-elem": "style-src"}
 _WORDS = frozenset({"data", "blob", "filesystem", "mediastream", "about"})
 
 
@@ -216,7 +217,7 @@ def _is_strange(cause: Cause) -> bool:
 
 def _page_of(blocked: Sequence[str], name: str, contents: PageContents) -> str:
     """A page that names one of these addresses for this use, "" if none is known."""
-    names = {one for one in FALLBACKS if _FAMILY.get(one, one) == _FAMILY.get(name, name)} | {name}
+    names = {one for one in FALLBACKS if FAMILY.get(one, one) == FAMILY.get(name, name)} | {name}
     exact = (contents.urls.get((one, bare(url)), "") for one in names for url in blocked)
     # Of a frame of another origin browsers report the origin alone.
     whole = (

@@ -9,13 +9,12 @@ from collections.abc import Iterable, Sequence
 from os.path import commonprefix
 from typing import Any
 
-from sidecar.policy.browsers.pages import sample_of
+from sidecar.policy.browsers.pages import INLINE_DIRECTIVES, sample_of
 from sidecar.policy.csp import Policy
 from sidecar.policy.csp.match import allows_inline, allows_nonce
 from sidecar.policy.csp.sources import REQUEST_NONCE
 from sidecar.rollout.causes import Cause
 from sidecar.suggest.model import (
-    DIRECTIVE_OF,
     VARIES,
     Outcome,
     PageContents,
@@ -156,7 +155,7 @@ def _matching(cause: Cause, name: str, terms: Terms, snippets: Iterable[Snippet]
     for one in snippets:
         quoted = _is_quoted(one, cause.sample) if cause.sample else one.page in cause.pages
         known = one.hash in found and _is_stable(found[one.hash], cause, terms)
-        if DIRECTIVE_OF.get(one.kind) == name and quoted and not known:
+        if INLINE_DIRECTIVES.get(one.kind) == name and quoted and not known:
             found[one.hash] = one
     return list(found.values())
 
@@ -170,7 +169,7 @@ def _template(cause: Cause, name: str, terms: Terms, snippets: Iterable[Snippet]
     """Code of one place that varies, where the sample begins as all its texts do."""
     places: dict[tuple[str, int], list[Snippet]] = {}
     for one in snippets:
-        if DIRECTIVE_OF.get(one.kind) == name and not _is_stable(one, cause, terms):
+        if INLINE_DIRECTIVES.get(one.kind) == name and not _is_stable(one, cause, terms):
             places.setdefault((one.page, one.line), []).append(one)
     for held in places.values():
         begin = commonprefix([sample_of(one.text) for one in held])  # noqa: RUF071 - of text

@@ -22,15 +22,6 @@ OWN = "'self'"
 VARIES = 0
 """Clients that are known to have got the same code, where it is known to vary."""
 
-DIRECTIVE_OF: Mapping[str, str] = {
-    "script": "script-src-elem",
-    "javascript-url": "script-src-elem",
-    "handler": "script-src-attr",
-    "style": "style-src-elem",
-    "style-attribute": "style-src-attr",
-}
-"""The directive that rules on a kind of inline code."""
-
 
 @dataclass(frozen=True, slots=True)
 class Snippet:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from sidecar.policy.browsers.reports import CUT
 from sidecar.policy.csp import Directive, Policy
 from sidecar.policy.csp.match import Address, allows_address
 from sidecar.policy.csp.table import ANGULAR_HOSTS, JSONP_HOSTS, PLUGIN_HOSTS
@@ -21,8 +22,6 @@ UPLOAD_DOMAINS = frozenset(
 )
 """Domains below which anyone may publish a file."""
 
-CUT = 120
-"""Characters at which a report's address is cut (`policy.reports`)."""
 CODE = frozenset({"script-src", "script-src-elem", "worker-src"})
 
 

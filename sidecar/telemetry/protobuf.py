@@ -21,7 +21,7 @@ CONTENT_TYPE = (
 _COUNTER, _GAUGE, _HISTOGRAM = 0, 1, 4
 
 Sparse: TypeAlias = Mapping[str, Mapping[int, float]]
-"""Metric -> bucket -> count; see `native`."""
+"""Metric -> bucket -> count; see `native_histograms`."""
 
 
 def wanted(accept: str) -> bool:

@@ -108,6 +108,8 @@ def test_axe_finds_nothing_where_something_is_wrong(
         tab.visit(f"{sidecar.admin}/?message=The%20mode%20is%20off%20now.")
         unfold(tab)
         assert tab.run("document.querySelectorAll('.alarm, .message').length") == 2
+        assert "unknown mode 'enfroce'" in tab.run("document.querySelector('.alarm').textContent")
+        assert tab.complaints == []
         assert violations(tab) == []
 
 

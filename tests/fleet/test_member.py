@@ -513,11 +513,11 @@ async def test_votes_of_the_guard_are_of_one_decision(begin: Begin, store: Serve
 async def test_a_guard_that_cannot_ask_decides_alone(begin: Begin, store: Server):
     """A quorum holds nothing up while the store is away."""
     a = await begin("a")
-    together = FleetEvidence(EvidenceStore(a.metrics), Causes())
-    together.member = a.fleet
-    assert "fleet.quorum asks for 2" in await together.lacking(2, 60.0)
+    evidence = FleetEvidence(EvidenceStore(a.metrics), Causes())
+    evidence.member = a.fleet
+    assert "fleet.quorum asks for 2" in await evidence.lacking(2, 60.0)
     store.kill()
-    assert await together.lacking(2, 60.0) == ""
+    assert await evidence.lacking(2, 60.0) == ""
 
 
 @pytest.mark.parametrize("key", ["asked", "secret", "evidence", "reported", "replicas", "seen"])

@@ -29,7 +29,7 @@ def seen(
     bare: Fields | None = None,
     probe: bool = False,
 ) -> Observation:
-    """A observation of one path; `again` is a second response, `bare` what the service itself
+    """An observation of one path; `again` is a second response, `bare` what the service itself
     sends.
     """
 

@@ -774,7 +774,7 @@ def test_a_finding_stands_at_the_key_that_it_is_about():
 
 @pytest.mark.parametrize(("action", "severity"), [("set", "warning"), ("append", "info")])
 def test_a_policy_beside_another_may_leave_scripts_to_it(action: str, severity: str):
-    """`append` adds a policy to the one that is there, as the advice on upgrading does."""
+    """What a policy leaves out is a warning where it is set, a note where it is appended."""
     rule = header(CSP, action, "upgrade-insecure-requests", when={"scheme": "https"} | PAGES)
     missing = [one for one in found(rule) if one.code in ("csp-scripts-open", "csp-object-open")]
     assert {one.severity for one in missing} == {severity}

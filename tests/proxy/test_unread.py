@@ -28,9 +28,10 @@ def test_an_end_counts_too_and_a_closed_one_is_forgotten() -> None:
     """The kernel forgets a descriptor that is closed, and takes the number again."""
 
     async def main() -> None:
-        unread = Unread(asyncio.get_running_loop())
+        unread, numbers = Unread(asyncio.get_running_loop()), set[int]()
         for _ in range(2):
             left, right = socket.socketpair()
+            numbers.add(left.fileno())
             with left:
                 unread.add(left.fileno())
                 assert not unread.has(left.fileno())
@@ -38,5 +39,6 @@ def test_an_end_counts_too_and_a_closed_one_is_forgotten() -> None:
                 await asyncio.sleep(0)
                 assert unread.has(left.fileno())
             await asyncio.sleep(0)
+        assert len(numbers) == 1
 
     asyncio.run(main())

@@ -30,6 +30,16 @@ both_loops = pytest.mark.parametrize(
 UPLOAD = post(b"Expect: 100-continue", b"Content-Length: 5")
 
 
+def _uploads(stage: Stage, client: socket.socket) -> None:
+    """The body follows when 100 has come, which the clock brings; then the response."""
+    client.sendall(UPLOAD)
+    stage.until(lambda: stage.telemetry.in_flight.n == 1)
+    stage.forward(CONTINUE_AFTER + 0.1)
+    assert client.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
+    client.sendall(b"hello")
+    assert read_responses(client, method="POST")[0].body == b"POST /x 5"
+
+
 def test_continue_end_to_end(stage: Stage) -> None:
     """2.3 Expect: the upstream's 100 reaches the client once, and then the body reaches the
     upstream.
@@ -41,24 +51,14 @@ def test_continue_end_to_end(stage: Stage) -> None:
 
     stage.origin.early = early
     with stage.connect() as client:
-        client.sendall(UPLOAD)
-        stage.until(lambda: stage.telemetry.in_flight.n == 1)
-        stage.forward(CONTINUE_AFTER + 0.1)
-        assert client.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
-        client.sendall(b"hello")
-        assert read_responses(client, method="POST")[0].body == b"POST /x 5"
+        _uploads(stage, client)
     assert stage.origin.requests[0].values("expect") == ["100-continue"]
 
 
 def test_continue_for_an_upstream_that_says_nothing(stage: Stage) -> None:
     """2.3 Expect: a client is not blocked by an upstream that ignores its expectation."""
     with stage.connect() as client:
-        client.sendall(UPLOAD)
-        stage.until(lambda: stage.telemetry.in_flight.n == 1)
-        stage.forward(CONTINUE_AFTER + 0.1)
-        assert client.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
-        client.sendall(b"hello")
-        assert read_responses(client, method="POST")[0].body == b"POST /x 5"
+        _uploads(stage, client)
 
 
 def test_client_that_does_not_wait(stage: Stage) -> None:
@@ -91,7 +91,7 @@ def test_early_response(stage: Stage, request_: bytes) -> None:
     assert targets(stage) == []
 
 
-def test_no_continue_inside_an_response(stage: Stage) -> None:
+def test_no_continue_inside_a_response(stage: Stage) -> None:
     """2.3 Expect: once the final response has begun, no 100 is sent into it, however long it
     takes.
     """
@@ -118,7 +118,7 @@ def test_no_continue_inside_an_response(stage: Stage) -> None:
 
 @pytest.mark.parametrize("pause", [0, 0.001, 0.004])
 def test_early_response_and_close(stage: Stage, pause: float) -> None:
-    """2.4 Upstream responses early and closes: the 413 arrives though a megabyte is on its way,
+    """2.4 Upstream responds early and closes: the 413 arrives though a megabyte is on its way,
     at whatever moment.
     """
 
@@ -189,3 +189,4 @@ def test_end_before_the_request(loop: Loop, reset: bool) -> None:
             assert stage.complaints == []
         listening.shutdown(socket.SHUT_RDWR)
         ending.join(PATIENCE)
+        assert not ending.is_alive()

@@ -27,14 +27,14 @@ if TYPE_CHECKING:  # loaded by the first page that is read: most processes read 
 
 InlineKind: TypeAlias = Literal["script", "handler", "style", "style-attribute", "javascript-url"]
 
-INLINE_DIRECTIVES: Mapping[InlineKind, str] = {
+INLINE_DIRECTIVES: Mapping[str, str] = {
     "script": "script-src-elem",
     "handler": "script-src-attr",
     "style": "style-src-elem",
     "style-attribute": "style-src-attr",
     "javascript-url": "script-src-elem",
 }
-"""The directive that governs a kind of inline code, as reports name it."""
+"""The directive that governs a kind of inline code (`InlineKind`), as reports name it."""
 MAX_TEXT = 65_536
 """Characters of one piece that are kept; its hash is of the whole."""
 ALLOW = "allow="

@@ -56,9 +56,12 @@ CAUSE_KINDS: Mapping[str, str] = {
     "dropped": "of which nothing is known: too many at once",
 }
 """Kinds of cause of a report in trial, in words; `dropped` reports became no cause."""
+RANKS: Mapping[str, int] = {name: rank for rank, name in enumerate(CAUSE_KINDS)}
+"""The gravest is 0."""
 _HASH = re.compile(r"sha(?:256|384|512)-[A-Za-z0-9+/_-]{43,88}={0,2}")
 _ISOLATED = {"same-origin": False, "same-origin-plus-coep": True}
-_SHOWN = 120
+CUT = 120
+"""Characters of an address that are kept."""
 _SAMPLE = 40
 """Characters of what was blocked that a report may quote (CSP3 section 5.3)."""
 
@@ -166,7 +169,7 @@ def address(text: str) -> str:
     shown = f"{parts.scheme}:" if parts.scheme else parts.path
     if parts.scheme and host:
         shown = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
-    return _printable(shown[:_SHOWN])
+    return _printable(shown[:CUT])
 
 
 def _printable(text: str) -> str:
@@ -181,11 +184,11 @@ def _origin(text: str) -> str:
     except ValueError:
         return ""
     host = parts.netloc.rpartition("@")[2]
-    return _printable(f"{parts.scheme}://{host}"[:_SHOWN]) if parts.netloc else ""
+    return _printable(f"{parts.scheme}://{host}"[:CUT]) if parts.netloc else ""
 
 
 def _path(text: str) -> str:
     try:
-        return _printable(urlsplit(text).path[:_SHOWN])
+        return _printable(urlsplit(text).path[:CUT])
     except ValueError:
         return ""

@@ -11,7 +11,7 @@ from dataclasses import replace
 from sidecar.policy.csp import Directive, Policy, effective
 from sidecar.policy.csp.sources import parse_source, source_list
 
-_FAMILY = {"script-src-elem": "script-src", "style-src-elem": "style-src"}
+FAMILY = {"script-src-elem": "script-src", "style-src-elem": "style-src"}
 
 
 def extended(policy: Policy, directive: str, sources: Sequence[str]) -> tuple[Policy, str]:
@@ -45,7 +45,7 @@ def _target(governing: Directive, directive: str) -> str:
         # 'unsafe-hashes' stays with the attributes, where it can.
         open_already = governing.name == family and "'unsafe-hashes'" in governing.values
         return family if open_already else directive
-    return _FAMILY.get(directive, directive)
+    return FAMILY.get(directive, directive)
 
 
 def _copied(governing: Directive, target: str) -> tuple[str, ...]:

@@ -68,7 +68,9 @@ ANGULAR_HOSTS = frozenset(_TABLE["hosts"]["angular"])
 PLUGIN_HOSTS = frozenset(_TABLE["hosts"]["plugin"])
 """Hosts that serve plugin files which run scripts of the caller's choice."""
 
-_HEADERS = frozenset({"content-security-policy", "content-security-policy-report-only"})
+CSP_NAMES = frozenset({"content-security-policy", "content-security-policy-report-only"})
+REPORTING = frozenset({"report-uri", "report-to"})
+"""Directives that say where reports go."""
 
 
 class CspFaultKind(faults.FaultKind):
@@ -110,7 +112,7 @@ class CspFaultKind(faults.FaultKind):
         """The word that a misspelt one is nearest to."""
         near, otherwise = "", "Correct the spelling, or remove it"
         if self is CspFaultKind.UNKNOWN_DIRECTIVE:
-            if part.rstrip(":") in _HEADERS:
+            if part.rstrip(":") in CSP_NAMES:
                 return "Write the value alone, without the header's name"
             near = nearest(part.partition("=")[0], DIRECTIVES)
         elif self is CspFaultKind.UNKNOWN_KEYWORD:

@@ -129,9 +129,7 @@ def _scripts_open(policy: Policy) -> Fault | None:
 def _inline(policy: Policy) -> Fault | None:
     for name in ("script-src-elem", "script-src-attr"):
         sources = allowed(policy, name)
-        strict = "'strict-dynamic'" in sources or any(
-            source.shape in ("nonce", "hash") for source in sources.values()
-        )
+        strict = "'strict-dynamic'" in sources or _trusts(sources)
         if "'unsafe-inline'" in sources and not strict:
             return Known.UNSAFE_INLINE.about(name)
     return None

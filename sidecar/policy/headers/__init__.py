@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 
 from sidecar.policy import csp, faults
+from sidecar.policy.csp.table import CSP_NAMES
 from sidecar.policy.csp.weaknesses import csp_faults
 from sidecar.policy.faults import Fault
 from sidecar.policy.headers import cookies, destinations, fields, plain_values, tokens
@@ -29,8 +30,6 @@ __all__ = [
     "meant",
     "merge",
 ]
-
-CSP_NAMES = frozenset({"content-security-policy", "content-security-policy-report-only"})
 
 _NEAR = 0.88
 """How alike two names are of which one is a slip of the other: a letter or two in each ten."""

@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from sidecar.policy import csp, headers
 from sidecar.policy.csp.sources import REQUEST_NONCE
+from sidecar.policy.csp.table import REPORTING
 from sidecar.policy.headers import cookies, tokens
 from sidecar.policy.headers.shapes import Lines
 from sidecar.policy.headers.table import Header
 
 _MASK, _NONCE = "'nonce-...'", "'nonce-AAAAAAAAAAAAAAAAAAAAAAAA'"
-_REPORTING = frozenset({"report-uri", "report-to"})
 _KEEPING = frozenset({"no-store", "private", "no-cache"})
 _REFERRERS = tuple(tokens.REFERRER_POLICIES)
 _SAME_SITE = ("strict", "lax", "none")
@@ -67,7 +67,7 @@ def _in_force(row: Header, lines: Lines) -> str:
 
 def _by_csp(_row: Header, old: str, new: str) -> str:
     kept = [
-        csp.Policy(tuple(one for one in policy.directives if one.name not in _REPORTING))
+        csp.Policy(tuple(one for one in policy.directives if one.name not in REPORTING))
         for policy in csp.parse(old)
     ]
     written = csp.parse(new)

@@ -7,6 +7,7 @@ from functools import partial
 from typing import NamedTuple
 
 from sidecar.policy import csp, headers
+from sidecar.policy.csp.table import REPORTING
 from sidecar.policy.engine.overlap import match_covers, when_covers
 from sidecar.policy.engine.resolve import NamedRoute, NamedRule, Resolved
 from sidecar.policy.headers import destinations
@@ -28,7 +29,6 @@ HEADER_SIZES: Mapping[int, str] = {
 """KiB of header lines, the most first -> what follows from more."""
 
 _INERT = ("sandbox", "upgrade-insecure-requests")
-_REPORTING = frozenset({"report-uri", "report-to"})
 
 
 def policy_problems(resolved: Resolved) -> Iterator[Problem]:
@@ -175,7 +175,7 @@ def _copies(given: Sequence[_Given]) -> Iterator[PlacedProblem]:
 
 def _meaning(text: str) -> tuple[csp.Policy, ...]:
     acting = (
-        tuple(one for one in policy.directives if one.name not in (*_REPORTING, *_INERT))
+        tuple(one for one in policy.directives if one.name not in (*REPORTING, *_INERT))
         for policy in csp.parse(text)
     )
     return tuple(csp.normalise(csp.Policy(directives)) for directives in acting)

@@ -31,6 +31,7 @@ WATCHED: Final = 16
 """Set beside a kind where rules look at the line."""
 
 _SIMPLE: Final = re.compile(rb"[a-z0-9-]+")
+"""Names that `same_name` can compare."""
 _CONTROLS: Final = bytes({*range(32), 127} - {9})
 _LOWER: Final = bytes(
     byte | 32 if 65 <= byte <= 90 else byte if TOKEN.fullmatch(bytes([byte])) else 0
