@@ -83,7 +83,9 @@ class Forwarding(_Part):
     """What the upstream learns about the client."""
 
     trusted: kinds.Networks = ()
-    """Networks of the proxies in front whose forwarding headers and request id are believed."""
+    """Networks of the proxies in front whose forwarding headers and request id are believed and
+    passed on; those of others are dropped (docs/http.md).
+    """
     host: str = "pass"
     """pass = the client's Host; rewrite = the upstream's; or a name."""
     request_id: str = "X-Request-ID"

@@ -85,10 +85,14 @@ class Fault(NamedTuple):
         return self.hint or self.kind.hint_for(self.part)
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
-    """The known word nearest to a misspelt one, in any case and punctuation; "" = none is near."""
+def nearest(word: str, known: Iterable[str], *, cutoff: float = 0.75) -> str:
+    """The known word nearest to a misspelt one, in any case and punctuation; "" = none is near.
+
+    `cutoff` is the likeness from which on a word is near, as difflib measures it; short words need
+    less.
+    """
     by_letters = {_LETTERS.sub("", one.lower()): one for one in known}
-    near = difflib.get_close_matches(_LETTERS.sub("", word.lower()), by_letters, n=1, cutoff=0.75)
+    near = difflib.get_close_matches(_LETTERS.sub("", word.lower()), by_letters, n=1, cutoff=cutoff)
     return by_letters[near[0]] if near else ""
 
 

@@ -22,6 +22,19 @@ MODES: tuple[Mode, ...] = get_args(Mode)
 KINDS: tuple[ViolationKind, ...] = get_args(ViolationKind)
 WRITING: frozenset[Action] = frozenset({"set", "default", "append", "remove", "merge"})
 DEFAULT_ROUTE = "default"
+METHODS = tuple(
+    method
+    for line in (
+        "GET HEAD POST PUT DELETE CONNECT OPTIONS TRACE PATCH",  # RFC 9110 section 9.3, RFC 5789
+        "ACL BASELINE-CONTROL BIND CHECKIN CHECKOUT COPY LABEL LINK LOCK MERGE MKACTIVITY",
+        "MKCALENDAR MKCOL MKREDIRECTREF MKWORKSPACE MOVE ORDERPATCH PROPFIND PROPPATCH QUERY",
+        "REBIND REPORT SEARCH UNBIND UNCHECKOUT UNLINK UNLOCK UPDATE UPDATEREDIRECTREF",
+        "VERSION-CONTROL",
+        "PURGE M-SEARCH NOTIFY SUBSCRIBE UNSUBSCRIBE",  # in use, not registered
+    )
+    for method in line.split()
+)
+"""IANA's registry of HTTP methods, and a few that occur; the proxy refuses all others."""
 
 
 @dataclass(frozen=True, slots=True)

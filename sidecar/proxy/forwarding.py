@@ -1,8 +1,9 @@
 """What the upstream learns about the client: X-Forwarded-*, Forwarded (RFC 7239), Via, the request
 id, and the nonce.
 
-A claim of a peer that is not in the trusted networks is dropped; the chain of a trusted one is
-believed from the right, up to the first untrusted peer.
+A claim of a peer that is not in the trusted networks is dropped. The chain of a trusted one is
+believed from the right, up to the first untrusted peer, and written anew; its claims of other
+names, such as X-Forwarded-Prefix and X-Real-IP, pass as they came.
 """
 
 from __future__ import annotations
@@ -27,6 +28,16 @@ requests.
 _ID = re.compile(rb"[!-~]{1,128}")
 _NAME = re.compile(rb"[A-Za-z0-9._~:\[\]-]{1,262}")
 _SCHEMES = frozenset({"http", "https"})
+_REWRITTEN = frozenset(
+    {
+        b"forwarded",
+        b"x-forwarded-for",
+        b"x-forwarded-proto",
+        b"x-forwarded-host",
+        b"x-forwarded-port",
+    }
+)
+"""Lower-case names of the claims that are read and written anew."""
 
 
 class Origin:
@@ -77,6 +88,7 @@ class Forwarder:
         self._trusts = among(setting.trusted)
         self._id_name = setting.request_id.encode("ascii")
         self.id_key = self._id_name.lower()
+        self._read = _REWRITTEN | {self.id_key}
         self.host = None if setting.host in ("pass", "rewrite") else setting.host.encode("ascii")
         self.rewrite = setting.host == "rewrite"
         self._nonce_name = b"" if setting.nonce == "off" else setting.nonce.encode("ascii")
@@ -105,13 +117,13 @@ class Forwarder:
         if not (request.claimed and peer.trusted):
             lines = peer.lines(request.host)
         else:
-            claims = request.claims()
+            claims, others = request.claims(self._read)
             chain = self._chain(claims, peer.address)
             client = chain[0]
             scheme = _claimed_scheme(claims) or scheme
             host = _last(claims, b"x-forwarded-host", _NAME) or request.host
             port = _last(claims, b"x-forwarded-port", _PORT) or str(peer.port)
-            lines = _lines(chain, scheme, host, port)
+            lines = _lines(chain, scheme, host, port) + others
             kept = claims.get(self.id_key, ())
             if len(kept) == 1 and _ID.fullmatch(kept[0]):
                 request_id = kept[0].decode("ascii")

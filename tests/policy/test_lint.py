@@ -651,6 +651,21 @@ CASES: list[
         routed({"host": "https://a.example"}),
         routed({"host": "a.example"}),
     ),
+    *(
+        (
+            "method-unknown",
+            "warning",
+            routed({"method": ["POST", wrong]}),
+            routed({"method": right}),
+        )
+        for wrong, right in (
+            ("GTE", "GET"),
+            ("PSOT", "POST"),
+            ("propfind", "PROPFIND"),
+            ("M_SEARCH", "M-SEARCH"),
+            ("BREW", ["PURGE", "CONNECT", "TRACE"]),
+        )
+    ),
     (
         "site-data-everywhere",
         "warning",

@@ -13,6 +13,18 @@ from sidecar.proxy.http1.requests import Request, RequestReader
 from sidecar.settings import Forwarding, Limits
 
 STRANGER, TRUSTED = "203.0.113.9", "10.0.0.5"
+OTHERS = (
+    "X-Real-IP",
+    "X-Forwarded-Prefix",
+    "X-Forwarded-Server",
+    "X-Forwarded-Ssl",
+    "X-Forwarded",
+    "Forwarded-For",
+    "True-Client-IP",
+    "CF-Connecting-IP",
+    "X-Original-Forwarded-For",
+)
+"""Claims that the sidecar does not read."""
 
 
 def asked(forwarder: Forwarder, host: str, claims: dict[bytes, list[bytes]]) -> Request:
@@ -54,7 +66,7 @@ def test_stranger() -> None:
         b"x-forwarded-port": [b"1"],
         b"forwarded": [b"for=6.6.6.6;proto=https"],
         b"x-request-id": [b"theirs"],
-        b"x-real-ip": [b"6.6.6.6"],
+        **{name.encode(): [b"6.6.6.6"] for name in OTHERS},
     }
     origin = asks(forwarder(via=False), STRANGER, claims)
     data = lines(origin)
@@ -139,6 +151,26 @@ def test_host_and_port_of_a_trusted_peer() -> None:
         asks(forwarder(), TRUSTED, {b"x-forwarded-host": [b'e"vil'], b"x-forwarded-port": [b"x"]})
     )
     assert (data["X-Forwarded-Host"], data["X-Forwarded-Port"]) == ("a.example", "18000")
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_other_claims_of_a_trusted_peer(name: str) -> None:
+    """What a trusted peer says under other names passes as it came."""
+    origin = asks(
+        forwarder(), TRUSTED, {name.encode(): [b"a,  b"], b"x-forwarded-for": [b"10.1.1.1"]}
+    )
+    assert origin.lines.count(f"\r\n{name}: a,  b\r\n".encode()) == 1
+
+
+def test_underscores_of_a_trusted_peer() -> None:
+    """WSGI reads X-Forwarded_Prefix as X-Forwarded-Prefix: it passes from nobody."""
+    assert b"Prefix" not in asks(forwarder(), TRUSTED, {b"X-Forwarded_Prefix": [b"/a"]}).lines
+
+
+def test_other_claims_that_connection_names() -> None:
+    """RFC 9110 section 7.6.1: what Connection names ends here, also from a trusted peer."""
+    claims = {b"X-Real-IP": [b"10.1.1.1"], b"Connection": [b"x-real-ip"]}
+    assert b"Real-IP" not in asks(forwarder(), TRUSTED, claims).lines
 
 
 @pytest.mark.parametrize(

@@ -10,13 +10,14 @@ from sidecar.policy import csp, headers
 from sidecar.policy.csp.table import REPORTING
 from sidecar.policy.engine.overlap import match_covers, when_covers
 from sidecar.policy.engine.resolve import NamedRoute, NamedRule, Resolved
+from sidecar.policy.faults import nearest
 from sidecar.policy.headers import destinations
 from sidecar.policy.lint import nonces as lint_nonces
 from sidecar.policy.lint.findings import finding
 from sidecar.policy.lint.values import given_headers
 from sidecar.policy.model import Rule
 from sidecar.policy.rules.checks import value_text
-from sidecar.policy.terms import DEFAULT_ROUTE, Problem, Severity, lowest
+from sidecar.policy.terms import DEFAULT_ROUTE, METHODS, Problem, Severity, lowest
 
 PlacedProblem = tuple[int | None, Problem]
 """The position of the rule at fault and a path inside it, or None and a path inside the route."""
@@ -91,6 +92,11 @@ def _match_problems(earlier: Sequence[NamedRoute], route: NamedRoute) -> Iterato
     for at, host in enumerate(route.match.host or ()):
         if "/" in host:
             yield finding("route-never-matches", ("match", "host", at), host=host)
+    for at, method in enumerate(route.match.method or ()):
+        if method not in METHODS:
+            known = nearest(method, METHODS, cutoff=0.65) or "a registered method, as GET"
+            path = ("match", "method", at)
+            yield finding("method-unknown", path, method=method[:60], known=known)
 
 
 def _clashes(rules: Sequence[NamedRule]) -> Iterator[PlacedProblem]:

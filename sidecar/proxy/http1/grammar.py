@@ -9,23 +9,14 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from sidecar.policy import terms
+
 CHUNKED: Final = -1
 UNTIL_CLOSE: Final = -2
 """Body lengths that are not a number of bytes."""
 
-METHODS: Final = {
-    name: name.decode("ascii")
-    for name in (
-        b"GET HEAD POST PUT DELETE CONNECT OPTIONS TRACE PATCH "  # RFC 9110 section 9.3, RFC 5789
-        b"ACL BASELINE-CONTROL BIND CHECKIN CHECKOUT COPY LABEL LINK LOCK MERGE MKACTIVITY"
-        b" MKCALENDAR MKCOL "
-        b"MKREDIRECTREF MKWORKSPACE MOVE ORDERPATCH PROPFIND PROPPATCH QUERY REBIND REPORT SEARCH"
-        b" UNBIND UNCHECKOUT "
-        b"UNLINK UNLOCK UPDATE UPDATEREDIRECTREF VERSION-CONTROL "
-        b"PURGE M-SEARCH NOTIFY SUBSCRIBE UNSUBSCRIBE"  # in use, not registered
-    ).split()
-}
-"""Methods that are passed on, by their bytes: IANA's registry, and a few that occur."""
+METHODS: Final = {name.encode("ascii"): name for name in terms.METHODS}
+"""Methods that are passed on, by their bytes."""
 
 BODILESS: Final = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
 """Methods whose bodies mean nothing, so services forget to read them (RFC 9110 section 9.3)."""

@@ -37,9 +37,22 @@ EXPECT: Final = 7
 CLAIM: Final = 8
 KEY: Final = 9
 VIA: Final = 10
+CLIENT_ADDRESS: Final = (
+    b"x-real-ip",
+    b"true-client-ip",
+    b"cf-connecting-ip",
+    b"fastly-client-ip",
+    b"fly-client-ip",
+    b"x-azure-clientip",
+    b"x-client-ip",
+    b"x-cluster-client-ip",
+    b"x-envoy-external-address",
+    b"x-original-forwarded-for",
+)
+"""Names in which proxies and CDNs tell the client's address, beside Forwarded and X-Forwarded-*."""
 _KINDS = {
     **dict.fromkeys((*HOP_BY_HOP, b"proxy"), DROPPED),
-    **dict.fromkeys((b"forwarded", b"forwarded-for", b"x-real-ip"), CLAIM),
+    **dict.fromkeys((b"forwarded", b"forwarded-for", *CLIENT_ADDRESS), CLAIM),
     **{b"x-forwarded-" + name: CLAIM for name in (b"for", b"proto", b"host", b"port")},
     b"via": VIA,
     b"host": HOST,
@@ -69,8 +82,8 @@ class Request:
         head: all lines that the client sent.
         lines: those for the upstream, the request line first, each with its end, some in one
             piece; Host and framing included, hop-by-hop lines left out.
-        claimed: the lines that say something of others: Forwarded, X-Forwarded-* and the request
-            id.
+        claimed: the lines that say something of others: Forwarded, X-Forwarded-*, CLIENT_ADDRESS
+            and the request id. They are not in `lines`.
         via: the values of Via.
         length: body bytes, or CHUNKED.
         expects: the client waits for 100.
@@ -118,20 +131,27 @@ class Request:
         self.expects, self.websocket = expects, websocket
         self.keep_alive, self.http10 = keep_alive, http10
 
-    def claims(self) -> dict[bytes, list[bytes]]:
-        """The values of the lines in `claimed`, by lower-case name."""
+    def claims(self, read: frozenset[bytes]) -> tuple[dict[bytes, list[bytes]], bytes]:
+        """Of the lines in `claimed`, the values of those named in `read`, by lower-case name; and
+        the others as they came.
+        """
         claims: dict[bytes, list[bytes]] = {}
+        others: list[bytes] = []
+        data = self.head.data
         for field in self.claimed:
             _, begin, colon, end = field
-            name = self.head.data[begin:colon].lower()
-            claims.setdefault(name, []).append(self.head.value(colon, end))
-        return claims
+            name = data[begin:colon].lower()
+            if name in read:
+                claims.setdefault(name, []).append(self.head.value(colon, end))
+            else:
+                others.append(data[begin:end])
+        return claims, b"".join(others)
 
 
 def _kind_of_other(lower: bytes) -> int:
-    if lower.startswith(b"x-forwarded"):
-        return CLAIM
-    return DROPPED if b"_" in lower else PASSED  # WSGI and CGI read X_Y as X-Y
+    if b"_" in lower:
+        return DROPPED  # WSGI and CGI read X_Y as X-Y
+    return CLAIM if lower.startswith(b"x-forwarded") else PASSED
 
 
 class RequestReader:
