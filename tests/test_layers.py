@@ -52,7 +52,7 @@ OWNERS = {
     "click": ("cli",),
     "jinja2": ("admin",),
     "redis": ("fleet",),
-    "turbohtml": ("policy",),
+    "turbohtml": ("policy", "audit"),
     "brotli": ("telemetry",),
     "backports": ("telemetry",),
 }
