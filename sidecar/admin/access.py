@@ -12,6 +12,7 @@ from aiohttp.typedefs import Middleware
 
 from sidecar.admin.session import Sessions
 from sidecar.policy.terms import PolicyError, Problem
+from sidecar.revisions.history import Refused
 
 Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -78,9 +79,11 @@ def guard(token: str | None, sessions: Sessions) -> Middleware:
             return refusal
         try:
             response = await handler(request)
-        except web.HTTPException as error:
-            kept = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else None
-            response = web.json_response({"error": error.reason}, status=error.status, headers=kept)
+        except web.HTTPException as wrong:
+            kept = {"Allow": wrong.headers["Allow"]} if "Allow" in wrong.headers else None
+            response = web.json_response({"error": wrong.reason}, status=wrong.status, headers=kept)
+        except Refused as refused:
+            response = error(409, str(refused))
         if not response.prepared:
             for name, value in OWN_HEADERS.items():
                 response.headers.setdefault(name, value)

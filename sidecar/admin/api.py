@@ -6,7 +6,8 @@ import asyncio
 import contextlib
 import json
 from collections.abc import Awaitable, Callable
-from typing import Any, cast
+from functools import partial
+from typing import Any
 
 from aiohttp import web
 
@@ -14,27 +15,27 @@ from sidecar.admin.access import OWN_HEADERS, error, guard
 from sidecar.admin.health import add_health
 from sidecar.admin.orders import (
     MAX_BODY,
-    ORDER_KEYS,
-    RECORDS,
+    ModeOrder,
+    NoteRecord,
     PromotionOrder,
-    flag_of,
-    read_body,
-    text_of,
+    Record,
+    Reload,
+    Rollback,
+    SharedOrder,
+    SuggestionRecord,
+    read_order,
 )
 from sidecar.admin.page import Page
 from sidecar.admin.process import Process
 from sidecar.admin.session import Sessions
 from sidecar.admin.status import override, status
-from sidecar.policy.problems import did_you_mean
-from sidecar.policy.terms import MODES, Mode, PolicyError
-from sidecar.policy.values import seconds
+from sidecar.policy.terms import PolicyError
 from sidecar.revisions import Revisions
 from sidecar.revisions.chain import SENT
 from sidecar.revisions.history import Refused
 from sidecar.telemetry import Telemetry
 
 _BACKLOG = 256
-_LONGEST = 366 * 86_400.0
 
 
 class Api:
@@ -63,8 +64,8 @@ class Api:
         app.router.add_get("/api/rollout", self.rollout)
         app.router.add_get("/api/baseline", self.baseline)
         app.router.add_post("/-/promotion", self.promotion)
-        for name in RECORDS:
-            app.router.add_post(f"/-/{name}", self.record)
+        app.router.add_post("/-/suggestion", partial(self._record, SuggestionRecord))
+        app.router.add_post("/-/note", partial(self._record, NoteRecord))
         app.router.add_get("/api/reports", self.reports)
         app.router.add_get("/api/pages", self.pages)
         app.router.add_get("/api/fleet", self.fleet)
@@ -101,11 +102,8 @@ class Api:
         return web.json_response({"evidence": await self._process.evidence()})
 
     async def _of_all(self, ask: Callable[[], Awaitable[dict[str, Any]]]) -> web.Response:
-        try:
-            await self._process.refresh()
-            return web.json_response(await ask())
-        except Refused as refused:
-            return error(409, str(refused))
+        await self._process.refresh()
+        return web.json_response(await ask())
 
     async def rollout(self, _request: web.Request) -> web.Response:
         """Each rule's way to enforce, as the page shows it: progress, causes, the next step."""
@@ -130,17 +128,19 @@ class Api:
         asked = self._process.fleet
         return web.json_response({"fleet": await asked() if asked else None})
 
-    def _shared(self, body: dict[str, Any]) -> None:
+    def _fleet(self) -> dict[str, Any] | None:
+        """The fleet as this replica sees it; None = it decides alone."""
+        found: dict[str, Any] | None = self._process.facts().get("fleet")
+        return found
+
+    def _check_fleet(self, order: SharedOrder) -> None:
         """Refuse an order for a fleet that cannot be reached, or that is at another version."""
-        fleet = self._process.facts().get("fleet")
-        wants, version = flag_of(body, "fleet"), body.get("version")
-        if type(version) not in (int, type(None)):
-            raise web.HTTPBadRequest(reason="version must be a whole number")
-        if not wants and version is None:
+        fleet, version = self._fleet(), order.version
+        if not order.fleet and version is None:
             return
         if fleet is None:
             raise Refused("this sidecar is in no fleet; set fleet.url")
-        if wants and not fleet["connected"]:
+        if order.fleet and not fleet["connected"]:
             raise Refused(
                 f"the fleet {fleet['name']} cannot be reached: {fleet['trouble']}; without --fleet"
                 " the order holds on this replica, and is published when the store is back"
@@ -155,26 +155,22 @@ class Api:
         """Decide on an order to move rules: the gate's verdicts, journalled, and the edit for
         whoever writes the file. With `fleet` the edit comes in force on all replicas instead.
         """
-        body = await read_body(request, ORDER_KEYS)
-        order = PromotionOrder.of(body)
+        order = await read_order(request, PromotionOrder)
+        self._check_fleet(order)
         try:
-            self._shared(body)
             decided = await self._process.promotion(order)
-        except Refused as refused:
-            return error(409, str(refused))
         except PolicyError as wrong:
             return error(400, str(wrong), problems=[str(problem) for problem in wrong.problems])
         except ValueError as wrong:
             return error(400, str(wrong))
-        return web.json_response(decided | {"fleet": self._process.facts().get("fleet")})
+        return web.json_response(decided | {"fleet": self._fleet()})
 
-    async def record(self, request: web.Request) -> web.Response:
-        """Write down what a command is about to do, or did (see `RECORDS`)."""
-        kind = RECORDS[request.path.rpartition("/")[2]]
-        body = await read_body(request, kind.keys)
-        if wrong := kind.wrong(body):
-            return error(400, wrong)
-        await self._revisions.journal.record({"event": kind.event, **body})
+    async def _record(self, kind: type[Record], request: web.Request) -> web.Response:
+        """Write down what a command is about to do, or did."""
+        order = await read_order(request, kind)
+        await self._revisions.journal.record(
+            {"event": kind.event, **order.model_dump(exclude_unset=True)}
+        )
         return web.json_response({"recorded": True})
 
     async def events(self, request: web.Request) -> web.StreamResponse:
@@ -212,14 +208,9 @@ class Api:
             wake({})
 
     async def reload(self, request: web.Request) -> web.Response:
-        """Read the policy file now. `{unpin?, who?}`."""
-        body = await read_body(request, {"unpin", "who"})
-        try:
-            result = await self._revisions.reload(
-                text_of(body, "who") or "operator", unpin=flag_of(body, "unpin")
-            )
-        except Refused as refused:
-            return error(409, str(refused))
+        """Read the policy file now."""
+        order = await read_order(request, Reload)
+        result = await self._revisions.reload(order.who, unpin=order.unpin)
         data = {
             "result": result,
             "revision": self._revisions.current.id,
@@ -233,53 +224,24 @@ class Api:
         return web.json_response(data, status=409 if result in ("rejected", "pinned") else 200)
 
     async def rollback(self, request: web.Request) -> web.Response:
-        """Go back. `{to?, reason?, who?, fleet?, version?}`.
-
-        `fleet`: only if the store can be reached; `version`: only if the fleet is still at it.
-        """
-        body = await read_body(request, {"to", "reason", "who", "fleet", "version"})
+        """Go back."""
+        order = await read_order(request, Rollback)
         left = self._revisions.current.id
-        try:
-            self._shared(body)
-            found = await self._revisions.rollback(
-                text_of(body, "to") or None,
-                who=text_of(body, "who") or "operator",
-                reason=text_of(body, "reason"),
-            )
-        except Refused as refused:
-            return error(409, str(refused))
+        self._check_fleet(order)
+        found = await self._revisions.rollback(order.to or None, who=order.who, reason=order.reason)
         about = {"revision": found.id, "left": left, "pinned": self._revisions.pinned}
-        fleet = self._process.facts().get("fleet")
-        return web.json_response({**about, "mode": self._revisions.mode, "fleet": fleet})
+        return web.json_response({**about, "mode": self._revisions.mode, "fleet": self._fleet()})
 
     async def mode(self, request: web.Request) -> web.Response:
-        """Set the runtime ceiling. `{mode, reason?, ttl?, who?, fleet?, version?}`; ttl: 30m or
-        seconds.
-        """
-        body = await read_body(request, {"mode", "reason", "ttl", "who", "fleet", "version"})
-        mode = body.get("mode")
-        if mode not in MODES:
-            return error(400, f"unknown mode {mode!r}; {did_you_mean(mode, MODES)}")
-        ttl = body.get("ttl")
-        try:
-            lasting = ttl if ttl is None or type(ttl) in (int, float) else seconds(ttl)
-        except ValueError as wrong:
-            return error(400, str(wrong))
-        if lasting is not None and not 0 < lasting <= _LONGEST:  # not a number is neither
-            return error(400, "ttl must be more than 0s, and at most 366d")
-        try:
-            self._shared(body)
-            data = await self._revisions.set_mode(
-                cast("Mode", mode),
-                reason=text_of(body, "reason"),
-                who=text_of(body, "who") or "operator",
-                ttl=lasting,
-            )
-        except Refused as refused:
-            return error(409, str(refused))
+        """Set the runtime ceiling."""
+        order = await read_order(request, ModeOrder)
+        self._check_fleet(order)
+        data = await self._revisions.set_mode(
+            order.mode, reason=order.reason, who=order.who, ttl=order.ttl
+        )
         policy_mode = self._revisions.current.resolved.mode
         about = {"mode": data, "override": override(self._revisions), "policy_mode": policy_mode}
-        return web.json_response({**about, "fleet": self._process.facts().get("fleet")})
+        return web.json_response({**about, "fleet": self._fleet()})
 
 
 def _fleets(request: web.Request) -> bool:

@@ -1,167 +1,185 @@
-"""Orders at the admin API: their bodies, checked word by word. A wrong type is refused: it must not
-turn into another order.
+"""Orders at the admin API: their bodies, as models. A wrong type is refused: it must not turn into
+another order.
 """
 
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, fields
-from typing import Any
+from typing import Annotated, Any, ClassVar, TypeAlias, TypeVar, get_args
 
 from aiohttp import web
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
-from sidecar.revisions.granted import MOVES, Move
+from sidecar.policy.problems import did_you_mean
+from sidecar.policy.terms import Mode
+from sidecar.policy.values import seconds
+from sidecar.revisions.granted import Move
 
 MAX_BODY = 1 << 20
-_SHA256 = re.compile("[0-9a-f]{64}")
+_LONGEST = 366 * 86_400.0
+_WANTED = {
+    "string_type": "a text",
+    "bool_type": "true or false",
+    "int_type": "a whole number",
+    "list_type": "a list of texts",
+    "dict_type": "an object",
+    "string_pattern_mismatch": "64 hex digits",
+}
+"""What a value must be, by pydantic's name of the error."""
+
+Text: TypeAlias = Annotated[str, AfterValidator(lambda text: text[:1000])]
+AnyOrder = TypeVar("AnyOrder", bound="Order")
 
 
-async def read_body(request: web.Request, known: Collection[str]) -> dict[str, Any]:
-    """The body of an order, {} where there is none; refused where it is no JSON object of known
-    keys.
+def _lasting(ttl: Any) -> float:
+    """The time of an override in seconds."""
+    lasting = float(ttl) if type(ttl) in (int, float) else seconds(ttl)
+    if not 0 < lasting <= _LONGEST:  # not a number is neither
+        raise ValueError("ttl must be more than 0s, and at most 366d")
+    return lasting
+
+
+class Order(BaseModel):
+    """What every order holds: who gives it. A key whose value is null counts as left out."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    who: Text = "operator"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nulls(cls, body: dict[str, Any]) -> dict[str, Any]:
+        known = cls.model_fields
+        return {key: value for key, value in body.items() if value is not None or key not in known}
+
+
+class Reload(Order):
+    """Read the policy file now; `unpin`: although its revision was rolled back."""
+
+    unpin: bool = False
+
+
+class SharedOrder(Order):
+    """An order that a fleet shares. `fleet`: only if its store can be reached; `version`: only if
+    the fleet is still at it.
     """
+
+    fleet: bool = False
+    version: int | None = None
+
+
+class Rollback(SharedOrder):
+    """Go back; `to` "" = to the revision before."""
+
+    to: Text = ""
+    reason: Text = ""
+
+
+class ModeOrder(SharedOrder):
+    """Set the runtime ceiling; `ttl`: in seconds or as 30m, None = until it is lifted."""
+
+    mode: Mode
+    reason: Text = ""
+    ttl: Annotated[float | None, BeforeValidator(_lasting)] = None
+
+
+class PromotionOrder(SharedOrder):
+    """An order to move rules one step: to enforce, to trial, or back."""
+
+    rules: Annotated[list[str], AfterValidator(lambda rules: [*dict.fromkeys(rules)])] = []
+    move: Move = "enforce"
+    policy: str = ""
+    """The text that is to be edited; "" = what is in force."""
+    file: Text = ""
+    """Its name."""
+    minimums: dict[str, Any] = {}
+    waived: list[str] = []
+    override: Annotated[str | None, AfterValidator(lambda text: text[:1000].strip() or None)] = None
+    """Why it is given although the evidence is not enough; None = it is not."""
+    evidence: dict[str, Any] | None = None
+    """What Prometheus said, as whoever orders has asked it; None = this sidecar's own evidence, or
+    the fleet's.
+    """
+    dry_run: bool = False
+    command: Annotated[str, AfterValidator(lambda text: text[:10_000])] = ""
+
+    @model_validator(mode="after")
+    def _whole(self) -> PromotionOrder:
+        if not self.rules:
+            raise ValueError("a promotion names its rules")
+        if not (self.policy or self.fleet):
+            raise ValueError("a promotion holds the policy that is to be edited")
+        return self
+
+
+class Record(Order):
+    """What is only written down, under the name of its event."""
+
+    event: ClassVar[str]
+
+
+class SuggestionRecord(Record):
+    """An edit that `sidecar suggest` is about to write to the policy file."""
+
+    event = "policy.suggested"
+    rules: list[str]
+    causes: Any = None
+    command: Any = None
+    file: Any = None
+    before: Any = None
+    after: Any = None
+    diff: Any = None
+    reason: Any = None
+
+
+class NoteRecord(Record):
+    """A note with the SHA-256 of its text: then an edit of the note shows too."""
+
+    event = "note.written"
+    file: str
+    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+
+
+async def read_order(request: web.Request, kind: type[AnyOrder]) -> AnyOrder:
+    """The order that a body holds; refused where it is no JSON object, or not such an order."""
     raw = await request.read()
-    if not raw:
-        return {}
-    if request.content_type != "application/json":
+    if raw and request.content_type != "application/json":
         raise web.HTTPUnsupportedMediaType(reason="send application/json")
     try:
-        body = json.loads(raw)
+        body = json.loads(raw or b"{}")
     except (ValueError, RecursionError) as wrong:
         raise web.HTTPBadRequest(reason="the body is not JSON") from wrong
     if not isinstance(body, dict):
         raise web.HTTPBadRequest(reason="the body must be a JSON object")
-    for key in body:
-        if key not in known:
-            raise web.HTTPBadRequest(
-                reason=f"unknown key {str(key)[:64]!a}; known: {', '.join(sorted(known))}"
-            )
-    return body
+    try:
+        return kind.model_validate(body)
+    except ValidationError as wrong:
+        # A misspelt key first: it may be why another one is missing.
+        first = min(wrong.errors(), key=lambda error: error["type"] != "extra_forbidden")
+        raise web.HTTPBadRequest(reason=_said(dict(first), kind)) from wrong
 
 
-def text_of(body: Mapping[str, Any], key: str, most: int = 1000) -> str:
-    """A text of the body, "" where there is none."""
-    value = body.get(key)
-    if value is None:
-        return ""
-    if not isinstance(value, str):
-        raise web.HTTPBadRequest(reason=f"{key} must be a text")
-    return value[:most]
-
-
-def flag_of(body: Mapping[str, Any], key: str) -> bool:
-    """A flag of the body, False where there is none."""
-    value = body.get(key)
-    if not isinstance(value, bool | None):
-        raise web.HTTPBadRequest(reason=f"{key} must be true or false")
-    return bool(value)
-
-
-def texts_of(body: Mapping[str, Any], key: str) -> tuple[str, ...]:
-    """A list of texts of the body, () where there is none."""
-    value = body.get(key)
-    if value is None:
-        return ()
-    if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
-        raise web.HTTPBadRequest(reason=f"{key} must be a list of texts")
-    return tuple(value)
-
-
-def data_of(body: Mapping[str, Any], key: str) -> dict[str, Any] | None:
-    """An object of the body, None where there is none."""
-    value = body.get(key)
-    if not isinstance(value, dict | None):
-        raise web.HTTPBadRequest(reason=f"{key} must be an object")
-    return value
-
-
-@dataclass(frozen=True, slots=True)
-class PromotionOrder:
-    """An order to move rules one step: to enforce, to trial, or back."""
-
-    rules: tuple[str, ...]
-    move: Move
-    policy: str
-    """The text that is to be edited; "" = what is in force."""
-    file: str
-    """Its name."""
-    minimums: Mapping[str, Any]
-    waived: tuple[str, ...]
-    override: str | None
-    evidence: Mapping[str, Any] | None
-    """What Prometheus said, as whoever orders has asked it; None = this sidecar's own evidence, or
-    the fleet's.
-    """
-    fleet: bool
-    dry_run: bool
-    command: str
-    who: str
-
-    @classmethod
-    def of(cls, body: Mapping[str, Any]) -> PromotionOrder:
-        """The order that a body holds."""
-        rules, move = texts_of(body, "rules"), text_of(body, "move") or "enforce"
-        if not rules:
-            raise web.HTTPBadRequest(reason="a promotion names its rules")
-        if move not in MOVES:
-            raise web.HTTPBadRequest(reason=f"unknown move {move!a}; known: {', '.join(MOVES)}")
-        order = cls(
-            tuple(dict.fromkeys(rules)),
-            move,
-            text_of(body, "policy", MAX_BODY),
-            text_of(body, "file"),
-            data_of(body, "minimums") or {},
-            texts_of(body, "waived"),
-            text_of(body, "override").strip() or None,
-            data_of(body, "evidence"),
-            flag_of(body, "fleet"),
-            flag_of(body, "dry_run"),
-            text_of(body, "command", 10_000),
-            text_of(body, "who") or "operator",
-        )
-        if not (order.policy or order.fleet):
-            raise web.HTTPBadRequest(reason="a promotion holds the policy that is to be edited")
-        return order
-
-
-ORDER_KEYS = frozenset(one.name for one in fields(PromotionOrder)) | {"version"}
-"""What the body of such an order may hold; `version` is the fleet's, as in every order."""
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """What is only written down: the event, the keys of its body, and what is wrong with one."""
-
-    event: str
-    keys: frozenset[str]
-    wrong: Callable[[Mapping[str, Any]], str]
-
-
-def _unnamed(body: Mapping[str, Any]) -> str:
-    rules = body.get("rules")
-    named = isinstance(rules, list) and all(isinstance(rule, str) for rule in rules)
-    return "" if named else "a suggestion names its rules"
-
-
-def _unhashed(body: Mapping[str, Any]) -> str:
-    file, digest = body.get("file"), body.get("sha256")
-    hashed = isinstance(digest, str) and _SHA256.fullmatch(digest)
-    whole = isinstance(file, str) and hashed
-    return "" if whole else "a note has a file and its sha256 (64 hex digits)"
-
-
-RECORDS: Mapping[str, Record] = {
-    # an edit that `sidecar suggest` is about to write to the policy file
-    "suggestion": Record(
-        "policy.suggested",
-        frozenset(
-            {"rules", "causes", "command", "file", "before", "after", "diff", "reason", "who"}
-        ),
-        _unnamed,
-    ),
-    # a note with the SHA-256 of its text: then an edit of the note shows too
-    "note": Record("note.written", frozenset({"file", "sha256", "who"}), _unhashed),
-}
-"""By the last word of the path."""
+def _said(error: dict[str, Any], kind: type[Order]) -> str:
+    """What is wrong with a body, in words; `error` is as pydantic has it."""
+    key, *inside = error["loc"] or ("",)
+    given = error["input"]
+    match error["type"]:
+        case "value_error":
+            return str(error["ctx"]["error"])
+        case "extra_forbidden":
+            return f"unknown key {str(key)[:64]!a}; known: {', '.join(sorted(kind.model_fields))}"
+        case "missing":
+            return f"{key} is missing"
+        case "literal_error":
+            choices = get_args(kind.model_fields[str(key)].annotation)
+            return f"unknown {key} {given!a}; {did_you_mean(given, choices)}"
+        case wrong:
+            return f"{key} must be {_WANTED['list_type' if inside else wrong]}"
