@@ -10,7 +10,7 @@ from functools import reduce
 from sidecar.audit.outcomes import Outcome
 from sidecar.policy import csp
 from sidecar.policy.csp.sources import source_list
-from sidecar.policy.csp.table import REPORTING, CspFaultKind
+from sidecar.policy.csp.table import REPORTING
 
 _SHORTEST = 6
 """Characters; a policy text below it is taken for no policy."""
@@ -46,10 +46,7 @@ def policy_of(headers: tuple[str, ...], metas: tuple[str, ...] = ()) -> csp.Poli
 
 def _repeated(policies: tuple[csp.Policy, ...]) -> set[str]:
     return {
-        fault.part
-        for policy in policies
-        for fault in policy.faults
-        if fault.kind is CspFaultKind.REPEATED
+        fault.part for policy in policies for fault in policy.faults if fault.code == "csp-repeated"
     }
 
 

@@ -43,7 +43,7 @@ def cookies_kept(responses: Iterable[Response]) -> tuple[Cookie, ...]:
         for line in response.values("set-cookie"):
             cookie = parse(line)
             held.pop(cookie.name, None)
-            if cookie.refused is None and cookie.name and not is_deletion(cookie, response):
+            if not cookie.refused and cookie.name and not is_deletion(cookie, response):
                 held[cookie.name] = cookie
     return tuple(cookie for cookie in held.values() if cookie.name not in _FORGIVEN)
 

@@ -15,7 +15,6 @@ from sidecar.audit.oshp import is_due, recommended, removed
 from sidecar.audit.visit import Visit, shown
 from sidecar.observed import Response
 from sidecar.policy import csp, headers
-from sidecar.policy.csp.table import CspFaultKind
 from sidecar.policy.csp.weaknesses import comma_faults
 from sidecar.policy.faults import Fault
 from sidecar.policy.headers import Header, cookies, destinations
@@ -34,7 +33,7 @@ _NEEDED = {
     "frame-ancestors": ("'none'",),
 }
 """What every Content Security Policy should govern, and a value to begin with."""
-_WORST = (cookies.CookieFaultKind.NOT_SECURE, cookies.CookieFaultKind.READABLE)
+_WORST = ("cookie-not-secure", "cookie-readable")
 _SPELT = {"httponly": "HttpOnly", "samesite": "SameSite"}
 _REPORTING = "content-security-policy-report-only"
 _NOWHERE = "It blocks nothing, and names no address to report to, so it does nothing at all."
@@ -106,7 +105,7 @@ def _completed(row: Row, response: Response) -> Row:
         policy is None
         or not policy.directives
         or row.verdict == "invalid"
-        or any(fault.kind is not CspFaultKind.BASE_OPEN for fault in faults)
+        or any(fault.code != "csp-base-open" for fault in faults)
     ):
         return row
     framed = response.first("x-frame-options").lower() in ("deny", "sameorigin")
@@ -234,7 +233,7 @@ def _cookies(visit: Visit) -> Iterator[Row]:
         observed = (shown("; ".join((cookie.name or "(no name)", *data))),)
         faults = sorted(
             cookies.cookie_faults(line, response.place.scheme or "https"),
-            key=lambda fault: (fault.verdict, fault.kind not in _WORST),
+            key=lambda fault: (fault.verdict, fault.code not in _WORST),
         )
         if not faults:
             yield Row("Set-Cookie", "good", _SAFE_COOKIE, observed, spec=spec)

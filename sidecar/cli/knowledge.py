@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import click
@@ -10,11 +10,10 @@ from rich.text import Text
 
 from sidecar.cli.options import JSON
 from sidecar.cli.printing import as_json, out, table
-from sidecar.policy import faults, headers
-from sidecar.policy.csp import table as csp_table
-from sidecar.policy.csp import weaknesses as csp_lint
+from sidecar.policy import headers
 from sidecar.policy.data import read_table
-from sidecar.policy.headers import cookies, fields, tokens
+from sidecar.policy.faults import ROWS, Fault, FaultVerdict
+from sidecar.policy.headers import tokens
 from sidecar.policy.headers.table import ALL, DISCLOSURE, Grammar, Header, Repeats, Scope
 from sidecar.policy.problems import did_you_mean
 
@@ -22,18 +21,18 @@ _WORDS = read_table("sidecar.cli", "headers.json")
 GRAMMARS: Mapping[Grammar, str] = _WORDS["grammar"]
 SCOPES: Mapping[Scope, str] = _WORDS["scope"]
 REPEATS: Mapping[Repeats, str] = _WORDS["repeats"]
-_KINDS: Mapping[Grammar, tuple[str, tuple[type[faults.FaultKind], ...]]] = {
-    "csp": ("csp-", (csp_table.CspFaultKind, csp_lint.Weakness)),
-    "permissions": ("pp-", (fields.FieldFaultKind,)),
-    "endpoints": ("reporting-", (fields.FieldFaultKind,)),
-    "integrity": ("integrity-", (fields.FieldFaultKind,)),
-    "hsts": ("hsts-", (tokens.TokenFaultKind,)),
-    "referrer": ("referrer-", (tokens.TokenFaultKind,)),
-    "cache": ("cache-", (tokens.TokenFaultKind,)),
-    "site-data": ("site-data-", (tokens.TokenFaultKind,)),
-    "cookie": ("cookie-", (cookies.CookieFaultKind,)),
+_CODES: Mapping[Grammar, str] = {
+    "csp": "csp-",
+    "permissions": "pp-",
+    "endpoints": "reporting-bad-endpoint",
+    "integrity": "integrity-",
+    "hsts": "hsts-",
+    "referrer": "referrer-",
+    "cache": "cache-",
+    "site-data": "site-data-",
+    "cookie": "cookie-",
 }
-"""Grammars with faults of their own: the prefix of their codes, and the lists that hold them."""
+"""Grammars with faults of their own: how the codes of these begin."""
 
 
 @click.command("headers")
@@ -92,18 +91,15 @@ def _values(row: Header) -> list[str]:
 
 
 def _whole(row: Header) -> dict[str, Any]:
-    kinds = [(kind.value, kind.verdict, _text(kind)) for kind in _kinds(row)]
-    judged = [{"code": code, "verdict": verdict, "why": why} for code, verdict, why in kinds]
+    judged = [{"code": code, "verdict": verdict, "why": why} for code, verdict, why in _judged(row)]
     return _summary(row) | {"judged": judged}
 
 
-def _kinds(row: Header) -> Iterable[faults.FaultKind]:
-    prefix, lists = _KINDS.get(row.grammar, ("", ()))
-    return (kind for kinds in lists for kind in kinds if kind.value.startswith(prefix))
-
-
-def _text(kind: faults.FaultKind) -> str:
-    return kind.text.format(part="...", hint="...")
+def _judged(row: Header) -> list[tuple[str, FaultVerdict, str]]:
+    """What is judged in the header's value: code, verdict, and why."""
+    begin = _CODES.get(row.grammar)
+    found = [Fault(code, "...", "...") for code in ROWS if begin and code.startswith(begin)]
+    return [(fault.code, fault.verdict, fault.text) for fault in found]
 
 
 def _tell(row: Header) -> None:
@@ -126,7 +122,7 @@ def _tell(row: Header) -> None:
     )
     console.print()
     table("", ("", ""), [(Text(key, style="bold"), text) for key, text in facts if text])
-    if judged := [(kind.value, kind.verdict, _text(kind)) for kind in _kinds(row)]:
+    if judged := _judged(row):
         console.print()
         table("What is judged in a value", ("code", "verdict", "why"), judged)
 

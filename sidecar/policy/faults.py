@@ -1,88 +1,68 @@
-"""What a grammar finds wrong in a header value: a kind from a closed list, its text, its fix.
+"""What a grammar finds wrong in a header value: a code from a closed list, its text, its fix.
 
-The texts of the kinds are in `faults.json`.
+Each code has a row in `faults.json`.
 """
 
 from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable
-from enum import StrEnum
-from typing import Literal, NamedTuple, TypeAlias
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 from sidecar.policy.data import read_table
 
 FaultVerdict: TypeAlias = Literal["invalid", "weak"]
 """invalid: browsers ignore the value or this part of it; weak: they obey it and protect less."""
+Hint: TypeAlias = str | Callable[[str], str]
+"""What is known of the part at fault, or how to find it when a person reads the fault."""
 
 MAX_TEXT = 65_536
 """Values are read up to here, in characters (= bytes); what follows is not judged."""
 
-_ROWS = read_table("sidecar.policy", "faults.json")
+ROWS: Mapping[str, Mapping[str, Any]] = read_table("sidecar.policy", "faults.json")
+"""Every code with its row: `verdict`, `text` and `fix`, in which `{part}` stands for the part at
+fault and `{hint}` for what is known of it; `severity` to `check` where it is no warning; `absent`
+where something is missing, which says little of a value that is merged into another.
+"""
 _SHOWN = 60
 _LETTERS = re.compile(r"[^a-z0-9]")
 # A nonce is a secret of one response: it may reach neither logs nor reports.
 _NONCE = re.compile(r"(?i)(nonce-)(?!\{request\}')[^'\s]+")
 
 
-class FaultKind(StrEnum):
-    """The base of each module's closed list of kinds: `NAME = "code"`, with a row in `faults.json`.
-
-    In text and fix, `{part}` stands for the part at fault and `{hint}` for what is known about it.
-    """
-
-    verdict: FaultVerdict
-    text: str
-    fix: str
-    severity: Literal["warning", "info"]
-    """What it is to `check`: a call for a change, or good to know."""
-    absent: bool
-    """Whether something is missing: of a value that is merged into another, that says little."""
-
-    def __new__(cls, code: str) -> FaultKind:  # noqa: PYI034
-        """Make a member whose value is the kind's name in events and reports."""
-        kind = str.__new__(cls, code)
-        kind._value_ = code
-        row = _ROWS[code]
-        kind.verdict, kind.text, kind.fix = row["verdict"], row["text"], row["fix"]
-        kind.severity, kind.absent = row.get("severity", "warning"), row.get("absent", False)
-        return kind
-
-    def hint_for(self, part: str) -> str:
-        """What is known about a part that came without a hint, for a person who reads it."""
-        return ""
-
-    def about(self, part: str = "", hint: str = "") -> Fault:
-        """A fault of this kind; `part` may be any text, `hint` comes from our own tables."""
-        return Fault(self, excerpt(part), hint)
-
-
 class Fault(NamedTuple):
     """One thing wrong in a value. `part` (directive, key or token at fault) is safe to print."""
 
-    kind: FaultKind
+    code: str
     part: str = ""
-    hint: str = ""
+    hint: Hint = ""
 
     @property
     def verdict(self) -> FaultVerdict:
         """Whether browsers ignore it or obey it."""
-        return self.kind.verdict
+        verdict: FaultVerdict = ROWS[self.code]["verdict"]
+        return verdict
 
     @property
     def text(self) -> str:
         """What is wrong, and what follows from it, in one sentence."""
-        return self.kind.text.format(part=self.part, hint=self._known)
+        return self._filled("text")
 
     @property
     def fix(self) -> str:
         """What to write instead."""
-        return self.kind.fix.format(part=self.part, hint=self._known)
+        return self._filled("fix")
 
-    @property
-    def _known(self) -> str:
-        return self.hint or self.kind.hint_for(self.part)
+    def _filled(self, key: str) -> str:
+        hint = self.hint if isinstance(self.hint, str) else self.hint(self.part)
+        text: str = ROWS[self.code][key]
+        return text.format(part=self.part, hint=hint)
+
+
+def fault(code: str, part: str = "", hint: Hint = "") -> Fault:
+    """A fault of a code; `part` may be any text, `hint` comes from our own tables."""
+    return Fault(code, excerpt(part), hint)
 
 
 def nearest(word: str, known: Iterable[str], *, cutoff: float = 0.75) -> str:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.policy.headers import cookies
-from sidecar.policy.headers.cookies import CookieFaultKind, Demands, apply, cookie_faults, parse
+from sidecar.policy.headers.cookies import Demands, apply, cookie_faults, parse
 
 OCTETS = st.text(st.characters(max_codepoint=255), max_size=60)
 PIECES = st.one_of(
@@ -246,15 +246,7 @@ SOUND = "; Secure; HttpOnly; SameSite=Lax"
 )
 def test_what_is_wrong_is_reported_by_kind(line, scheme, expected):
     """Each fault has its own kind, and a sound line has none."""
-    assert expected == [fault.kind for fault in cookie_faults(line, scheme)]
-
-
-def test_every_kind_teaches():
-    """Every kind of fault has a sentence and a fix."""
-    for kind in CookieFaultKind:
-        fault = kind.about("sid", "Secure")
-        assert fault.text.endswith(".")
-        assert fault.fix.endswith(".")
+    assert expected == [fault.code for fault in cookie_faults(line, scheme)]
 
 
 @given(LINES, SCHEMES)

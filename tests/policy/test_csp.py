@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sidecar.policy import csp
 from sidecar.policy.csp import Directive, Policy, parse, serialise
 from sidecar.policy.csp.sources import covers, parse_source, source_list
-from sidecar.policy.csp.table import DEPRECATED, DIRECTIVES, FALLBACKS, CspFaultKind
+from sidecar.policy.csp.table import DEPRECATED, DIRECTIVES, FALLBACKS
 from sidecar.policy.csp.weaknesses import csp_faults
 
 OSHP = (
@@ -26,7 +26,7 @@ ANY_TEXT = st.one_of(
 
 def kinds(text: str) -> list[str]:
     """The kinds of fault that parsing tells, in order."""
-    return [fault.kind.value for policy in parse(text) for fault in policy.faults]
+    return [fault.code for policy in parse(text) for fault in policy.faults]
 
 
 def test_a_policy_is_read_into_directives_in_order():
@@ -108,15 +108,9 @@ def test_what_is_wrong_is_reported_by_kind(text, expected):
     assert expected == kinds(text)
 
 
-def test_every_kind_teaches():
-    """Every kind of fault has a sentence and a fix, and every dropped directive an advice."""
-    for kind in CspFaultKind:
-        fault = kind.about("PART", "a hint")
-        assert fault.text.endswith(".")
-        assert fault.fix.endswith(".")
-        assert "{" not in fault.text + fault.fix
-    assert set(DEPRECATED) <= set(DIRECTIVES)
-    assert set(FALLBACKS) <= set(DIRECTIVES)
+def test_what_is_said_of_directives_is_said_of_known_ones():
+    """Neither a dropped directive nor one with fallbacks is missing from the list of all."""
+    assert set(DEPRECATED) | set(FALLBACKS) <= set(DIRECTIVES)
 
 
 def test_a_nonce_is_never_reported():
@@ -139,7 +133,7 @@ def test_a_text_beyond_the_caps_is_not_whole(text, kind):
     """What is longer than the caps is read up to them, and the policy says so."""
     policies = parse(text)
 
-    assert kind in [fault.kind for fault in policies[-1].faults]
+    assert kind in [fault.code for fault in policies[-1].faults]
     assert not policies[-1].whole
 
 
@@ -247,7 +241,7 @@ def test_the_yaml_form_becomes_a_value(mapping, expected):
 )
 def test_a_mapping_is_judged_as_a_text_is(mapping, kind):
     """What cannot stand in a policy is reported, and left out where it would do harm."""
-    assert kind in [fault.kind for fault in csp.from_mapping(mapping).faults]
+    assert kind in [fault.code for fault in csp.from_mapping(mapping).faults]
 
 
 @pytest.mark.parametrize(
@@ -400,4 +394,4 @@ def test_a_list_reads_none_as_nothing():
 )
 def test_weaknesses_are_reported_of_the_policies_as_a_whole(text, expected):
     """A weakness stands where no policy of the header hinders it."""
-    assert expected == [fault.kind for fault in csp_faults(text) if fault.verdict == "weak"]
+    assert expected == [fault.code for fault in csp_faults(text) if fault.verdict == "weak"]

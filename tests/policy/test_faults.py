@@ -2,37 +2,63 @@
 
 from __future__ import annotations
 
-import json
+import re
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sidecar import policy
 from sidecar.policy import faults
-from tests.test_codes import KINDS
+from sidecar.policy.faults import ROWS, fault
 
 
-class Kind(faults.FaultKind):
-    """A list of one kind, as a module makes it; its texts are in the table."""
-
-    MISSPELT = "cache-misspelt"
-
-
-def test_a_fault_tells_its_kind_its_text_and_its_fix():
-    """The kind is a text for events; braces in hostile text mean nothing."""
-    fault = Kind.MISSPELT.about("{hint} {0}", "no-store")
-
-    assert (fault.kind, str(fault.kind), fault.verdict) == (*["cache-misspelt"] * 2, "invalid")
-    assert fault.text == "Caches ignore {hint} {0}, a misspelling of the directive no-store."
-    assert fault.fix == "Write no-store."
+def codes_in(module: ModuleType) -> set[str]:
+    """The codes of faults that a module or package names."""
+    file = Path(str(module.__file__))
+    sources = [*file.parent.rglob("*.py")] if file.name == "__init__.py" else [file]
+    words = {word for source in sources for word in re.findall('"([a-z-]+)"', source.read_text())}
+    return words & ROWS.keys()
 
 
-def test_every_text_of_the_table_has_its_kind():
-    """A row that no module's list names would never be shown."""
-    rows = json.loads(Path(faults.__file__).with_suffix(".json").read_text("utf-8"))
+def test_a_fault_tells_its_verdict_its_text_and_its_fix():
+    """Braces in hostile text mean nothing."""
+    found = fault("cache-misspelt", "{hint} {0}", "no-store")
 
-    assert set(rows) == {kind.value for kinds in KINDS for kind in kinds}
+    assert found.verdict == "invalid"
+    assert found.text == "Caches ignore {hint} {0}, a misspelling of the directive no-store."
+    assert found.fix == "Write no-store."
+
+
+def test_a_hint_is_looked_for_when_somebody_reads():
+    """It is a function of the part at fault, which few faults come to need."""
+    assert fault("referrer-unknown", "no-referer", lambda part: f"Not {part}").fix == (
+        "Not no-referer."
+    )
+
+
+def test_every_row_of_the_table_is_used():
+    """A row that no module names would never be shown."""
+    assert codes_in(policy) == ROWS.keys()
+
+
+def test_every_fault_has_a_row():
+    """A misspelt code would end a judgement with an error."""
+    source = "".join(one.read_text() for one in Path(policy.__file__).parent.rglob("*.py"))
+
+    assert {*re.findall(r'\b(?:fault|_first)\(\s*"([^"]+)"', source)} <= ROWS.keys()
+
+
+@pytest.mark.parametrize("code", ROWS)
+def test_every_fault_teaches(code):
+    """Each has a sentence and a fix, in which nothing is left open."""
+    found = fault(code, "PART", "A hint." if code == "header-deprecated" else "a hint")
+
+    assert found.text.endswith((".", "a hint"))
+    assert found.fix.endswith(".")
+    assert not re.search(r"\{(part|hint)", found.text + found.fix)
 
 
 @given(st.text(max_size=300))

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from sidecar.policy.headers import fields
 from sidecar.policy.headers.fields import (
-    FieldFaultKind,
     both_lists,
     merge_dictionary,
     narrower,
@@ -93,7 +92,7 @@ def test_a_bad_dictionary_is_reported(text, kind):
     """A text that is dropped or half counted says so; repeats leave a value."""
     parsed = fields.parse_dictionary(text)
 
-    assert [kind] == [fault.kind for fault in parsed.faults]
+    assert [kind] == [fault.code for fault in parsed.faults]
     assert (parsed.value is None) == (kind != "sf-repeated-key")
 
 
@@ -239,7 +238,7 @@ def test_protections_add_up():
 )
 def test_permissions_policy_is_judged(text, expected):
     """Each fault has its own kind; the old syntax is recognised and has its own fix."""
-    assert expected == [fault.kind for fault in fields.judge_permissions(text)]
+    assert expected == [fault.code for fault in fields.judge_permissions(text)]
 
 
 @pytest.mark.parametrize(
@@ -252,7 +251,7 @@ def test_permissions_policy_is_judged(text, expected):
 )
 def test_reporting_endpoints_are_judged(text, expected):
     """An endpoint is a secure address or a path, in double quotes."""
-    assert expected == [fault.kind for fault in fields.judge_endpoints(text)]
+    assert expected == [fault.code for fault in fields.judge_endpoints(text)]
 
 
 @pytest.mark.parametrize(
@@ -271,12 +270,4 @@ def test_reporting_endpoints_are_judged(text, expected):
 )
 def test_integrity_policy_is_judged(text, expected):
     """A policy that blocks nothing, and words that browsers ignore, are reported."""
-    assert expected == [fault.kind for fault in fields.judge_integrity(text)]
-
-
-def test_every_kind_teaches():
-    """Every kind of fault has a sentence and a fix."""
-    for kind in FieldFaultKind:
-        fault = kind.about("camera", "dictionary")
-        assert fault.text.endswith(".")
-        assert fault.fix.endswith(".")
+    assert expected == [fault.code for fault in fields.judge_integrity(text)]

@@ -15,8 +15,8 @@ from typing import NamedTuple
 
 from sidecar.policy.csp.faults import directive_faults
 from sidecar.policy.csp.sources import Sources, join, meet, source_list
-from sidecar.policy.csp.table import DIRECTIVES, FALLBACKS, CspFaultKind, Grammar
-from sidecar.policy.faults import MAX_TEXT, Fault
+from sidecar.policy.csp.table import DIRECTIVES, FALLBACKS, Grammar
+from sidecar.policy.faults import MAX_TEXT, Fault, fault
 
 MAX_WORDS = 1_000
 
@@ -26,7 +26,7 @@ _ILLEGAL = re.compile(r"[^\x21-\x7e]|[,;]")
 _NAME = re.compile(r"[A-Za-z0-9-]+")
 # As text, and as UTF-8 read byte by bytes.
 _TYPOGRAPHIC = re.compile("[\u2018-\u201f\xb4]|\xe2\x80[\x98-\x9f]")
-_CUT = frozenset({CspFaultKind.TOO_LONG, CspFaultKind.TOO_MANY})
+_CUT = frozenset({"csp-too-long", "csp-too-many"})
 
 
 class Directive(NamedTuple):
@@ -50,7 +50,7 @@ class Policy:
     @property
     def whole(self) -> bool:
         """False when the text was longer than what was read of it."""
-        return not any(fault.kind in _CUT for fault in self.faults)
+        return not any(one.code in _CUT for one in self.faults)
 
 
 def parse(text: str) -> tuple[Policy, ...]:
@@ -68,7 +68,7 @@ def parse(text: str) -> tuple[Policy, ...]:
             break
     if len(text) > MAX_TEXT:
         last = policies.pop() if policies else Policy()
-        policies.append(Policy(last.directives, (*last.faults, CspFaultKind.TOO_LONG.about())))
+        policies.append(Policy(last.directives, (*last.faults, fault("csp-too-long"))))
     return tuple(policies)
 
 
@@ -87,21 +87,21 @@ def _parse_one(part: str, left: int) -> tuple[Policy, int]:
             continue
         left -= len(words)
         if left < 0:
-            faults.append(CspFaultKind.TOO_MANY.about())
+            faults.append(fault("csp-too-many"))
             break
         name = words[0].lower()
         if _TYPOGRAPHIC.search(piece):
-            faults.append(CspFaultKind.TYPOGRAPHIC.about(name))
+            faults.append(fault("csp-typographic-quotes", name))
         elif not piece.isascii():
-            faults.append(CspFaultKind.NOT_ASCII.about(name))
+            faults.append(fault("csp-not-ascii", name))
         elif name in directives:
-            faults.append(CspFaultKind.REPEATED.about(name))
+            faults.append(fault("csp-repeated", name))
         elif _CONTROL.search(name):
-            faults.append(CspFaultKind.CONTROL.about(name))
+            faults.append(fault("csp-control", name))
         else:
-            illegal = [word for word in words[1:] if _CONTROL.search(word)]
             values = tuple(word for word in words[1:] if not _CONTROL.search(word))
-            faults += [*map(CspFaultKind.CONTROL.about, illegal), *directive_faults(name, values)]
+            faults += [fault("csp-control", word) for word in words[1:] if _CONTROL.search(word)]
+            faults += directive_faults(name, values)
             directives[name] = Directive(name, values)
     return Policy(tuple(directives.values()), tuple(faults)), max(left, -1)
 
@@ -126,19 +126,19 @@ def from_mapping(mapping: Mapping[str, Iterable[str] | str | bool | None]) -> Po
     for written, value in mapping.items():
         name = written.lower()
         if not _NAME.fullmatch(name):
-            faults.append(CspFaultKind.BAD_WORD.about(written))
+            faults.append(fault("csp-bad-word", written))
         elif name in directives:
-            faults.append(CspFaultKind.REPEATED.about(name))
+            faults.append(fault("csp-repeated", name))
         elif value is not False:
             items = value if value is not None and value is not True else ()
             items = (items,) if isinstance(items, str) else items
             words = [*chain.from_iterable(map(_WORD.findall, items))]
-            illegal = [word for word in words if _ILLEGAL.search(word)]
             values = tuple(word for word in words if not _ILLEGAL.search(word))
+            faults += [fault("csp-bad-word", word) for word in words if _ILLEGAL.search(word)]
             if not values and DIRECTIVES.get(name) == "sources":
                 values = ("'none'",)
             directives[name] = Directive(name, values)
-            faults += [*map(CspFaultKind.BAD_WORD.about, illegal), *directive_faults(name, values)]
+            faults += directive_faults(name, values)
     return Policy(tuple(directives.values()), tuple(faults))
 
 

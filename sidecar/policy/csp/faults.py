@@ -11,15 +11,15 @@ from collections.abc import Iterator
 
 from sidecar.policy.csp.sources import parse_source
 from sidecar.policy.csp.table import (
+    CSP_NAMES,
     DEPRECATED,
     DIRECTIVES,
     KEYWORDS,
     QUOTED_WORDS,
     SANDBOX_FLAGS,
     SCHEMES,
-    CspFaultKind,
 )
-from sidecar.policy.faults import Fault, excerpt
+from sidecar.policy.faults import Fault, excerpt, fault, nearest
 
 _QUOTES = "'\"`"
 _BARE_WORDS = re.compile(
@@ -35,24 +35,42 @@ def directive_faults(name: str, values: tuple[str, ...]) -> Iterator[Fault]:
     """All that is wrong with a directive; `name` in lower case, `values` as written."""
     grammar = DIRECTIVES.get(name)
     if grammar is None:
-        yield CspFaultKind.UNKNOWN_DIRECTIVE.about(name)
+        yield fault("csp-unknown-directive", name, _meant_directive)
     if name in DEPRECATED:
-        yield CspFaultKind.DEPRECATED.about(name, DEPRECATED[name])
+        yield fault("csp-deprecated", name, DEPRECATED[name])
     if grammar == "sources":
         yield from filter(None, map(source_fault, values))
         if len(values) > 1 and any(value.lower() == "'none'" for value in values):
-            yield CspFaultKind.NONE_WITH_OTHERS.about(name)
+            yield fault("csp-none-with-others", name)
     elif name in QUOTED_WORDS:
         yield from filter(None, (_word_fault(name, value) for value in values))
     elif grammar == "flags":
         unknown = (value for value in values if value.lower() not in SANDBOX_FLAGS)
-        yield from map(CspFaultKind.BAD_FLAG.about, unknown)
+        yield from (fault("csp-bad-flag", value, _meant_flag) for value in unknown)
     elif grammar == "valueless" and values:
-        yield CspFaultKind.VALUE_UNEXPECTED.about(name)
+        yield fault("csp-value-unexpected", name)
     elif name == "report-to" and _ADDRESS.search("".join(values[:1])):
-        yield CspFaultKind.REPORT_TO_ADDRESS.about(values[0])
+        yield fault("csp-report-to-address", values[0])
     if grammar in ("uris", "token", "sinks", "webrtc") and not values:
-        yield CspFaultKind.VALUE_MISSING.about(name)
+        yield fault("csp-value-missing", name)
+
+
+def _meant_directive(name: str) -> str:
+    if name.rstrip(":") in CSP_NAMES:
+        return "Write the value alone, without the header's name"
+    return _write(nearest(name.partition("=")[0], DIRECTIVES))
+
+
+def _meant_keyword(text: str) -> str:
+    return _write(nearest(text, KEYWORDS))
+
+
+def _meant_flag(text: str) -> str:
+    return _write(nearest(text, SANDBOX_FLAGS), "Use the tokens of the HTML standard")
+
+
+def _write(word: str, otherwise: str = "Correct the spelling, or remove it") -> str:
+    return f"Write {word}" if word else otherwise
 
 
 def source_fault(text: str) -> Fault | None:
@@ -64,28 +82,29 @@ def source_fault(text: str) -> Fault | None:
     if source.shape in ("keyword", "nonce"):
         return None
     if low.startswith("'nonce-"):
-        return CspFaultKind.BAD_NONCE.about(text)
+        return fault("csp-bad-nonce", text)
     if low.startswith("'sha"):
-        return CspFaultKind.BAD_HASH.about(text)
+        return fault("csp-bad-hash", text)
     if (keyword := f"'{bare.replace('_', '-')}'") in KEYWORDS:
-        return CspFaultKind.UNQUOTED.about(text, keyword)
+        return fault("csp-unquoted", text, keyword)
     if _BARE_WORDS.fullmatch(bare):
-        return CspFaultKind.UNQUOTED.about(text, f"'{excerpt(text.strip(_QUOTES))}'")
+        return fault("csp-unquoted", text, f"'{excerpt(text.strip(_QUOTES))}'")
     if text[0] in _QUOTES:
         inner = parse_source(text.strip(_QUOTES))
         if inner.is_url and set(":./*") & set(inner.text):
-            return CspFaultKind.QUOTED.about(text, excerpt(inner.text))
-        kind = CspFaultKind.UNKNOWN_KEYWORD if text[0] == "'" else CspFaultKind.BAD_SOURCE
-        return kind.about(text)
+            return fault("csp-quoted", text, excerpt(inner.text))
+        if text[0] == "'":
+            return fault("csp-unknown-keyword", text, _meant_keyword)
+        return fault("csp-bad-source", text)
     if low in DIRECTIVES:
-        return CspFaultKind.MISSING_SEMICOLON.about(text)
+        return fault("csp-missing-semicolon", text)
     if source.host in SCHEMES and not source.scheme and not source.port:
         if not source.path or source.path.startswith("//"):
-            return CspFaultKind.NO_COLON.about(text, excerpt(f"{source.host}:{source.path}"))
+            return fault("csp-no-colon", text, excerpt(f"{source.host}:{source.path}"))
         if source.path == "/":
-            return CspFaultKind.NO_COLON.about(text, f"{source.host}:")
+            return fault("csp-no-colon", text, f"{source.host}:")
         return None
-    return CspFaultKind.BAD_SOURCE.about(text) if source.shape == "other" else None
+    return fault("csp-bad-source", text) if source.shape == "other" else None
 
 
 def _hash_fault(text: str) -> Fault | None:
@@ -94,7 +113,7 @@ def _hash_fault(text: str) -> Fault | None:
     length, digest = (_LENGTHS[found[1].lower()], found[2]) if found else (0, "")
     if len(digest.rstrip("=")) == length:
         return None
-    return CspFaultKind.HASH_LENGTH.about(text, f"{length} characters of base64, not hexadecimal")
+    return fault("csp-hash-length", text, f"{length} characters of base64, not hexadecimal")
 
 
 def _word_fault(name: str, text: str) -> Fault | None:
@@ -104,7 +123,7 @@ def _word_fault(name: str, text: str) -> Fault | None:
     if low in known:
         return None
     if f"'{bare}'" in known:
-        return CspFaultKind.UNQUOTED.about(text, f"'{bare}'")
+        return fault("csp-unquoted", text, f"'{bare}'")
     if text[0] in _QUOTES or name != "trusted-types":
-        return CspFaultKind.UNKNOWN_KEYWORD.about(text, f"Write {' or '.join(sorted(known))}")
+        return fault("csp-unknown-keyword", text, f"Write {' or '.join(sorted(known))}")
     return None

@@ -1,4 +1,4 @@
-"""What is known of Content Security Policy Level 3: directives, keywords, schemes, kinds of fault.
+"""What is known of Content Security Policy Level 3: directives, keywords, schemes.
 
 Sources: CSP Level 3 (https://www.w3.org/TR/CSP3/) and the specifications that add directives to it.
 """
@@ -8,9 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal, TypeAlias
 
-from sidecar.policy import faults
 from sidecar.policy.data import read_table
-from sidecar.policy.faults import nearest
 
 Grammar: TypeAlias = Literal[
     "sources", "flags", "names", "types", "sinks", "uris", "token", "webrtc", "valueless"
@@ -71,52 +69,3 @@ PLUGIN_HOSTS = frozenset(_TABLE["hosts"]["plugin"])
 CSP_NAMES = frozenset({"content-security-policy", "content-security-policy-report-only"})
 REPORTING = frozenset({"report-uri", "report-to"})
 """Directives that say where reports go."""
-
-
-class CspFaultKind(faults.FaultKind):
-    """All that can be wrong in a policy's text, and the weaknesses seen without context."""
-
-    TOO_LONG = "csp-too-long"
-    TOO_MANY = "csp-too-many"
-    TYPOGRAPHIC = "csp-typographic-quotes"
-    NOT_ASCII = "csp-not-ascii"
-    CONTROL = "csp-control"
-    REPEATED = "csp-repeated"
-    UNKNOWN_DIRECTIVE = "csp-unknown-directive"
-    DEPRECATED = "csp-deprecated"
-    MISSING_SEMICOLON = "csp-missing-semicolon"
-    UNQUOTED = "csp-unquoted"
-    QUOTED = "csp-quoted"
-    NO_COLON = "csp-no-colon"
-    COMMA = "csp-comma"
-    KEYWORD_IDLE = "csp-keyword-idle"
-    HASH_LENGTH = "csp-hash-length"
-    REPORT_TO_ADDRESS = "csp-report-to-address"
-    REPORT_URI_NAME = "csp-report-uri-name"
-    UNKNOWN_KEYWORD = "csp-unknown-keyword"
-    BAD_NONCE = "csp-bad-nonce"
-    BAD_HASH = "csp-bad-hash"
-    BAD_SOURCE = "csp-bad-source"
-    NONE_WITH_OTHERS = "csp-none-with-others"
-    VALUE_UNEXPECTED = "csp-value-unexpected"
-    VALUE_MISSING = "csp-value-missing"
-    BAD_FLAG = "csp-bad-flag"
-    BAD_WORD = "csp-bad-word"
-    UNSAFE_INLINE = "csp-unsafe-inline"
-    UNSAFE_EVAL = "csp-unsafe-eval"
-    BROAD_SOURCE = "csp-broad-source"
-    SCRIPTS_OPEN = "csp-scripts-open"
-    BASE_OPEN = "csp-base-open"
-
-    def hint_for(self, part: str) -> str:
-        """The word that a misspelt one is nearest to."""
-        near, otherwise = "", "Correct the spelling, or remove it"
-        if self is CspFaultKind.UNKNOWN_DIRECTIVE:
-            if part.rstrip(":") in CSP_NAMES:
-                return "Write the value alone, without the header's name"
-            near = nearest(part.partition("=")[0], DIRECTIVES)
-        elif self is CspFaultKind.UNKNOWN_KEYWORD:
-            near = nearest(part, KEYWORDS)
-        elif self is CspFaultKind.BAD_FLAG:
-            near, otherwise = nearest(part, SANDBOX_FLAGS), "Use the tokens of the HTML standard"
-        return f"Write {near}" if near else otherwise

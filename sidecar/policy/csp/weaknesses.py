@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from typing import NamedTuple
 
-from sidecar.policy import csp, faults
+from sidecar.policy import csp
 from sidecar.policy.csp import Directive, Policy, effective
 from sidecar.policy.csp.sources import Source, Sources, parse_source, source_list
 from sidecar.policy.csp.table import (
@@ -23,33 +23,9 @@ from sidecar.policy.csp.table import (
     JSONP_HOSTS,
     PLUGIN_HOSTS,
 )
-from sidecar.policy.csp.table import CspFaultKind as Known
-from sidecar.policy.faults import Fault
+from sidecar.policy.faults import Fault, fault
 
 _SHORT_NONCE = 8
-
-
-class Weakness(faults.FaultKind):
-    """What weakens a policy as a whole."""
-
-    UNSAFE_HASHES = "csp-unsafe-hashes"
-    BASE_BROAD = "csp-base-broad"
-    OBJECT_OPEN = "csp-object-open"
-    OBJECT_HOST = "csp-object-host"
-    OBJECT_ALLOWED = "csp-object-allowed"
-    JSONP_HOST = "csp-jsonp-host"
-    ANGULAR_HOST = "csp-angular-host"
-    SCRIPT_HOST = "csp-script-host"
-    ALLOW_LIST = "csp-allow-list"
-    DYNAMIC_ALONE = "csp-dynamic-alone"
-    NO_INLINE_FALLBACK = "csp-no-inline-fallback"
-    NO_HOST_FALLBACK = "csp-no-host-fallback"
-    NO_TRUSTED_TYPES = "csp-no-trusted-types"
-    IP_SOURCE = "csp-ip-source"
-    NONCE_SHORT = "csp-nonce-short"
-    INSECURE_SOURCE = "csp-insecure-source"
-    NO_REPORTS = "csp-no-reports"
-    REPORT_TO_ALONE = "csp-report-to-alone"
 
 
 class _Check(NamedTuple):
@@ -93,9 +69,9 @@ def comma_faults(text: str) -> tuple[Fault, ...]:
     for policy in rest:
         names = [one.name for one in policy.directives]
         if said and names and names[0] not in DIRECTIVES:
-            return (Known.COMMA.about(names[0], "Separate sources by spaces, without commas"),)
+            return (fault("csp-comma", names[0], "Separate sources by spaces, without commas"),)
         if said and names and not said.intersection(names):
-            return (Known.COMMA.about(names[0], "Write a semicolon in place of the comma"),)
+            return (fault("csp-comma", names[0], "Write a semicolon in place of the comma"),)
     return ()
 
 
@@ -106,7 +82,7 @@ def _found(checks: Iterable[_Check], policies: tuple[Policy, ...]) -> Iterator[F
             for policy in policies
             if not check.governed or effective(policy, check.governed)
         ]
-        faulty = [fault for fault in found if fault is not None]
+        faulty = [*filter(None, found)]
         if faulty and (check.each or len(faulty) == len(found)):
             yield faulty[0]
 
@@ -123,7 +99,7 @@ def is_broad(source: Source) -> bool:
 
 
 def _scripts_open(policy: Policy) -> Fault | None:
-    return None if effective(policy, "script-src") else Known.SCRIPTS_OPEN.about()
+    return None if effective(policy, "script-src") else fault("csp-scripts-open")
 
 
 def _inline(policy: Policy) -> Fault | None:
@@ -131,25 +107,25 @@ def _inline(policy: Policy) -> Fault | None:
         sources = allowed(policy, name)
         strict = "'strict-dynamic'" in sources or _trusts(sources)
         if "'unsafe-inline'" in sources and not strict:
-            return Known.UNSAFE_INLINE.about(name)
+            return fault("csp-unsafe-inline", name)
     return None
 
 
 def _eval(policy: Policy) -> Fault | None:
     is_allowed = "'unsafe-eval'" in allowed(policy, "script-src")
-    return Known.UNSAFE_EVAL.about("script-src") if is_allowed else None
+    return fault("csp-unsafe-eval", "script-src") if is_allowed else None
 
 
 def _broad(policy: Policy) -> Fault | None:
     sources = (*_scripts(policy), *allowed(policy, "object-src").values())
-    return _first(Known.BROAD_SOURCE, filter(is_broad, sources))
+    return _first("csp-broad-source", filter(is_broad, sources))
 
 
 def _base_open(policy: Policy) -> Fault | None:
     scripts = allowed(policy, "script-src-elem")
     shapes = {source.shape for source in scripts.values()}
     relative = "nonce" in shapes or ("hash" in shapes and "'strict-dynamic'" in scripts)
-    return Known.BASE_OPEN.about() if relative and not policy.get("base-uri") else None
+    return fault("csp-base-open") if relative and not policy.get("base-uri") else None
 
 
 def _scripts(policy: Policy) -> list[Source]:
@@ -173,30 +149,30 @@ def _serves(source: Source, hosts: frozenset[str]) -> bool:
     )
 
 
-def _first(kind: faults.FaultKind, sources: Iterable[Source]) -> Fault | None:
-    return next((kind.about(source.text) for source in sources), None)
+def _first(code: str, sources: Iterable[Source]) -> Fault | None:
+    return next((fault(code, source.text) for source in sources), None)
 
 
 def _unsafe_hashes(policy: Policy) -> Fault | None:
     is_allowed = "'unsafe-hashes'" in allowed(policy, "script-src-attr")
-    return Weakness.UNSAFE_HASHES.about() if is_allowed else None
+    return fault("csp-unsafe-hashes") if is_allowed else None
 
 
 def _base_broad(policy: Policy) -> Fault | None:
-    return _first(Weakness.BASE_BROAD, filter(is_broad, allowed(policy, "base-uri").values()))
+    return _first("csp-base-broad", filter(is_broad, allowed(policy, "base-uri").values()))
 
 
 def _object_open(policy: Policy) -> Fault | None:
-    return None if effective(policy, "object-src") else Weakness.OBJECT_OPEN.about()
+    return None if effective(policy, "object-src") else fault("csp-object-open")
 
 
 def _objects(policy: Policy) -> Fault | None:
     sources = allowed(policy, "object-src").values()
     served = (source for source in _hosts(sources) if _serves(source, PLUGIN_HOSTS))
     return (
-        _first(Known.BROAD_SOURCE, filter(is_broad, sources))
-        or _first(Weakness.OBJECT_HOST, served)
-        or _first(Weakness.OBJECT_ALLOWED, sources)
+        _first("csp-broad-source", filter(is_broad, sources))
+        or _first("csp-object-host", served)
+        or _first("csp-object-allowed", sources)
     )
 
 
@@ -204,27 +180,27 @@ def _script_hosts(policy: Policy) -> Fault | None:
     sources = _scripts(policy)
     hosts = [*_hosts(sources)]
     return (
-        _first(Known.BROAD_SOURCE, filter(is_broad, sources))
-        or _first(Weakness.JSONP_HOST, (one for one in hosts if _serves(one, JSONP_HOSTS)))
-        or _first(Weakness.ANGULAR_HOST, (one for one in hosts if _serves(one, ANGULAR_HOSTS)))
-        or _first(Weakness.SCRIPT_HOST, sources)
+        _first("csp-broad-source", filter(is_broad, sources))
+        or _first("csp-jsonp-host", (one for one in hosts if _serves(one, JSONP_HOSTS)))
+        or _first("csp-angular-host", (one for one in hosts if _serves(one, ANGULAR_HOSTS)))
+        or _first("csp-script-host", sources)
     )
 
 
 def _allow_list(policy: Policy) -> Fault | None:
-    return _first(Weakness.ALLOW_LIST, (one for one in _scripts(policy) if one.key != "'self'"))
+    return _first("csp-allow-list", (one for one in _scripts(policy) if one.key != "'self'"))
 
 
 def _dynamic_alone(policy: Policy) -> Fault | None:
     sources = allowed(policy, "script-src-elem")
     alone = "'strict-dynamic'" in sources and not _trusts(sources)
-    return Weakness.DYNAMIC_ALONE.about() if alone else None
+    return fault("csp-dynamic-alone") if alone else None
 
 
 def _inline_fallback(policy: Policy) -> Fault | None:
     sources = allowed(policy, "script-src-elem")
     missing = _trusts(sources) and "'unsafe-inline'" not in sources
-    return Weakness.NO_INLINE_FALLBACK.about() if missing else None
+    return fault("csp-no-inline-fallback") if missing else None
 
 
 def _trusts(sources: Sources) -> bool:
@@ -235,7 +211,7 @@ def _trusts(sources: Sources) -> bool:
 def _host_fallback(policy: Policy) -> Fault | None:
     sources = allowed(policy, "script-src-elem")
     held = any(source.is_url and source.key != "'self'" for source in sources.values())
-    return Weakness.NO_HOST_FALLBACK.about() if "'strict-dynamic'" in sources and not held else None
+    return fault("csp-no-host-fallback") if "'strict-dynamic'" in sources and not held else None
 
 
 def _trusted_types(policy: Policy) -> Fault | None:
@@ -243,7 +219,7 @@ def _trusted_types(policy: Policy) -> Fault | None:
     sinks = policy.get("require-trusted-types-for")
     demanded = sinks is not None and "'script'" in (word.lower() for word in sinks.values)
     missing = not demanded and allowed(policy, "script-src-elem")
-    return Weakness.NO_TRUSTED_TYPES.about() if missing else None
+    return fault("csp-no-trusted-types") if missing else None
 
 
 def _listed(policy: Policy) -> Iterable[tuple[str, Source]]:
@@ -255,7 +231,7 @@ def _listed(policy: Policy) -> Iterable[tuple[str, Source]]:
 
 def _ip_source(policy: Policy) -> Fault | None:
     hosts = _hosts(source for _, source in _listed(policy))
-    return _first(Weakness.IP_SOURCE, (one for one in hosts if is_unmatched_address(one.host)))
+    return _first("csp-ip-source", (one for one in hosts if is_unmatched_address(one.host)))
 
 
 def is_unmatched_address(host: str) -> bool:
@@ -272,7 +248,7 @@ def _idle(policy: Policy) -> Fault | None:
             source = parse_source(value)
             counts = COUNTS_IN.get(source.shape) or COUNTS_IN.get(source.key)
             if counts and directive.name not in counts:
-                return Known.KEYWORD_IDLE.about(value, directive.name)
+                return fault("csp-keyword-idle", value, directive.name)
     return None
 
 
@@ -280,7 +256,7 @@ def _report_uri(policy: Policy) -> Fault | None:
     """A name where an address belongs."""
     addresses = (policy.get("report-uri") or Directive("report-uri")).values
     names = (value for value in addresses if not set("/:.") & set(value))
-    return next((Known.REPORT_URI_NAME.about(name) for name in names), None)
+    return next((fault("csp-report-uri-name", name) for name in names), None)
 
 
 def _nonce_short(policy: Policy) -> Fault | None:
@@ -288,13 +264,13 @@ def _nonce_short(policy: Policy) -> Fault | None:
         source.shape == "nonce" and len(source.text) < len("'nonce-'") + _SHORT_NONCE
         for _, source in _listed(policy)
     )
-    return Weakness.NONCE_SHORT.about() if short else None
+    return fault("csp-nonce-short") if short else None
 
 
 def _insecure(policy: Policy) -> Fault | None:
     for name, source in _listed(policy):
         if source.text.lower().startswith("http://"):
-            return Weakness.INSECURE_SOURCE.about(source.text, name)
+            return fault("csp-insecure-source", source.text, name)
     return None
 
 
@@ -302,7 +278,7 @@ def _reports(policy: Policy) -> Fault | None:
     by_uri, by_name = policy.get("report-uri"), policy.get("report-to")
     if by_uri:
         return None
-    return (Weakness.REPORT_TO_ALONE if by_name else Weakness.NO_REPORTS).about()
+    return fault("csp-report-to-alone" if by_name else "csp-no-reports")
 
 
 _SCRIPT_CHECKS = (

@@ -10,10 +10,10 @@ import difflib
 import re
 from collections.abc import Callable, Mapping, Sequence
 
-from sidecar.policy import csp, faults
+from sidecar.policy import csp
 from sidecar.policy.csp.table import CSP_NAMES
 from sidecar.policy.csp.weaknesses import csp_faults
-from sidecar.policy.faults import Fault
+from sidecar.policy.faults import Fault, fault
 from sidecar.policy.headers import cookies, destinations, fields, plain_values, tokens
 from sidecar.policy.headers.table import ALL, DISCLOSURE, Grammar, Header
 
@@ -23,7 +23,6 @@ __all__ = [
     "DISCLOSURE",
     "MERGEABLE",
     "Header",
-    "HeaderFaultKind",
     "collapse",
     "get",
     "header_faults",
@@ -36,19 +35,6 @@ _NEAR = 0.88
 _ROWS: Mapping[str, Header] = {row.key: row for row in ALL}
 _OWS = " \t"
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^\s/,?#]+", re.IGNORECASE | re.ASCII)
-
-
-class HeaderFaultKind(faults.FaultKind):
-    """What can be wrong with a header beyond the faults of its grammar."""
-
-    INVALID = "header-invalid-value"
-    NOT_AN_ORIGIN = "header-not-an-origin"
-    NOT_A_NUMBER = "header-not-a-number"
-    NAME_IN_VALUE = "header-name-in-value"
-    NOT_A_BOOLEAN = "header-not-a-boolean"
-    WEAK = "header-weak-value"
-    DISCLOSES = "header-discloses"
-    DEPRECATED = "header-deprecated"
 
 
 def get(name: str) -> Header | None:
@@ -104,47 +90,47 @@ def header_faults(name: str, value: str, scheme: str = "https") -> tuple[Fault, 
     """All that is wrong with a header's value in a response over this scheme, invalid first."""
     row = get(name)
     if row is None:
-        return (HeaderFaultKind.DISCLOSES.about(name),) if name.lower() in DISCLOSURE else ()
+        return (fault("header-discloses", name),) if name.lower() in DISCLOSURE else ()
     if row.grammar == "cookie":
         return cookies.cookie_faults(value, scheme)
     if value.lower().startswith(f"{row.key}:"):
-        return (HeaderFaultKind.NAME_IN_VALUE.about(f"{row.name}:"),)
+        return (fault("header-name-in-value", f"{row.name}:"),)
     grammar = _JUDGES.get(row.grammar)
     found = [*(grammar(value) if grammar else _word_faults(row, value))]
     word = value.strip(_OWS).lower() if row.grammar != "item" else _word(row, value)
     found += [
-        HeaderFaultKind.WEAK.about(value, why)
+        fault("header-weak-value", value, why)
         for weak, why in row.weak
         if word == weak or word.startswith(f"{weak};")
     ]
     if row.group == "disclosure":
-        found.append(HeaderFaultKind.DISCLOSES.about(row.name))
+        found.append(fault("header-discloses", row.name))
     if row.deprecated and not (row.strong and word == row.strong):
-        found.append(HeaderFaultKind.DEPRECATED.about(row.name, row.purpose))
+        found.append(fault("header-deprecated", row.name, row.purpose))
     return tuple(found)
 
 
 def _word_faults(row: Header, value: str) -> tuple[Fault, ...]:
     first = value.partition(",")[0] if row.key == "x-content-type-options" else value
     is_known = not row.tokens or _word(row, first) in row.tokens
-    return () if is_known else (HeaderFaultKind.INVALID.about(value, ", ".join(row.tokens)),)
+    return () if is_known else (fault("header-invalid-value", value, ", ".join(row.tokens)),)
 
 
 def _judge_origin(value: str) -> tuple[Fault, ...]:
     text = value.strip(_OWS)
     is_origin = text in ("*", "null") or _ORIGIN.fullmatch(text)
-    return () if is_origin else (HeaderFaultKind.NOT_AN_ORIGIN.about(text),)
+    return () if is_origin else (fault("header-not-an-origin", text),)
 
 
 def _judge_number(value: str) -> tuple[Fault, ...]:
     is_number = re.fullmatch(r"-?[0-9]+", value.strip(_OWS))
-    return () if is_number else (HeaderFaultKind.NOT_A_NUMBER.about(value),)
+    return () if is_number else (fault("header-not-a-number", value),)
 
 
 def _judge_boolean(value: str) -> tuple[Fault, ...]:
     item = fields.parse_item(value).value
     is_boolean = item is not None and isinstance(item[0], bool)
-    return () if is_boolean else (HeaderFaultKind.NOT_A_BOOLEAN.about(value),)
+    return () if is_boolean else (fault("header-not-a-boolean", value),)
 
 
 _JUDGES: Mapping[Grammar, Callable[[str], tuple[Fault, ...]]] = {

@@ -13,8 +13,7 @@ from collections.abc import Iterable
 from types import MappingProxyType
 from typing import Literal, NamedTuple, TypeAlias
 
-from sidecar.policy import faults
-from sidecar.policy.faults import MAX_TEXT, Fault
+from sidecar.policy.faults import MAX_TEXT, Fault, fault
 
 SameSite: TypeAlias = Literal["Strict", "Lax", "None"]
 
@@ -48,24 +47,6 @@ _WS = " \t"
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 
-class CookieFaultKind(faults.FaultKind):
-    """All that can be wrong with a Set-Cookie line."""
-
-    CONTROL = "cookie-control"
-    TOO_LONG = "cookie-too-long"
-    EMPTY = "cookie-empty"
-    NAMELESS = "cookie-nameless"
-    REPEATED = "cookie-repeated-attribute"
-    UNKNOWN = "cookie-unknown-attribute"
-    BAD_SAME_SITE = "cookie-bad-samesite"
-    NEEDS_SECURE = "cookie-needs-secure"
-    PREFIX = "cookie-prefix"
-    SECURE_OVER_HTTP = "cookie-secure-over-http"
-    NOT_SECURE = "cookie-not-secure"
-    READABLE = "cookie-readable"
-    NO_SAME_SITE = "cookie-no-samesite"
-
-
 class Cookie(NamedTuple):
     """What may be known of a Set-Cookie line.
 
@@ -75,8 +56,8 @@ class Cookie(NamedTuple):
 
     name: str
     attributes: tuple[tuple[str, str], ...]
-    refused: CookieFaultKind | None = None
-    """Why browsers refuse the line whatever its attributes are, if they do."""
+    refused: str = ""
+    """The code of why browsers refuse the line whatever its attributes are, if they do."""
 
     def get(self, attribute: str) -> str | None:
         """The value of the last such attribute (lower case), the one that counts; None = absent."""
@@ -108,11 +89,11 @@ def parse(line: str) -> Cookie:
     name, equals, value = pair.partition("=")
     name = name.strip(_WS) if equals else ""
     length = len(name) + len(value.strip(_WS)) if equals else len(pair.strip(_WS))
-    refused = None
+    refused = ""
     if _CONTROL.search(line):
-        refused = CookieFaultKind.CONTROL
+        refused = "cookie-control"
     elif not length or length > MAX_PAIR:
-        refused = CookieFaultKind.TOO_LONG if length else CookieFaultKind.EMPTY
+        refused = "cookie-too-long" if length else "cookie-empty"
     written = (_attribute(piece) for piece in pieces if piece.strip(_WS))
     attributes = tuple(one if one[0] in ATTRIBUTES else ("", "") for one in written)
     return Cookie(name, attributes, refused)
@@ -212,29 +193,30 @@ def cookie_faults(line: str, scheme: str = "https") -> tuple[Fault, ...]:
     """What is wrong with a Set-Cookie line in a response over this scheme; `part` is its name."""
     cookie = parse(line)
     if cookie.refused:
-        return (cookie.refused.about(cookie.name),)
+        return (fault(cookie.refused, cookie.name),)
     found = [*_attribute_faults(cookie), *_demand_faults(cookie, scheme)]
-    return tuple(kind.about(cookie.name, hint) for kind, hint in found)
+    return tuple(fault(code, cookie.name, hint) for code, hint in found)
 
 
-def _attribute_faults(cookie: Cookie) -> Iterable[tuple[CookieFaultKind, str]]:
+def _attribute_faults(cookie: Cookie) -> Iterable[tuple[str, str]]:
+    """Codes and hints."""
     names = [name for name, _ in cookie.attributes]
     if not cookie.name:
-        yield CookieFaultKind.NAMELESS, ""
+        yield "cookie-nameless", ""
     for name in ATTRIBUTES:
         if names.count(name) > 1:
-            yield CookieFaultKind.REPEATED, name
+            yield "cookie-repeated-attribute", name
     if not ATTRIBUTES.keys() >= set(names):
-        yield CookieFaultKind.UNKNOWN, ""
+        yield "cookie-unknown-attribute", ""
 
 
-def _demand_faults(cookie: Cookie, scheme: str) -> Iterable[tuple[CookieFaultKind, str]]:
+def _demand_faults(cookie: Cookie, scheme: str) -> Iterable[tuple[str, str]]:
     secure, same_site = cookie.get("secure") is not None, (cookie.get("samesite") or "").lower()
     hidden = cookie.get("httponly") is not None
     if same_site == "none" and not secure:
-        yield CookieFaultKind.NEEDS_SECURE, "SameSite=None"
+        yield "cookie-needs-secure", "SameSite=None"
     if cookie.get("partitioned") is not None and not secure:
-        yield CookieFaultKind.NEEDS_SECURE, "Partitioned"
+        yield "cookie-needs-secure", "Partitioned"
     prefix = prefix_of(cookie.name)
     pinned = cookie.get("path") == "/" and not cookie.get("domain")
     if (
@@ -242,14 +224,14 @@ def _demand_faults(cookie: Cookie, scheme: str) -> Iterable[tuple[CookieFaultKin
         or ("host-" in prefix and not pinned)
         or ("http-" in prefix and not hidden)
     ):
-        yield CookieFaultKind.PREFIX, PREFIXES[prefix]
+        yield "cookie-prefix", PREFIXES[prefix]
     if secure and scheme == "http":
-        yield CookieFaultKind.SECURE_OVER_HTTP, ""
+        yield "cookie-secure-over-http", ""
     if cookie.get("samesite") is None:
-        yield CookieFaultKind.NO_SAME_SITE, ""
+        yield "cookie-no-samesite", ""
     elif same_site not in ("strict", "lax", "none"):
-        yield CookieFaultKind.BAD_SAME_SITE, ""
+        yield "cookie-bad-samesite", ""
     if not secure and scheme == "https":
-        yield CookieFaultKind.NOT_SECURE, ""
+        yield "cookie-not-secure", ""
     if not hidden and not is_readable_csrf(cookie.name):
-        yield CookieFaultKind.READABLE, ""
+        yield "cookie-readable", ""

@@ -11,23 +11,14 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from sidecar.policy import csp, faults
-from sidecar.policy.faults import MAX_TEXT, Fault
+from sidecar.policy import csp
+from sidecar.policy.faults import MAX_TEXT, Fault, fault
 from sidecar.policy.headers import fields
 from sidecar.policy.headers.table import Header
 
 _DEFAULT_GROUP = "default"
 DECLARING: Mapping[str, str] = {"nel": "Report-To"}
 """Header in lower case -> what declares its endpoints, where that is not Reporting-Endpoints."""
-
-
-class DestinationFaultKind(faults.FaultKind):
-    """What can be wrong with NEL and Report-To."""
-
-    NOT_JSON = "header-not-json"
-    NEL_NO_GROUP = "nel-no-group"
-    NO_AGE = "reporting-no-max-age"
-    NO_ENDPOINTS = "report-to-no-endpoints"
 
 
 def _objects(text: str) -> list[dict[str, Any]] | None:
@@ -42,17 +33,17 @@ def _objects(text: str) -> list[dict[str, Any]] | None:
 def _age_faults(one: Mapping[str, Any]) -> tuple[Fault, ...]:
     age = one.get("max_age")
     is_age = isinstance(age, int) and not isinstance(age, bool) and age >= 0
-    return () if is_age else (DestinationFaultKind.NO_AGE.about(),)
+    return () if is_age else (fault("reporting-no-max-age"),)
 
 
 def judge_nel(text: str) -> tuple[Fault, ...]:
     """What is wrong with a NEL value (section 4.1): no group or no age; age 0 revokes it."""
     held = _objects(text)
     if held is None:
-        return (DestinationFaultKind.NOT_JSON.about(),)
+        return (fault("header-not-json"),)
     found = [*_age_faults(held[0])]
     if not isinstance(held[0].get("report_to"), str) and held[0].get("max_age") != 0:
-        found.insert(0, DestinationFaultKind.NEL_NO_GROUP.about())
+        found.insert(0, fault("nel-no-group"))
     return tuple(found)
 
 
@@ -60,7 +51,7 @@ def judge_report_to(text: str) -> tuple[Fault, ...]:
     """What is wrong with the groups of a Report-To value."""
     held = _objects(text)
     if held is None:
-        return (DestinationFaultKind.NOT_JSON.about(),)
+        return (fault("header-not-json"),)
     found: list[Fault] = []
     for one in held:
         found += _age_faults(one)
@@ -68,7 +59,7 @@ def judge_report_to(text: str) -> tuple[Fault, ...]:
         reachable = isinstance(listed, list) and any(map(_is_endpoint, listed))
         if one.get("max_age") != 0 and not reachable:
             group = str(one.get("group", _DEFAULT_GROUP))
-            found.append(DestinationFaultKind.NO_ENDPOINTS.about(group))
+            found.append(fault("report-to-no-endpoints", group))
     return tuple(found)
 
 

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
+from itertools import chain, starmap
 from typing import Any, Generic, Literal, NamedTuple, TypeAlias, TypeVar
 
 import http_sf
 from http_sf import Token
 
-from sidecar.policy import faults
 from sidecar.policy.data import read_table
-from sidecar.policy.faults import MAX_TEXT, Fault
+from sidecar.policy.faults import MAX_TEXT, Fault, fault
 
 T = TypeVar("T")
 Parameters: TypeAlias = dict[str, Any]
@@ -44,23 +44,6 @@ _OLD_SYNTAX = re.compile(r"'(?:self|none|src)'|;")
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:", re.IGNORECASE | re.ASCII)
 
 
-class FieldFaultKind(faults.FaultKind):
-    """All that can be wrong with a structured field."""
-
-    TOO_LONG = "sf-too-long"
-    BAD_SYNTAX = "sf-bad-syntax"
-    REPEATED_KEY = "sf-repeated-key"
-    OLD_SYNTAX = "pp-old-syntax"
-    UNKNOWN_FEATURE = "pp-unknown-feature"
-    NOT_ALLOWLIST = "pp-not-allowlist"
-    BAD_ORIGIN = "pp-bad-origin"
-    BAD_PARAMETER = "pp-bad-parameter"
-    BROAD_ALLOWLIST = "pp-broad-allowlist"
-    BAD_ENDPOINT = "reporting-bad-endpoint"
-    NO_DESTINATIONS = "integrity-no-destinations"
-    UNKNOWN_DESTINATION = "integrity-unknown-word"
-
-
 class Parsed(NamedTuple, Generic[T]):
     """What a text holds; `value` is None when browsers drop the text whole."""
 
@@ -85,7 +68,7 @@ def parse_dictionary(text: str) -> Parsed[Dictionary]:
 
 def _parse(text: str, shape: Literal["item", "list", "dictionary"]) -> Parsed[Any]:
     if len(text) > MAX_TEXT:
-        return Parsed(None, (FieldFaultKind.TOO_LONG.about(),))
+        return Parsed(None, (fault("sf-too-long"),))
     repeated: dict[str, None] = {}
 
     def note(key: str, _where: str) -> None:
@@ -94,8 +77,8 @@ def _parse(text: str, shape: Literal["item", "list", "dictionary"]) -> Parsed[An
     try:
         value = http_sf.parse(text.strip(_OWS).encode("ascii"), tltype=shape, on_duplicate_key=note)
     except ValueError:  # the library's own error and UnicodeEncodeError are both of this kind
-        return Parsed(None, (FieldFaultKind.BAD_SYNTAX.about(_SHAPES[shape], shape),))
-    return Parsed(value, tuple(FieldFaultKind.REPEATED_KEY.about(key) for key in repeated))
+        return Parsed(None, (fault("sf-bad-syntax", _SHAPES[shape], shape),))
+    return Parsed(value, tuple(fault("sf-repeated-key", key) for key in repeated))
 
 
 def serialise(value: Item | list[Member] | Dictionary) -> str:
@@ -171,14 +154,10 @@ def judge_permissions(text: str) -> tuple[Fault, ...]:
     """What is wrong with a Permissions-Policy (https://www.w3.org/TR/permissions-policy/)."""
     parsed = parse_dictionary(text)
     if parsed.value is None:
-        is_old = parsed.faults[0].kind is FieldFaultKind.BAD_SYNTAX and _OLD_SYNTAX.search(text)
-        return (FieldFaultKind.OLD_SYNTAX.about(),) if is_old else parsed.faults
-    found = (
-        fault
-        for feature, member in parsed.value.items()
-        for fault in _feature_faults(feature, member)
-    )
-    return (*parsed.faults, *found)
+        is_old = parsed.faults[0].code == "sf-bad-syntax" and _OLD_SYNTAX.search(text)
+        return (fault("pp-old-syntax"),) if is_old else parsed.faults
+    found = starmap(_feature_faults, parsed.value.items())
+    return (*parsed.faults, *chain.from_iterable(found))
 
 
 def _feature_faults(feature: str, member: Member) -> Iterable[Fault]:
@@ -186,14 +165,13 @@ def _feature_faults(feature: str, member: Member) -> Iterable[Fault]:
     is_list = isinstance(value, list)
     sound = [_is_origin(bare) for bare, _ in _items(member)]
     if feature not in FEATURES:
-        yield FieldFaultKind.UNKNOWN_FEATURE.about(feature)
+        yield fault("pp-unknown-feature", feature)
     if not all(sound):
-        kind = FieldFaultKind.BAD_ORIGIN if is_list else FieldFaultKind.NOT_ALLOWLIST
-        yield kind.about(feature)
+        yield fault("pp-bad-origin" if is_list else "pp-not-allowlist", feature)
     if parameters.keys() - {"report-to"}:
-        yield FieldFaultKind.BAD_PARAMETER.about(feature)
+        yield fault("pp-bad-parameter", feature)
     if FEATURES.get(feature, {}).get("powerful") and _is_all(_entries(member)):
-        yield FieldFaultKind.BROAD_ALLOWLIST.about(feature)
+        yield fault("pp-broad-allowlist", feature)
 
 
 def _is_origin(bare: object) -> bool:
@@ -206,7 +184,7 @@ def judge_endpoints(text: str) -> tuple[Fault, ...]:
     """What is wrong with Reporting-Endpoints (https://www.w3.org/TR/reporting-1/#header)."""
     parsed = parse_dictionary(text)
     found = (
-        FieldFaultKind.BAD_ENDPOINT.about(name)
+        fault("reporting-bad-endpoint", name)
         for name, member in (parsed.value or {}).items()
         if not _is_endpoint(member[0])
     )
@@ -234,7 +212,7 @@ def judge_integrity(text: str) -> tuple[Fault, ...]:
         unknown += [
             word for kind, word in listed[key] if kind != "Token" or (known and word not in known)
         ]
-    found = [*parsed.faults, *map(FieldFaultKind.UNKNOWN_DESTINATION.about, unknown)]
+    found = [*parsed.faults, *(fault("integrity-unknown-word", word) for word in unknown)]
     if listed["blocked-destinations"].keys().isdisjoint((("Token", "script"), ("Token", "style"))):
-        found.append(FieldFaultKind.NO_DESTINATIONS.about())
+        found.append(fault("integrity-no-destinations"))
     return tuple(found)

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import re
 
-from sidecar.policy import faults
-from sidecar.policy.faults import MAX_TEXT, Fault, nearest
+from sidecar.policy.faults import MAX_TEXT, Fault, fault, nearest
 from sidecar.policy.headers import fields, tokens
 
 _OWS = " \t"
@@ -34,21 +33,9 @@ _CHALLENGES = re.compile(rf"(?:{_SCHEME})(?:[ \t]*,[ \t]*(?:{_PARAMETER}|{_SCHEM
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^\s/,?#*]+", re.IGNORECASE | re.ASCII)
 
 
-class PlainFaultKind(faults.FaultKind):
-    """All that can be wrong with these headers."""
-
-    NOT_A_MEDIA_TYPE = "value-not-a-media-type"
-    NOT_A_DISPOSITION = "value-not-a-disposition"
-    NOT_A_DATE = "value-not-a-date"
-    NOT_A_PATH = "value-not-a-path"
-    NOT_A_CHALLENGE = "value-not-a-challenge"
-    NOT_ORIGINS = "value-not-origins"
-    NOT_AN_ALLOWLIST = "value-not-an-allowlist"
-
-
 def judge_media_type(text: str) -> tuple[Fault, ...]:
     """A Content-Type (RFC 9110 section 8.3)."""
-    return _matched(_MEDIA_TYPE, text, PlainFaultKind.NOT_A_MEDIA_TYPE)
+    return _matched(_MEDIA_TYPE, text, "value-not-a-media-type")
 
 
 def judge_disposition(text: str) -> tuple[Fault, ...]:
@@ -56,31 +43,31 @@ def judge_disposition(text: str) -> tuple[Fault, ...]:
     found = _DISPOSITION.fullmatch(text[:MAX_TEXT].strip(_OWS))
     word = found[1].lower() if found else ""
     misspelt = word not in _DISPOSITIONS and nearest(word, _DISPOSITIONS)
-    return () if found and not misspelt else (PlainFaultKind.NOT_A_DISPOSITION.about(text),)
+    return () if found and not misspelt else (fault("value-not-a-disposition", text),)
 
 
 def judge_date(text: str) -> tuple[Fault, ...]:
     """An Expires; 0 and -1 are the customary words for "already stale" (RFC 9111 section 5.3)."""
     if text.strip(_OWS) in ("0", "-1"):
         return ()
-    return _matched(_DATE, text, PlainFaultKind.NOT_A_DATE)
+    return _matched(_DATE, text, "value-not-a-date")
 
 
 def judge_challenge(text: str) -> tuple[Fault, ...]:
     """A WWW-Authenticate (RFC 9110 section 11.6.1)."""
-    return _matched(_CHALLENGES, text, PlainFaultKind.NOT_A_CHALLENGE)
+    return _matched(_CHALLENGES, text, "value-not-a-challenge")
 
 
 def judge_path(text: str) -> tuple[Fault, ...]:
     """A Service-Worker-Allowed: an address whose path is a prefix, with no wildcards."""
     path = text.strip(_OWS)
-    return (PlainFaultKind.NOT_A_PATH.about(path),) if set("* \t,") & set(path) else ()
+    return (fault("value-not-a-path", path),) if set("* \t,") & set(path) else ()
 
 
 def judge_origins(text: str) -> tuple[Fault, ...]:
     """A Timing-Allow-Origin: origins, null or *, separated by commas."""
     return tuple(
-        PlainFaultKind.NOT_ORIGINS.about(entry)
+        fault("value-not-origins", entry)
         for entry in tokens.entries(text)
         if entry and entry not in ("*", "null") and not _ORIGIN.fullmatch(entry)
     )
@@ -91,8 +78,8 @@ def judge_allowlist(text: str) -> tuple[Fault, ...]:
     entries = fields.parse_list(text).value
     if entries and all(isinstance(value, list) for value, _ in entries):
         return ()
-    return (PlainFaultKind.NOT_AN_ALLOWLIST.about(text),)
+    return (fault("value-not-an-allowlist", text),)
 
 
-def _matched(pattern: re.Pattern[str], text: str, kind: PlainFaultKind) -> tuple[Fault, ...]:
-    return () if pattern.fullmatch(text[:MAX_TEXT].strip(_OWS)) else (kind.about(text),)
+def _matched(pattern: re.Pattern[str], text: str, code: str) -> tuple[Fault, ...]:
+    return () if pattern.fullmatch(text[:MAX_TEXT].strip(_OWS)) else (fault(code, text),)

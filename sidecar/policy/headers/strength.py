@@ -133,8 +133,8 @@ def _by_word(row: Header, old: str, new: str) -> str:
         if {was, now} <= {*row.tokens} and row.tokens.index(now) <= row.tokens.index(was):
             return ""
         return f"{new[:40]} protects less than {old[:40]}"
-    known = {fault.kind for fault in headers.header_faults(row.name, old)}
-    faults = (one for one in headers.header_faults(row.name, new) if one.kind not in known)
+    known = {fault.code for fault in headers.header_faults(row.name, old)}
+    faults = (one for one in headers.header_faults(row.name, new) if one.code not in known)
     return next((fault.text for fault in faults), "")
 
 

@@ -13,8 +13,7 @@ from collections.abc import Iterable
 from types import MappingProxyType
 from typing import NamedTuple, TypeAlias
 
-from sidecar.policy import faults
-from sidecar.policy.faults import MAX_TEXT, Fault, nearest
+from sidecar.policy.faults import MAX_TEXT, Fault, fault, nearest
 
 HALF_YEAR = 15_552_000
 """Seconds; below it HSTS lapses between two visits of many people."""
@@ -72,32 +71,6 @@ _OVERRULES: tuple[tuple[str, frozenset[str]], ...] = (
 )
 
 
-class TokenFaultKind(faults.FaultKind):
-    """All that can be wrong with these headers."""
-
-    HSTS_NO_AGE = "hsts-no-max-age"
-    HSTS_REPEATED = "hsts-repeated"
-    HSTS_BAD = "hsts-bad-directive"
-    HSTS_PRELOAD = "hsts-preload-refused"
-    HSTS_SHORT = "hsts-short"
-    HSTS_OFF = "hsts-off"
-    REFERRER_UNKNOWN = "referrer-unknown"
-    REFERRER_UNSAFE = "referrer-unsafe"
-    CACHE_BAD = "cache-bad-directive"
-    CACHE_MISSPELT = "cache-misspelt"
-    CACHE_NO_SECONDS = "cache-no-seconds"
-    CACHE_REPEATED = "cache-repeated"
-    CACHE_CONFLICT = "cache-conflict"
-    SITE_DATA_UNQUOTED = "site-data-unquoted"
-    SITE_DATA_UNKNOWN = "site-data-unknown"
-    NOT_A_NAME = "list-not-a-name"
-
-    def hint_for(self, part: str) -> str:
-        """The policy that was meant by a misspelt one."""
-        near = nearest(part, REFERRER_POLICIES) if self is TokenFaultKind.REFERRER_UNKNOWN else ""
-        return f"Write {near}" if near else "Use a policy such as strict-origin-when-cross-origin"
-
-
 class Hsts(NamedTuple):
     """A Strict-Transport-Security value. `max_age` in seconds, None when there is no valid one."""
 
@@ -110,7 +83,7 @@ class Hsts(NamedTuple):
     def valid(self) -> bool:
         """Whether browsers obey it: a max-age, and no directive twice (unknown ones do no harm)."""
         return self.max_age is not None and not any(
-            fault.kind is TokenFaultKind.HSTS_REPEATED for fault in self.faults
+            one.code == "hsts-repeated" for one in self.faults
         )
 
 
@@ -125,15 +98,15 @@ def parse_hsts(text: str) -> Hsts:
         if not name and not equals:
             continue
         if key in said:
-            found.append(TokenFaultKind.HSTS_REPEATED.about(name))
+            found.append(fault("hsts-repeated", name))
         elif key != "max-age" and not flag:
-            found.append(TokenFaultKind.HSTS_BAD.about(piece.strip(_OWS)))
+            found.append(fault("hsts-bad-directive", piece.strip(_OWS)))
         else:
             said[key] = value
     digits = re.fullmatch(r'"?([0-9]+)"?', said.get("max-age", ""))
     max_age = int(digits[1][:15]) if digits else None
     if max_age is None:
-        found.append(TokenFaultKind.HSTS_NO_AGE.about())
+        found.append(fault("hsts-no-max-age"))
     return Hsts(max_age, "includesubdomains" in said, "preload" in said, tuple(found))
 
 
@@ -143,10 +116,9 @@ def judge_hsts(text: str) -> tuple[Fault, ...]:
     found = list(hsts.faults)
     if hsts.max_age is not None:
         if hsts.max_age < HALF_YEAR:
-            kind = TokenFaultKind.HSTS_SHORT if hsts.max_age else TokenFaultKind.HSTS_OFF
-            found.append(kind.about())
+            found.append(fault("hsts-short" if hsts.max_age else "hsts-off"))
         if hsts.preload and not (hsts.include_subdomains and hsts.max_age >= YEAR):
-            found.append(TokenFaultKind.HSTS_PRELOAD.about())
+            found.append(fault("hsts-preload-refused"))
     return tuple(found)
 
 
@@ -169,20 +141,25 @@ def referrer_policy(text: str) -> str | None:
 def judge_referrer(text: str) -> tuple[Fault, ...]:
     """Entries that browsers skip, and a policy in force that tells too much."""
     found = [
-        TokenFaultKind.REFERRER_UNKNOWN.about(entry)
+        fault("referrer-unknown", entry, _meant_policy)
         for entry in entries(text)
         if entry.lower() not in REFERRER_POLICIES
     ]
     policy = referrer_policy(text)
     if policy is not None and not REFERRER_POLICIES[policy]:
-        found.append(TokenFaultKind.REFERRER_UNSAFE.about(policy))
+        found.append(fault("referrer-unsafe", policy))
     return tuple(found)
+
+
+def _meant_policy(word: str) -> str:
+    near = nearest(word, REFERRER_POLICIES)
+    return f"Write {near}" if near else "Use a policy such as strict-origin-when-cross-origin"
 
 
 def judge_names(text: str) -> tuple[Fault, ...]:
     """Entries of a list of header names or methods that are not names."""
     return tuple(
-        TokenFaultKind.NOT_A_NAME.about(entry)
+        fault("list-not-a-name", entry)
         for entry in entries(text)
         if entry and not _TOKEN.fullmatch(entry)
     )
@@ -190,9 +167,9 @@ def judge_names(text: str) -> tuple[Fault, ...]:
 
 def judge_site_data(text: str) -> tuple[Fault, ...]:
     """Entries of Clear-Site-Data that browsers ignore."""
-    kinds = TokenFaultKind.SITE_DATA_UNKNOWN, TokenFaultKind.SITE_DATA_UNQUOTED
+    codes = "site-data-unknown", "site-data-unquoted"
     return tuple(
-        kinds[f'"{entry}"' in SITE_DATA].about(entry)
+        fault(codes[f'"{entry}"' in SITE_DATA], entry)
         for entry in words(text)
         if entry not in SITE_DATA
     )
@@ -224,9 +201,9 @@ def parse_cache(text: str) -> tuple[CacheControl, tuple[Fault, ...]]:
         if not name and not equals:
             continue
         if not _TOKEN.fullmatch(name) or not _ARGUMENT.fullmatch(argument):
-            found.append(TokenFaultKind.CACHE_BAD.about(part.strip(_OWS)))
+            found.append(fault("cache-bad-directive", part.strip(_OWS)))
         elif key in said:
-            found.append(TokenFaultKind.CACHE_REPEATED.about(key))
+            found.append(fault("cache-repeated", key))
             said[key] = _stricter(key, said[key], value)
         else:
             said[key] = value
@@ -249,19 +226,17 @@ def judge_cache(text: str) -> tuple[Fault, ...]:
     """Directives that caches ignore, or that another directive overrules."""
     said, found = parse_cache(text)
     found += tuple(
-        TokenFaultKind.CACHE_MISSPELT.about(name, _CACHE_LETTERS[_letters(name)])
+        fault("cache-misspelt", name, _CACHE_LETTERS[_letters(name)])
         for name in said
         if name not in _CACHE_LETTERS.values() and _letters(name) in _CACHE_LETTERS
     )
     found += tuple(
-        TokenFaultKind.CACHE_NO_SECONDS.about(name)
+        fault("cache-no-seconds", name)
         for name in _SECONDS & said.keys()
         if not re.fullmatch(r'"?[0-9]+"?', said[name] or "")
     )
     conflicts = (
-        TokenFaultKind.CACHE_CONFLICT.about(name, by)
-        for by, names in _overruled(said)
-        for name in names
+        fault("cache-conflict", name, by) for by, names in _overruled(said) for name in names
     )
     return (*found, *conflicts)
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from sidecar.policy import csp, headers
 from sidecar.policy.csp import weaknesses as csp_lint
+from sidecar.policy.faults import ROWS
 from sidecar.policy.headers import cookies, tokens
 from sidecar.policy.lint import nonces as lint_nonces
 from sidecar.policy.lint.findings import finding
@@ -53,17 +54,17 @@ def given_headers(rule: Rule) -> tuple[str, ...]:
 
 
 def _value(rule: Rule, header: str) -> Iterator[Problem]:
-    row, text = headers.get(header), value_text(rule.value or "")
-    is_csp = row is not None and row.grammar == "csp" and not row.deprecated
+    known, text = headers.get(header), value_text(rule.value or "")
+    is_csp = known is not None and known.grammar == "csp" and not known.deprecated
     for fault in csp_lint.csp_weaknesses(text) if is_csp else headers.header_faults(header, text):
-        if fault.kind is csp_lint.Weakness.NO_REPORTS and header.lower().endswith("-report-only"):
+        if fault.code == "csp-no-reports" and header.lower().endswith("-report-only"):
             continue  # said of every such header, with more weight
-        is_beside = rule.action in ("merge", "append") and fault.kind.absent
-        is_info = fault.kind.severity == "info" or is_beside
+        row = ROWS[fault.code]
+        is_beside = rule.action in ("merge", "append") and row.get("absent", False)
+        is_info = row.get("severity") == "info" or is_beside
         text, fix = fault.text.removesuffix("."), fault.fix.removesuffix(".")
         severity: Severity = "info" if is_info else "warning"
-        code = fault.kind.value
-        yield Problem(text, fix[:1].lower() + fix[1:], ("value",), severity, code=code)
+        yield Problem(text, fix[:1].lower() + fix[1:], ("value",), severity, code=fault.code)
 
 
 def _upgrade(rule: Rule, header: str) -> Iterator[Problem]:
