@@ -11,7 +11,6 @@ section 7.1.6 (X-Frame-Options); CSP Level 3 section 6.4.2 (frame-ancestors); RF
 
 from __future__ import annotations
 
-import fnmatch
 from urllib.parse import quote_from_bytes
 
 from sidecar.policy import csp
@@ -26,6 +25,7 @@ from sidecar.policy.browsers.storage import (
     unstored,
 )
 from sidecar.policy.data import media_types
+from sidecar.policy.headers import cookies
 from sidecar.policy.model import Rule
 from sidecar.policy.rules.conditions import Facts
 from sidecar.policy.rules.fetch import (
@@ -36,7 +36,9 @@ from sidecar.policy.rules.fetch import (
     Outcome,
     came_home,
     line,
+    lines,
     media_type,
+    sent_cookies,
 )
 from sidecar.policy.rules.ladder import HEADER as HSTS
 from sidecar.policy.rules.ladder import transport
@@ -192,7 +194,7 @@ def _cookie_oracle(rule: Rule) -> Oracle | None:
     def judge(facts: Facts, fetch: Fetch) -> Outcome:
         if (same_site or secure) and fetch.browser and _goes_elsewhere(facts, pattern):
             return "open"
-        sent = () if fetch.cookie is None else _values(fetch.cookie, pattern)
+        sent = [value for name, value in sent_cookies(fetch) if _matches(name, pattern)]
         if not sent:
             # The cookie was not sent: browsers with Fetch Metadata show this every day.
             return fetch.silent or "safe"
@@ -216,39 +218,27 @@ def _cookie_oracle(rule: Rule) -> Oracle | None:
     return judge
 
 
-def _values(cookie: bytes, pattern: str) -> tuple[bytes, ...]:
-    """The values of the cookies whose names match."""
-    pairs = (pair.partition(b"=") for pair in cookie.split(b";"))
-    return tuple(value.strip() for name, _, value in pairs if _matches(name, pattern))
-
-
 def _matches(name: bytes, pattern: str) -> bool:
-    glob = pattern.replace("[", "[[]").replace("?", "[?]")
-    return fnmatch.fnmatchcase(name.strip().decode("latin-1"), glob)
+    return cookies.matches(pattern, name.decode("latin-1"))
 
 
 def _goes_elsewhere(facts: Facts, pattern: str) -> bool:
     """Whether the response sets such a cookie for all hosts of a domain, whose requests do not pass
     here.
     """
-    for name, value in facts.fields:
-        if len(name) == 10 and name.lower() == b"set-cookie":
-            pair, *attributes = value.split(b";")
-            named = any(one.strip().lower().startswith(b"domain=") for one in attributes)
-            if named and _matches(pair.partition(b"=")[0], pattern):
-                return True
-    return False
+    set_now = (cookies.parse(value.decode("latin-1")) for value in lines(facts, b"set-cookie"))
+    return any(one.get("domain") and cookies.matches(pattern, one.name) for one in set_now)
 
 
-def _echoed(facts: Facts, values: tuple[bytes, ...]) -> bool:
+def _echoed(facts: Facts, values: list[bytes]) -> bool:
     """A cookie's value comes back in another header or the body: a script read it."""
-    lines = [sent for name, sent in facts.request if name.lower() not in _NOT_SCRIPTS]
+    others = [sent for name, sent in facts.request if name.lower() not in _NOT_SCRIPTS]
     for value in values:
-        if len(value) >= _EXACT and any(value == sent.strip() for sent in lines):
+        if len(value) >= _EXACT and any(value == sent.strip() for sent in others):
             return True
         if len(value) < _WITHIN:
             continue
-        if any(value in sent for sent in (*lines, facts.body)):
+        if any(value in sent for sent in (*others, facts.body)):
             return True
         if quote_from_bytes(value).encode() in facts.body:
             return True

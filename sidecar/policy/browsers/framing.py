@@ -7,11 +7,12 @@ ancestor must be allowed); Fetch Metadata.
 from __future__ import annotations
 
 from collections import OrderedDict
-from urllib.parse import urlsplit
 
 from sidecar.policy import csp
 from sidecar.policy.browsers.removals import upgrade_oracle
 from sidecar.policy.browsers.storage import saved
+from sidecar.policy.csp.match import address, matches
+from sidecar.policy.csp.sources import parse_source
 from sidecar.policy.rules.conditions import Facts
 from sidecar.policy.rules.fetch import FRAMES, Fetch, Outcome, came_home, lines, media_type
 
@@ -27,12 +28,13 @@ class Framing:
     around it, so a page of the same origin may still be framed by another site.
     """
 
-    __slots__ = ("_allowed", "_framed", "_overruled", "_replaces")
+    __slots__ = ("_allowed", "_framed", "_origins", "_overruled", "_replaces")
 
     def __init__(
         self, allowed: tuple[str, ...], *, overruled: bool, replaces: bool = False
     ) -> None:
         self._allowed, self._overruled, self._replaces = allowed, overruled, replaces
+        self._origins = [parse_source(word) for word in allowed if not word.startswith("'")]
         self._framed: OrderedDict[int, None] = OrderedDict()
 
     @property
@@ -85,51 +87,26 @@ class Framing:
         if "'self'" in self._allowed and fetch.site != b"same-origin" and came_home(facts, fetch):
             return "unknown"
         if fetch.site != b"same-origin" or "'self'" not in self._allowed:
-            return _listed(self._allowed, fetch)
+            return self._listed(fetch)
         if not self._framed:
             return "safe"
         if fetch.referer is None:
             return "unknown"
-        try:
-            path = urlsplit(fetch.referer.decode("latin-1")).path
-        except ValueError:
+        page = address(fetch.referer.decode("latin-1"))
+        if page is None:
             return "unknown"
-        if hash((facts.client, facts.host, path)) in self._framed:
+        if hash((facts.client, facts.host, page.path)) in self._framed:
             return "break"
-        return "unknown" if path in ("", "/") else "safe"  # the Referer may be only the origin
+        return "unknown" if page.path == "/" else "safe"  # the Referer may be only the origin
 
-
-def _listed(allowed: tuple[str, ...], fetch: Fetch) -> Outcome:
-    """Whether the embedding page's origin, by Referer or Origin, is on the list."""
-    hosts = [word for word in allowed if not word.startswith("'")]
-    if not hosts:
-        return "break"
-    data = fetch.origin if fetch.origin not in (None, b"null") else fetch.referer
-    if data is None:
-        return "unknown"
-    try:
-        parts = urlsplit(data.decode("latin-1"))
-        scheme, host, port = parts.scheme, parts.hostname or "", parts.port
-    except ValueError:
-        return "unknown"
-    return "safe" if any(_covers(word, scheme, host, port) for word in hosts) else "break"
-
-
-def _covers(word: str, scheme: str, host: str, port: int | None) -> bool:
-    """Whether a host-source or scheme-source covers an origin, paths aside (CSP3 6.7.2.8)."""
-    if word.endswith(":"):
-        return word[:-1] == scheme
-    wanted, separator, rest = word.partition("://")
-    if not separator:
-        wanted, rest = "", word
-    if wanted and wanted != scheme and (wanted, scheme) != ("http", "https"):
-        return False
-    name, _, wanted_port = rest.partition("/")[0].partition(":")
-    own_port = str(port or {"https": 443, "http": 80}.get(scheme))
-    if wanted_port not in ("", "*", own_port):
-        return False
-    if not wanted_port and port not in (None, 443, 80):
-        return False
-    if name.startswith("*."):
-        return host.endswith(name[1:]) and host != name[2:]
-    return host == name
+    def _listed(self, fetch: Fetch) -> Outcome:
+        """Whether the embedding page's origin, by Referer or Origin, is on the list."""
+        if not self._origins:
+            return "break"
+        data = fetch.origin if fetch.origin not in (None, b"null") else fetch.referer
+        page = None if data is None else address(data.decode("latin-1"))
+        if page is None:
+            return "unknown"
+        # Without a scheme, a source has that of the page; paths do not count (CSP3 6.4.2).
+        covered = any(matches(one, page, page, redirected=True) for one in self._origins)
+        return "safe" if covered else "break"

@@ -9,6 +9,7 @@ Source: Upgrade Insecure Requests section 3.1; Referrer Policy section 3.
 from __future__ import annotations
 
 from sidecar.policy.browsers.trial import lifts, loses_upgrade
+from sidecar.policy.headers.tokens import referrer_policy
 from sidecar.policy.model import Rule
 from sidecar.policy.rules.conditions import Facts
 from sidecar.policy.rules.fetch import FRAMES, Fetch, Oracle, Outcome, line, lines
@@ -17,18 +18,9 @@ DEFAULT = "strict-origin-when-cross-origin"
 """What browsers do without a Referrer-Policy."""
 _TELLING = (DEFAULT, "no-referrer-when-downgrade", "unsafe-url")
 """Policies that send no less than the default, each at least as much as the one before."""
-_TOKENS = frozenset(
-    (*_TELLING, "no-referrer", "origin", "origin-when-cross-origin", "same-origin", "strict-origin")
-)
 
 
-def referrer_token(value: str) -> str:
-    """The policy that browsers obey: the last one that they know; "" = none."""
-    words = [word.strip() for word in value.lower().split(",")]
-    return next((word for word in reversed(words) if word in _TOKENS), "")
-
-
-def telling(token: str) -> bool:
+def telling(token: str | None) -> bool:
     """Whether a policy sends no less than browsers send by default."""
     return token in _TELLING
 
@@ -60,14 +52,14 @@ def referrer_of_rule(rule: Rule, value: str) -> Oracle | None:
 
     It sees whether the service itself sends more today, which somebody may need.
     """
-    token = DEFAULT if rule.action == "remove" else referrer_token(value)
+    token = DEFAULT if rule.action == "remove" else referrer_policy(value)
     if not telling(token):
         return None
 
     def judge(facts: Facts, fetch: Fetch) -> Outcome:
         if not fetch.browser:
             return "irrelevant"
-        own = referrer_token(b",".join(lines(facts, b"referrer-policy")).decode("latin-1"))
+        own = referrer_policy(b",".join(lines(facts, b"referrer-policy")).decode("latin-1"))
         more = own == "origin-when-cross-origin" and token == DEFAULT
         if own in _TELLING and token in _TELLING:
             more = _TELLING.index(own) > _TELLING.index(token)

@@ -12,7 +12,7 @@ from sidecar.policy.data import media_types
 from sidecar.policy.headers.tokens import parse_cache, words
 from sidecar.policy.model import Rule
 from sidecar.policy.rules.conditions import Facts
-from sidecar.policy.rules.fetch import Fetch, Oracle, Outcome, line, lines, media_type
+from sidecar.policy.rules.fetch import Fetch, Oracle, Outcome, line, lines, media_type, sent_cookies
 
 REMEMBERED = 4096
 """Cookies of visitors that would have been cleared; the oldest are forgotten."""
@@ -99,7 +99,7 @@ class Clearing:
         if not self._cookies:
             return "open" if self._storage else "safe"
         renewed = _set_names(facts)
-        lost = [pair for pair in _pairs(fetch) if pair[0] not in renewed]
+        lost = [pair for pair in sent_cookies(fetch) if pair[0] not in renewed]
         for pair in lost:
             self._cleared[hash((facts.client, pair))] = None
             if len(self._cleared) > REMEMBERED:
@@ -110,7 +110,7 @@ class Clearing:
         """Whether this request, of any route, carries a cookie that would have been cleared."""
         if not self._cleared:
             return False
-        keys = {hash((facts.client, pair)): pair[0] for pair in _pairs(fetch)}
+        keys = {hash((facts.client, pair)): pair[0] for pair in sent_cookies(fetch)}
         back = keys.keys() & self._cleared.keys()
         for key in back:
             del self._cleared[key]
@@ -120,12 +120,6 @@ class Clearing:
 def _loopback(host: str) -> bool:
     name = host.rsplit(":", 1)[0]
     return name in ("localhost", "[::1]") or name.endswith(".localhost") or name.startswith("127.")
-
-
-def _pairs(fetch: Fetch) -> list[tuple[bytes, bytes]]:
-    """Names and values of the cookies that were sent."""
-    pairs = (pair.partition(b"=") for pair in (fetch.cookie or b"").split(b";"))
-    return [(name.strip(), value.strip()) for name, found, value in pairs if found]
 
 
 def _set_names(facts: Facts) -> set[bytes]:

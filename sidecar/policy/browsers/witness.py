@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from sidecar.policy import csp
-from sidecar.policy.browsers.removals import referrer_token, telling
+from sidecar.policy.browsers.removals import telling
 from sidecar.policy.browsers.storage import COOKIES, STORED, cleared
 from sidecar.policy.browsers.support import FEATURES, GONE, SUPPORT_DATE
 from sidecar.policy.browsers.trial import by_api, has_report_only, taken
 from sidecar.policy.data import read_table
 from sidecar.policy.headers.table import DISCLOSURE
-from sidecar.policy.headers.tokens import parse_cache
+from sidecar.policy.headers.tokens import parse_cache, referrer_policy
 from sidecar.policy.model import Attributes, Rule
 from sidecar.policy.rules.checks import value_text
 from sidecar.policy.rules.ladder import HEADER as HSTS
@@ -178,7 +178,7 @@ _BY_VALUE: Mapping[str, Callable[[str], tuple[str, ...]]] = {
     ),
     "pragma": _cached,
     "referrer-policy": lambda value: (
-        "referrer-fuller" if telling(referrer_token(value)) else "referrer",
+        "referrer-fuller" if telling(referrer_policy(value)) else "referrer",
     ),
     "strict-transport-security": lambda value: (
         "hsts-subdomains" if _reaches_subdomains(value) else "hsts",

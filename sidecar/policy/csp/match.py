@@ -55,7 +55,7 @@ def allows_address(
     sources = source_list(governing.values)
     if "'strict-dynamic'" in sources and directive in _SCRIPTS:
         return False  # a script needs a nonce, or a trusted script that loads it
-    return any(_matches(one, target, own, redirected=redirected) for one in sources.values())
+    return any(matches(one, target, own, redirected=redirected) for one in sources.values())
 
 
 def allows_inline(policy: Policy, directive: str, digest: str) -> bool:
@@ -89,7 +89,8 @@ def switches_inline_off(sources: Sources, directive: str) -> bool:
     )
 
 
-def _matches(source: Source, target: Address, own: Address | None, *, redirected: bool) -> bool:
+def matches(source: Source, target: Address, own: Address | None, *, redirected: bool) -> bool:
+    """Whether one source lets an address through, on a page of the origin `own`."""
     if source.key == "'self'":
         return own is not None and _is_own(target, own)
     if source.shape == "any":

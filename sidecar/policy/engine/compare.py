@@ -12,7 +12,7 @@ from sidecar.policy.headers.shapes import Lines, display_name, host, path, shape
 from sidecar.policy.headers.strength import weaker
 from sidecar.policy.model import Match
 from sidecar.policy.rules.checks import value_text
-from sidecar.policy.rules.conditions import Facts, RawFields
+from sidecar.policy.rules.conditions import Facts, Seen, by_name
 from sidecar.policy.rules.matching import matcher
 from sidecar.policy.rules.paths import decoded
 from sidecar.policy.terms import DEFAULT_ROUTE, Mode
@@ -276,7 +276,7 @@ def effects(before: Plan, after: Plan, responses: Iterable[Facts]) -> tuple[Effe
 def _effect(before: Plan, after: Plan, facts: Facts) -> Effect | None:
     routes = [plan.route(facts.host, facts.method, facts.path) for plan in (before, after)]
     old, new = (decide(route, facts) for route in routes)
-    changes = tuple(_header_changes(_by_name(old.fields), _by_name(new.fields)))
+    changes = tuple(_header_changes(by_name(old.fields), by_name(new.fields)))
     said = [
         dict.fromkeys(Complaint(one.rule, one.header, one.kind) for one in decision.findings)
         for decision in (old, new)
@@ -291,18 +291,9 @@ def _effect(before: Plan, after: Plan, facts: Facts) -> Effect | None:
     return Effect(routes[0].name, routes[1].name, changes, silent, reported, 1, example)
 
 
-def _by_name(fields: RawFields) -> dict[str, tuple[bytes, ...]]:
-    seen: dict[str, tuple[bytes, ...]] = {}
-    for name, value in fields:
-        key = name.decode("latin-1").lower()
-        seen[key] = (*seen.get(key, ()), value)
-    return seen
-
-
-def _header_changes(
-    before: Mapping[str, tuple[bytes, ...]], after: Mapping[str, tuple[bytes, ...]]
-) -> Iterator[HeaderChange]:
-    for name in {**before, **after}:
-        if before.get(name) != after.get(name):
-            was, now = shapes(name, before.get(name, ())), shapes(name, after.get(name, ()))
+def _header_changes(before: Seen, after: Seen) -> Iterator[HeaderChange]:
+    for key in {**before, **after}:
+        if before.get(key) != after.get(key):
+            name = key.decode("latin-1")
+            was, now = (shapes(name, lines.get(key, ())) for lines in (before, after))
             yield HeaderChange(display_name(name), was, now, weaker(name, was, now))

@@ -89,6 +89,12 @@ class Fetch:
         return self.upgrade == b"1"
 
 
+def sent_cookies(fetch: Fetch) -> list[tuple[bytes, bytes]]:
+    """Names and values of the cookies that were sent."""
+    pairs = (pair.partition(b"=") for pair in (fetch.cookie or b"").split(b";"))
+    return [(name.strip(), value.strip()) for name, found, value in pairs if found]
+
+
 def came_home(facts: Facts, fetch: Fetch) -> bool:
     """Whether a request that came by way of another site may have begun on a page of this host,
     as its Referer says.
