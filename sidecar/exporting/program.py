@@ -19,7 +19,6 @@ from sidecar.policy.engine.resolve import NamedRoute, Resolved
 from sidecar.policy.engine.stricter import stricter
 from sidecar.policy.headers import cookies
 from sidecar.policy.model import Match, Rule
-from sidecar.policy.rules.checks import value_text
 from sidecar.policy.rules.cookie_check import demands_of
 from sidecar.policy.terms import WRITING, Slashes
 
@@ -217,7 +216,7 @@ def _steps(
     if line.mode == "off":
         return ()
     when = condition(rule.when)
-    text = "" if rule.value is None else value_text(rule.value)
+    text = rule.text
     header = ", ".join(rule.header or ("Set-Cookie",))
 
     def note(weight: Weight, reason: str, parts: tuple[str, ...] = ()) -> None:

@@ -25,7 +25,6 @@ from sidecar.policy.engine.resolve import NamedRule, Resolved
 from sidecar.policy.headers import cookies
 from sidecar.policy.headers.shapes import Lines, shapes
 from sidecar.policy.model import Rule
-from sidecar.policy.rules.checks import value_text
 from sidecar.policy.rules.conditions import Facts, by_name, conditions
 from sidecar.policy.rules.cookie_check import demands_of
 from sidecar.policy.terms import WRITING
@@ -238,7 +237,7 @@ def _stands(rule: Rule, header: str, facts: Facts, lines: tuple[bytes, ...]) -> 
         return any(_shows(demands, name, facts.scheme) for name in mine)
     if facts.scheme != "https" and _https_only(rule, header):
         return False
-    value = b"" if rule.value is None else value_text(rule.value).encode()
+    value = rule.text.encode()
     match rule.action:
         case "set":
             return lines == (value,)
@@ -344,7 +343,7 @@ def _demand(rule: Rule, header: str) -> str:
         return f"{rule.cookie}: " + ", ".join(f"{key}={value}" for key, value in said.items())
     if rule.value is None:
         return str(rule.action)
-    return f"{rule.action} {' '.join(shapes(header.lower(), (value_text(rule.value).encode(),)))}"
+    return f"{rule.action} {' '.join(shapes(header.lower(), (rule.text.encode(),)))}"
 
 
 def counts(rows: Iterable[Row]) -> dict[Verdict, int]:

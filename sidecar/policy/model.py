@@ -114,6 +114,24 @@ class Rule(StrictModel):
     rollback: str | None = None
     """How to undo it; missing = the policy's."""
 
+    @property
+    def text(self) -> str:
+        """The value as it is sent, directives joined as CSP writes them (CSP3 section 2.2.1); "" =
+        none.
+        """
+        if not isinstance(self.value, dict):
+            return self.value or ""
+        return "; ".join(
+            " ".join((name, *(() if isinstance(sources, bool) else sources)))
+            for name, sources in self.value.items()
+            if sources is not False
+        )
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Its headers in lower case."""
+        return tuple(map(str.lower, self.header or ()))
+
 
 class Match(StrictModel):
     """Where a route applies; all given parts must hold."""

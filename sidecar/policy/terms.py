@@ -20,7 +20,10 @@ Path: TypeAlias = tuple[str | int, ...]
 MODES: tuple[Mode, ...] = get_args(Mode)
 """Lowest first."""
 KINDS: tuple[ViolationKind, ...] = get_args(ViolationKind)
-WRITING: frozenset[Action] = frozenset({"set", "default", "append", "remove", "merge"})
+GIVING: frozenset[Action] = frozenset({"set", "default", "append", "merge"})
+"""Actions that give a header a value."""
+WRITING: frozenset[Action] = GIVING | {"remove"}
+"""Actions that change what is sent; the others only judge."""
 DEFAULT_ROUTE = "default"
 METHODS = tuple(
     method

@@ -17,7 +17,6 @@ from sidecar.policy.browsers.support import FRAMES_TOO
 from sidecar.policy.browsers.trial import taken, takes_own
 from sidecar.policy.engine.plan import Plan
 from sidecar.policy.model import Rule
-from sidecar.policy.rules.checks import value_text
 from sidecar.rollout.served_pages import ServedPages
 
 FRAME = "allow"
@@ -48,13 +47,12 @@ class RuleContext:
 
 def rule_context(rule: Rule) -> RuleContext:
     """That of a complete rule."""
-    names = {name.lower() for name in rule.header or ()}
-    value = "" if rule.value is None else value_text(rule.value)
+    value = rule.text
     features: frozenset[str] = frozenset()
     own = False
-    if "permissions-policy" in names:
+    if "permissions-policy" in rule.names:
         features, own = frozenset(taken(value)), takes_own(value)
-    embedder = "cross-origin-embedder-policy" in names
+    embedder = "cross-origin-embedder-policy" in rule.names
     words = value.lower().replace(";", " ").split()
     typed = "require-trusted-types-for" in words and "trusted-types" not in words
     return RuleContext(
@@ -88,7 +86,7 @@ _OF_PAGES = _OF_REQUESTS | {"content_type", "response_class"}
 
 def _severs(rule: Rule) -> bool:
     """Whether a page parts from its opener even where both carry the rule (HTML section 7.1.3)."""
-    value = "" if rule.value is None else value_text(rule.value)
+    value = rule.text
     return value.strip().lower().startswith("noopener-allow-popups")
 
 

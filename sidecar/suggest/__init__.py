@@ -11,7 +11,6 @@ from sidecar.policy.csp.extend import extended
 from sidecar.policy.engine.resolve import NamedRule, Resolved
 from sidecar.policy.headers import CSP_NAMES
 from sidecar.policy.problems import did_you_mean
-from sidecar.policy.rules.checks import value_text
 from sidecar.policy.terms import Path, PolicyError, Problem
 from sidecar.rollout.causes import Cause
 from sidecar.rollout.edits import Edit, applied, rules_block, set_word
@@ -137,7 +136,7 @@ def _place(named: NamedRule) -> _Place:
 
 
 def _is_csp(named: NamedRule) -> bool:
-    return any(name.lower() in CSP_NAMES for name in named.rule.header or ())
+    return not CSP_NAMES.isdisjoint(named.rule.names)
 
 
 def _advised(
@@ -178,7 +177,7 @@ def _advised_otherwise(cause: Cause, place: _Place, terms: Terms) -> Proposal:
 
 
 def _text(named: NamedRule) -> str:
-    return value_text(named.rule.value) if named.rule.value is not None else ""
+    return named.rule.text if named.rule.value is not None else ""
 
 
 def _directive(cause: Cause) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sidecar.policy import headers
-from sidecar.policy.rules.checks import value_text
+from sidecar.policy.model import Rule
 from sidecar.policy.values import Directives
 from tests.policy.making import facts, judged, plan
 
@@ -376,7 +376,7 @@ def test_a_removal_of_many_names_says_each_that_stands():
 )
 def test_a_value_as_it_is_sent(value: str | Directives, text: str):
     """Directives are joined as CSP writes them; true stands alone, false is left out."""
-    assert value_text(value) == text
+    assert Rule(value=value).text == text
 
 
 def test_a_finding_names_its_rule_by_index():

@@ -554,10 +554,7 @@ def test_laws(value: str, causes: list[Cause], form: str, comments: bool):
 
 def policy_of(text: str) -> csp.Policy:
     """What the rule csp of a file says."""
-    from sidecar.policy.rules.checks import value_text
     from sidecar.source import load_policy
 
     rules = {named.name: named.rule for named in load_policy(text.encode(), "").routes[-1].rules}
-    value = rules["csp"].value
-    assert value is not None
-    return csp.parse(value_text(value))[0]
+    return csp.parse(rules["csp"].text)[0]

@@ -56,9 +56,9 @@ def oracle(rule: Rule, value: str) -> Oracle | None:
     """The oracle of a complete rule that would write `value`; None where requests show nothing."""
     if rule.cookie is not None:
         return _cookie_oracle(rule)
-    if rule.header is None or rule.action not in WRITING:
+    if rule.action not in WRITING:
         return None
-    found = [one for name in rule.header if (one := _header_oracle(name.lower(), rule, value))]
+    found = [one for name in rule.names if (one := _header_oracle(name, rule, value))]
     return _worst(found) if len(found) > 1 else next(iter(found), None)
 
 

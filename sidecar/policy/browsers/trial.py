@@ -18,7 +18,7 @@ from sidecar.policy.headers import fields
 from sidecar.policy.model import Rule
 from sidecar.policy.rules.conditions import RawFields, Seen
 from sidecar.policy.rules.findings import Finding
-from sidecar.policy.terms import WRITING
+from sidecar.policy.terms import GIVING
 
 REPORTS_PATH = "/.well-known/sidecar/reports"
 """Where browsers post; a trial appends `/KEY`, the key of the rule on its route."""
@@ -48,19 +48,18 @@ class ReportOnly(NamedTuple):
 
 def has_report_only(rule: Rule) -> bool:
     """Whether browsers have a report-only form of what this complete rule writes."""
-    gives = rule.action in WRITING and rule.action != "remove"
-    return gives and any(name.lower().encode() in _REPORT_ONLY for name in rule.header or ())
+    return rule.action in GIVING and any(name.encode() in _REPORT_ONLY for name in rule.names)
 
 
 def by_api(rule: Rule) -> bool:
     """Whether the Reporting API reports any of the rule's headers: later, over https only."""
-    names = (name.lower().encode() for name in rule.header or ())
+    names = (name.encode() for name in rule.names)
     return any(_REPORT_ONLY[name].api for name in names if name in _REPORT_ONLY)
 
 
 def looks(rule: Rule) -> frozenset[bytes]:
     """The lower-case names of a response's lines that decide what a trial of the rule can send."""
-    names = [name.lower().encode() for name in rule.header or ()]
+    names = [name.encode() for name in rule.names]
     found = {_REPORT_ONLY[name].name.lower() for name in names if name in _REPORT_ONLY}
     return frozenset(found.union({_CSP, _XFO} if {_CSP, _XFO} & set(names) else ()))
 

@@ -20,7 +20,6 @@ from sidecar.policy.data import read_table
 from sidecar.policy.headers.table import DISCLOSURE
 from sidecar.policy.headers.tokens import parse_cache, referrer_policy
 from sidecar.policy.model import Attributes, Rule
-from sidecar.policy.rules.checks import value_text
 from sidecar.policy.rules.ladder import HEADER as HSTS
 from sidecar.policy.terms import WRITING
 
@@ -69,8 +68,8 @@ def witnesses(rule: Rule) -> tuple[Witness, ...]:
         return (_witness("judges-only"),)
     if rule.cookie is not None:
         return tuple(map(_witness, _of_cookie(rule.attributes or Attributes())))
-    value = "" if rule.value is None else value_text(rule.value)
-    found = (_of_header(name.lower(), rule, value) for name in rule.header or ())
+    value = rule.text
+    found = (_of_header(name, rule, value) for name in rule.names)
     return tuple(dict.fromkeys(witness for each in found for witness in each))
 
 
@@ -83,8 +82,8 @@ def replacing(rule: Rule) -> Witness | None:
     """
     if rule.action != "set" or rule.value is None:
         return None
-    value = value_text(rule.value).partition(";")[0].strip().lower()
-    for name in map(str.lower, rule.header or ()):
+    value = rule.text.partition(";")[0].strip().lower()
+    for name in rule.names:
         if _HEADERS.get(name, {}).get("written") == "asks-for-reports":
             return _witness("reports-removed")
         if name in _ISOLATING and value not in _ISOLATING[name]:
@@ -218,7 +217,7 @@ def prospect(rule: Rule) -> tuple[str, ...]:
         said = [reported, f"{late}: over plain http nothing is said"]
     else:
         said = [f"{reported}, over plain http too"]
-    if "require-trusted-types-for" in (value_text(rule.value) if rule.value else "").lower():
+    if "require-trusted-types-for" in rule.text.lower():
         said.append(
             "a page that makes a default policy of Trusted Types is changed by the trial: browsers"
             " run that policy under a report-only line too; it is reported as a cause"

@@ -11,7 +11,6 @@ from sidecar.policy.engine.resolve import NamedRoute, Resolved
 from sidecar.policy.headers.shapes import Lines, display_name, host, path, shapes
 from sidecar.policy.headers.strength import weaker
 from sidecar.policy.model import Match
-from sidecar.policy.rules.checks import value_text
 from sidecar.policy.rules.conditions import Facts, Seen, by_name
 from sidecar.policy.rules.matching import matcher
 from sidecar.policy.rules.paths import decoded
@@ -163,7 +162,7 @@ def _rule_changes(old: _Routes, new: _Routes) -> Iterator[RuleChange]:
 def _said(line: RuleLine) -> dict[str, Any]:
     rule = line.named.rule
     said = rule.model_dump(exclude_none=True, by_alias=True)
-    return said if rule.value is None else said | {"value": value_text(rule.value)}
+    return said if rule.value is None else said | {"value": rule.text}
 
 
 def _text(value: Any) -> str | None:

@@ -16,7 +16,7 @@ from sidecar.policy import headers
 from sidecar.policy.csp.sources import REQUEST_NONCE
 from sidecar.policy.headers.tokens import parse_cache
 from sidecar.policy.model import Rule
-from sidecar.policy.rules.checks import Check, value_text
+from sidecar.policy.rules.checks import Check
 from sidecar.policy.rules.conditions import Ask, Condition, Facts, Seen
 from sidecar.policy.rules.findings import Finding, Findings
 from sidecar.policy.rules.shares import Shared
@@ -43,11 +43,7 @@ TARGETED: Final = {
 
 def asks_for_nonce(rule: Rule) -> bool:
     """Whether a complete rule writes, or demands, a nonce of each response."""
-    return (
-        any(name.lower() in headers.CSP_NAMES for name in rule.header or ())
-        and rule.value is not None
-        and REQUEST_NONCE in value_text(rule.value)
-    )
+    return not headers.CSP_NAMES.isdisjoint(rule.names) and REQUEST_NONCE in rule.text
 
 
 def nonced(check: Check, rule: Rule) -> Check:

@@ -21,7 +21,7 @@ from sidecar.policy.engine.nonces import asks_for_nonce, last_words, nonced
 from sidecar.policy.engine.resolve import NamedRoute, NamedRule, Resolved
 from sidecar.policy.engine.stricter import stricter
 from sidecar.policy.model import Policy, StrictModel
-from sidecar.policy.rules.checks import Check, make_check, value_text
+from sidecar.policy.rules.checks import Check, make_check
 from sidecar.policy.rules.conditions import Facts
 from sidecar.policy.rules.cookie_check import CookieCheck
 from sidecar.policy.rules.fetch import Oracle
@@ -216,8 +216,8 @@ def _route(
         }
         mode = lowest(*ceilings.values())
         ceiling = next(who for who, said in ceilings.items() if said == mode)
-        value = "" if named.rule.value is None else value_text(named.rule.value)
-        names = frozenset(map(str.lower, named.rule.header or ("set-cookie",)))
+        value = named.rule.text
+        names = frozenset(named.rule.names or ("set-cookie",))
         scope = _hash([matches, [demand for those, demand in written if those & names]])[:12]
         demand = _demand(named, scope)
         if mode == "enforce":

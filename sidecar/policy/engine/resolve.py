@@ -15,12 +15,10 @@ from pydantic import ValidationError
 from sidecar.policy import headers
 from sidecar.policy.model import Match, Policy, Rule
 from sidecar.policy.problems import did_you_mean, translate
-from sidecar.policy.rules.checks import value_text
 from sidecar.policy.rules.ladder import climbed, ladder_problems, without_age
-from sidecar.policy.terms import DEFAULT_ROUTE, Mode, Path, PolicyError, Problem
+from sidecar.policy.terms import DEFAULT_ROUTE, GIVING, Mode, Path, PolicyError, Problem
 
 MAX_RULES = 1_000
-_OWN_VALUE = ("set", "default", "append", "merge")
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 
@@ -284,9 +282,9 @@ def _rule_problems(named: NamedRule) -> Iterator[Problem]:
         fix = "add action: set, default, append, remove, merge, require or forbid"
         yield wrong(f"rule {name!r} names no action", fix)
         return
-    if rule.action in _OWN_VALUE and rule.value is None and rule.ladder is None:
+    if rule.action in GIVING and rule.value is None and rule.ladder is None:
         yield wrong(f"action {rule.action!r} needs a value", "add value: ...")
-    elif rule.action in _OWN_VALUE and rule.value is not None and not value_text(rule.value):
+    elif rule.action in GIVING and rule.value is not None and not rule.text:
         fix = "use remove, if the header should not be sent"
         yield wrong("the value is empty", fix, "value")
     if rule.widen is not None and rule.action != "merge":
@@ -294,9 +292,8 @@ def _rule_problems(named: NamedRule) -> Iterator[Problem]:
     if rule.action == "remove" and rule.value is not None:
         fix = "remove the value, or use forbid to judge by value"
         yield wrong("action 'remove' takes no value", fix, "value")
-    names = [header.lower() for header in rule.header]
     for header in rule.header:
-        if names.count(header.lower()) > 1:
+        if rule.names.count(header.lower()) > 1:
             message = f"rule {name!r} names {header.lower()} more than once"
             yield wrong(message, "name it once", "header")
         yield from _header_problems(rule, header, named.path)

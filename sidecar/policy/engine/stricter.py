@@ -13,13 +13,10 @@ from typing import TYPE_CHECKING
 from sidecar.policy.engine.overlap import when_covers
 from sidecar.policy.headers.strength import grants, is_protective, weaker
 from sidecar.policy.model import Rule
-from sidecar.policy.rules.checks import value_text
-from sidecar.policy.terms import MODES
+from sidecar.policy.terms import GIVING, MODES
 
 if TYPE_CHECKING:
     from sidecar.policy.engine.plan import RoutePlan, RuleLine
-
-_GIVING = frozenset({"set", "default", "append", "merge"})
 
 
 def stricter(one: RoutePlan, other: RoutePlan) -> bool:
@@ -73,7 +70,7 @@ def _of_rule(one: RuleLine | None, other: RuleLine | None) -> Iterator[bool]:
 def _is_lenient(rule: Rule) -> bool:
     """Whether the rule grants access or removes protection: the more it acts, the laxer."""
     names = rule.header or ()
-    if rule.action in _GIVING:
+    if rule.action in GIVING:
         return bool(names) and all(map(grants, names))
     return rule.action == "remove" and any(map(is_protective, names))
 
@@ -90,9 +87,8 @@ def _of_values(one: Rule, other: Rule) -> Iterator[bool]:
         if ours > theirs or theirs > ours:
             yield ours > theirs
     elif one.value is not None and other.value is not None:
-        mine, others = (value_text(one.value),), (value_text(other.value),)
-        names = [{name.lower() for name in rule.header or ()} for rule in (one, other)]
-        for name in names[0] & names[1]:
+        mine, others = (one.text,), (other.text,)
+        for name in {*one.names}.intersection(other.names):
             if weaker(name, others, mine):
                 yield False
             if weaker(name, mine, others):

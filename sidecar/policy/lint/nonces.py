@@ -13,9 +13,8 @@ from sidecar.policy.engine.resolve import NamedRule
 from sidecar.policy.headers.tokens import parse_cache
 from sidecar.policy.lint.findings import finding
 from sidecar.policy.model import Match, Rule, When
-from sidecar.policy.rules.checks import value_text
 from sidecar.policy.rules.classes import of_media_type
-from sidecar.policy.terms import WRITING, Problem
+from sidecar.policy.terms import GIVING, WRITING, Problem
 
 _WORD = re.compile(r"[^\s;,]+")
 _NONCE = re.compile(r"(?i)['\"`]*nonce-")
@@ -28,10 +27,8 @@ _PAGES = frozenset({"html", "docs", "logout"})
 
 def refused(rule: Rule) -> Iterator[Problem]:
     """A fixed nonce protects nothing, and a misspelt placeholder blocks every script."""
-    text = value_text(rule.value or "")
-    if rule.action not in WRITING or headers.CSP_NAMES.isdisjoint(
-        map(str.lower, rule.header or ())
-    ):
+    text = rule.text
+    if rule.action not in WRITING or headers.CSP_NAMES.isdisjoint(rule.names):
         return
     for word in dict.fromkeys(_WORD.findall(text)):
         if word == REQUEST_NONCE or not _NONCE.match(word):
@@ -44,7 +41,7 @@ def refused(rule: Rule) -> Iterator[Problem]:
 
 def rule_problems(rule: Rule, match: Match | None) -> Iterator[Problem]:
     """What is weak or idle in a rule with a nonce; `match` is its route's, None = the default's."""
-    text = value_text(rule.value or "")
+    text = rule.text
     others = [name for name in rule.header or () if name.lower() not in headers.CSP_NAMES]
     if others and REQUEST_NONCE in text and rule.action in WRITING:
         yield finding("nonce-elsewhere", ("value",), header=others[0])
@@ -89,12 +86,12 @@ def clashes(rules: Sequence[NamedRule]) -> Iterator[tuple[int, Problem]]:
 
 def _shares(rule: Rule) -> str:
     """The header by which a rule allows shared caches to keep a response; "" = none."""
-    if rule.action not in WRITING or rule.action == "remove":
+    if rule.action not in GIVING:
         return ""
     for name in rule.header or ():
         if name.lower().encode() in TARGETED:
             return name
-        said = parse_cache(value_text(rule.value or ""))[0]
+        said = parse_cache(rule.text)[0]
         if name.lower() == "cache-control" and said.keys() & _SHARED:
             return name
     return ""

@@ -16,8 +16,7 @@ from sidecar.policy.lint import nonces as lint_nonces
 from sidecar.policy.lint.findings import finding
 from sidecar.policy.lint.values import given_headers
 from sidecar.policy.model import Rule
-from sidecar.policy.rules.checks import value_text
-from sidecar.policy.terms import DEFAULT_ROUTE, METHODS, Problem, Severity, lowest
+from sidecar.policy.terms import DEFAULT_ROUTE, GIVING, METHODS, Problem, Severity, lowest
 
 PlacedProblem = tuple[int | None, Problem]
 """The position of the rule at fault and a path inside it, or None and a path inside the route."""
@@ -77,7 +76,7 @@ class _Given(NamedTuple):
 
 def _given(rules: Sequence[NamedRule]) -> tuple[_Given, ...]:
     return tuple(
-        _Given(position, header, header.lower(), value_text(named.rule.value or ""), named.rule)
+        _Given(position, header, header.lower(), named.rule.text, named.rule)
         for position, named in enumerate(rules)
         for header in given_headers(named.rule)
     )
@@ -119,7 +118,7 @@ def _clash(
     asked = (other.when.response if other.when else None) or {}
     if (one.mode, one.share) != (other.mode, other.share) or header in map(str.lower, asked):
         return None  # an enforced rule beside a candidate, or a rule on what the other made
-    gives = one.action in ("set", "default", "append", "merge")
+    gives = one.action in GIVING
     name = next(name for name in one.header or () if name.lower() == header)
     undone = partial(finding, header=name, other=rules[second].name)
     idle = partial(finding, header=name, other=rules[first].name)

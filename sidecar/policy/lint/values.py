@@ -12,11 +12,9 @@ from sidecar.policy.headers import cookies, tokens
 from sidecar.policy.lint import nonces as lint_nonces
 from sidecar.policy.lint.findings import finding
 from sidecar.policy.model import Attributes, Match, Rule, When
-from sidecar.policy.rules.checks import value_text
 from sidecar.policy.rules.classes import of_media_type
-from sidecar.policy.terms import Problem, Severity
+from sidecar.policy.terms import GIVING, Problem, Severity
 
-_GIVING = ("set", "default", "append", "merge")
 _LOGOUT = re.compile(r"(?:log|sign)[-_]?(?:out|off)", re.IGNORECASE)
 _EMPTY_STATUS = frozenset({"204", "304"})
 
@@ -43,18 +41,18 @@ def rule_problems(rule: Rule, match: Match | None) -> Iterator[Problem]:
         yield from _value(rule, header)
         yield from _upgrade(rule, header)
         if header.lower() == "strict-transport-security":
-            yield from _hsts(value_text(rule.value or ""))
+            yield from _hsts(rule.text)
     yield from _scope(rule, match)
     yield from lint_nonces.rule_problems(rule, match)
 
 
 def given_headers(rule: Rule) -> tuple[str, ...]:
     """The headers that the rule gives a value."""
-    return (rule.header or ()) if rule.action in _GIVING else ()
+    return (rule.header or ()) if rule.action in GIVING else ()
 
 
 def _value(rule: Rule, header: str) -> Iterator[Problem]:
-    known, text = headers.get(header), value_text(rule.value or "")
+    known, text = headers.get(header), rule.text
     is_csp = known is not None and known.grammar == "csp" and not known.deprecated
     for fault in csp_lint.csp_weaknesses(text) if is_csp else headers.header_faults(header, text):
         if fault.code == "csp-no-reports" and header.lower().endswith("-report-only"):
@@ -74,7 +72,7 @@ def _upgrade(rule: Rule, header: str) -> Iterator[Problem]:
     is_https = rule.when is not None and rule.when.scheme == "https"
     if header.lower() != "content-security-policy" or is_https:
         return
-    if any(one.get("upgrade-insecure-requests") for one in csp.parse(value_text(rule.value or ""))):
+    if any(one.get("upgrade-insecure-requests") for one in csp.parse(rule.text)):
         yield finding("csp-upgrade-over-http", ("value",))
 
 

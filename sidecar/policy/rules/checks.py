@@ -24,18 +24,6 @@ from sidecar.policy.rules.conditions import (
 )
 from sidecar.policy.rules.findings import Finding, Findings
 from sidecar.policy.terms import WRITING, Action, Mode, ViolationKind
-from sidecar.policy.values import Directives
-
-
-def value_text(value: str | Directives) -> str:
-    """A declared value as it is sent: directives joined as CSP writes them (CSP3 section 2.2.1)."""
-    if isinstance(value, str):
-        return value
-    return "; ".join(
-        " ".join((name, *(() if isinstance(sources, bool) else sources)))
-        for name, sources in value.items()
-        if sources is not False
-    )
 
 
 class Check(ABC):
@@ -60,7 +48,7 @@ class Check(ABC):
         self.rule, self.header, self.index, self.mode = rule, header, index, mode
         self.name = header.encode()
         self.key = self.name.lower()
-        self.value = b"" if declared.value is None else value_text(declared.value).encode()
+        self.value = declared.text.encode()
         self.made = mode == "enforce" and self.action in WRITING
         secured = known is not None and known.scope == "https"
         https_only = secured and self.action not in ("remove", "forbid")

@@ -30,7 +30,7 @@ def ladder_problems(name: str, rule: Rule, path: Path) -> Iterator[Problem]:
             yield Problem("a step needs a ladder", fix, (*path, "step"))
         return
     ladder, where = rule.ladder, (*path, "ladder")
-    if [header.lower() for header in rule.header or ()] != [HEADER]:
+    if rule.names != (HEADER,):
         fix = "remove ladder, or make a rule for that header alone"
         yield Problem("a ladder is for Strict-Transport-Security", fix, where)
         return
