@@ -27,6 +27,7 @@ LAYERS = (
         "codes",
         "lean",
         "markdown",
+        "trust",
     ),
     ("telemetry",),
     ("revisions", "baseline"),

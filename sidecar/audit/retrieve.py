@@ -16,6 +16,7 @@ import aiohttp
 from sidecar.audit.page import MAX_BODY
 from sidecar.audit.visit import HTML_TYPES, MAX_HOPS, PORTS, Visit
 from sidecar.observed import Response, failure, join, split, without_query
+from sidecar.trust import authorities
 
 ORIGIN = "https://foreign-origin.example"
 """The origin that the CORS preflight claims to come from; nobody can own it (RFC 2606)."""
@@ -58,7 +59,7 @@ async def visits(
     Raises:
         OSError: the file of authorities cannot be read, or holds none.
     """
-    trust = ssl.create_default_context(cafile=options.authorities)
+    trust = authorities(options.authorities)
     gate = asyncio.Semaphore(AT_ONCE)
 
     async def one(url: str) -> Visit:

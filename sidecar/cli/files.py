@@ -76,12 +76,14 @@ def trust(cacert: Path | None, *, insecure: bool = False) -> ssl.SSLContext | No
     Raises:
         UsageError: the file of authorities cannot be used.
     """
-    import ssl
-
     if cacert is None and not insecure:
         return None
+    import ssl
+
+    from sidecar.trust import authorities
+
     try:
-        made = ssl.create_default_context(cafile=cacert)
+        made = authorities(cacert)
     except OSError as error:
         raise click.UsageError(f"{cacert}: {error.strerror or error}") from error
     if insecure:

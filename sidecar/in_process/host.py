@@ -14,6 +14,7 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -37,7 +38,15 @@ _STOPPING = 10.0
 
 
 class _Here(ProcessPlane):
-    """The plane of a process that serves its requests itself."""
+    """The plane of a process that serves its requests itself; `catch_up` does what was posted."""
+
+    def __init__(self, telemetry: Telemetry, catch_up: Callable[[], None]) -> None:
+        super().__init__(telemetry)
+        self._catch_up = catch_up
+
+    async def refresh(self) -> None:
+        """Count what has been served and is not counted yet."""
+        self._catch_up()
 
     async def begin_drain(self) -> None:
         pass
@@ -185,7 +194,7 @@ class Host:
             fd = os.open(self._events, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)
         sink = Sink(fd)
         try:
-            self._service = Service(settings, sink, _Here)
+            self._service = Service(settings, sink, partial(_Here, catch_up=self._do))
             self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
             await self._service.start()
             started.set()

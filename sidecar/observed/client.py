@@ -57,7 +57,10 @@ def ask(
     sent = {"User-Agent": "header-sidecar", "Accept": "*/*", **headers}
     connection = http.client.HTTPConnection(host, parts.port, timeout=timeout)
     if parts.scheme == "https":
-        connection = http.client.HTTPSConnection(host, parts.port, timeout=timeout, context=trust)
+        from sidecar.trust import authorities
+
+        made = trust or authorities()
+        connection = http.client.HTTPSConnection(host, parts.port, timeout=timeout, context=made)
     try:
         connection.request(method, target_of(parts), body, sent)
         raw = connection.getresponse()

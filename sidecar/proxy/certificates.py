@@ -10,6 +10,7 @@ from pathlib import Path
 
 from sidecar.policy.terms import PolicyError, Problem
 from sidecar.settings import Tls
+from sidecar.trust import authorities
 
 
 def server_context(tls: Tls) -> ssl.SSLContext:
@@ -28,7 +29,7 @@ def server_context(tls: Tls) -> ssl.SSLContext:
 
 def client_context(tls: Tls) -> ssl.SSLContext:
     """The context towards an https upstream, verification on; errors as `server_context`."""
-    context = ssl.create_default_context(cafile=tls.upstream_ca)
+    context = authorities(tls.upstream_ca)
     context.set_alpn_protocols(["http/1.1"])
     if tls.upstream_certificate:
         context.load_cert_chain(tls.upstream_certificate, tls.upstream_key)

@@ -6,6 +6,7 @@ A connection that says anything unasked is closed, never matched to a request.
 from __future__ import annotations
 
 import asyncio
+import atexit
 import io
 import os
 import re
@@ -34,6 +35,10 @@ it at less cost than a view.
 """
 FIRST: Final = BUFFER[:73_728]
 """For a head: a page fits behind it, and of a large body most is left to be spliced."""
+
+# A store that is let go while it is viewed says so on stderr, since Python 3.13.
+atexit.register(BUFFER.release)
+atexit.register(FIRST.release)
 
 MAX_INTERIM: Final = 16
 _BARE_LF = re.compile(rb"(?<!\r)\n")

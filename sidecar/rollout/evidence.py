@@ -222,7 +222,7 @@ _OF_ENGINES = {
 
 class Trend:
     """Responses with a violation in each of the last 30 intervals of ten seconds, by route and
-    rule.
+    rule. What the evidence holds when it is made came in no interval.
     """
 
     def __init__(self, store: EvidenceStore, interval: int = 10, kept: int = 30) -> None:
@@ -230,17 +230,15 @@ class Trend:
         self._interval = interval
         self._ticks = 0
         self._kept = kept
-        self._last: dict[tuple[str, str], float] = {}
+        self._last = self._affected()
         self._added: dict[tuple[str, str], deque[float]] = {}
 
     def tick(self) -> None:
         """Called once a second."""
-        if not self._ticks:  # what was kept over a restart came in no interval of this process
-            self._last = {(item.route, item.rule): item.affected for item in self._store.evidence()}
         self._ticks += 1
         if self._ticks % self._interval:
             return
-        now = {(item.route, item.rule): item.affected for item in self._store.evidence()}
+        now = self._affected()
         self._added = {place: self._added.get(place) or deque(maxlen=self._kept) for place in now}
         for place, affected in now.items():
             self._added[place].append(max(0.0, affected - self._last.get(place, 0.0)))
@@ -249,6 +247,9 @@ class Trend:
     def of(self, route: str, rule: str) -> list[float]:
         """The numbers of one rule, oldest first."""
         return list(self._added.get((route, rule), ()))
+
+    def _affected(self) -> dict[tuple[str, str], float]:
+        return {(item.route, item.rule): item.affected for item in self._store.evidence()}
 
 
 class _Start(NamedTuple):

@@ -76,7 +76,6 @@ class Service:
         self.scripts = LoadedScripts()
         self.telemetry.trial_report = self._reported
         self.evidence = EvidenceStore(self.telemetry.metrics, causes=self.causes.data)
-        self._trend = Trend(self.evidence)
         self._guard = Watch(self.telemetry.metrics)
         self._fleet_evidence = FleetEvidence(self.evidence, self.causes)
         named = settings.fleet.url, settings.fleet.name
@@ -129,6 +128,8 @@ class Service:
         await self._compaction.tick(starting=True)
         self.evidence.restore(await asyncio.to_thread(self._store.evidence))
         await self.revisions.start()
+        # What was kept over a restart came in no interval of this process.
+        self._trend = Trend(self.evidence)
         process = Process(
             self._facts,
             self._ready,

@@ -642,8 +642,7 @@ def test_what_was_kept_over_a_restart_is_in_no_interval():
     world = World()
     made = world.activate(plan({"nosniff": NOSNIFF}, mode="report-only"))
     world.responses(made, 5)
-    trend = Trend(world.book, interval=2)
-    trend.tick()
+    trend = Trend(world.book, interval=1)
     world.responses(made, 2)
     trend.tick()
 
