@@ -25,7 +25,7 @@ from sidecar.telemetry.events import Events, Stamp, as_json, shown
 from sidecar.telemetry.metrics import Metrics
 from sidecar.telemetry.pages import PageReader
 from sidecar.telemetry.rule_counters import RouteTally
-from sidecar.telemetry.semantics import http_facts
+from sidecar.telemetry.semantics import http_facts, server_facts
 from sidecar.telemetry.spans import Spans, spans
 from sidecar.telemetry.traces import trace_id
 from sidecar.telemetry.trials import Trials
@@ -52,11 +52,13 @@ class Telemetry:
         pages: float = 0.05,
         secret: bytes = b"",
         spans: Spans | None = None,
+        upstream: str = "",
     ) -> None:
         self.events = events
         self.metrics = metrics
         self._cap = events.cap
         self._value_bytes = value_bytes
+        self._server = server_facts(upstream) if upstream else {}
         self._reports_cap = Cap(reports_per_second)
         self.in_flight = metrics.cell("sidecar_requests_in_flight")
         self.tunnels = metrics.cell("sidecar_tunnels_open")
@@ -96,7 +98,7 @@ class Telemetry:
         trial, traced = settings.trial, spans(settings.traces, serves=serves)
         most, reports = settings.log.value_bytes, settings.reports.per_second
         how: dict[str, Any] = {"value_bytes": most, "reports_per_second": reports}
-        how |= {"canary": trial.canary, "pages": trial.pages}
+        how |= {"canary": trial.canary, "pages": trial.pages, "upstream": settings.upstream}
         return cls(events, metrics, **how, secret=secret, spans=traced)
 
     def watch(self, watcher: Callable[[dict[str, object]], None]) -> Callable[[], None]:
@@ -200,6 +202,7 @@ class Telemetry:
                 reason=reason,
                 request_id=request_id,
                 detail=detail[: self._value_bytes],
+                **self._server,
                 **_trace(head),
             )
 

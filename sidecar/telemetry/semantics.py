@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlsplit
 
 from sidecar.policy.rules.conditions import Facts
 
@@ -16,3 +17,12 @@ def http_facts(facts: Facts, *, path: int = 512, host: int = 256) -> dict[str, A
         "url.path": facts.path[:path],
         "server.address": facts.host[:host],
     }
+
+
+def server_facts(url: str) -> dict[str, Any]:
+    """The server of a URL: name or address and port; of unix:/path the path alone."""
+    parts = urlsplit(url)
+    if parts.scheme == "unix":
+        return {"server.address": parts.path}
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    return {"server.address": parts.hostname or "", "server.port": port}

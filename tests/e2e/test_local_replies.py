@@ -99,13 +99,18 @@ def test_missing_service_is_502(front: Sidecar, upstream: Canned) -> None:
     """A service that is not there becomes a 502 under the policy; when it comes back, so do its
     responses.
     """
-    counted = front.metric("sidecar_upstream_errors_total", reason="refused")
+    since, counted = (
+        len(front.events()),
+        front.metric("sidecar_upstream_errors_total", reason="refused"),
+    )
     upstream.close()
     try:
         until(lambda: front.get("/").status == 502, "the sidecar notices")
         check(front.get("/"), 502, front)
     finally:
         upstream.open()
+    failed = front.event("upstream.failed", since, reason="refused")
+    assert (failed["server.address"], failed["server.port"]) == upstream.address
     assert front.metric("sidecar_upstream_errors_total", reason="refused") > counted
     assert (front.get("/").status, front.get("/").body) == (200, b"ok")
 

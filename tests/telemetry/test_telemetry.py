@@ -10,6 +10,7 @@ import pytest
 
 from sidecar.policy.rules.conditions import Facts
 from sidecar.policy.terms import Mode
+from sidecar.settings import Settings
 from sidecar.telemetry import Events, Metrics, Telemetry
 from sidecar.telemetry.cap import Cap
 from tests.policy.making import facts, plan
@@ -254,6 +255,29 @@ def test_failures_and_refusals_are_counted_and_reported_under_the_cap():
         == world.value("sidecar_rejected_requests_total", "host")
         == 2
     )
+
+
+@pytest.mark.parametrize(
+    ("upstream", "server"),
+    [
+        ("http://127.0.0.1:8000", ("127.0.0.1", 8000)),
+        ("http://shop.internal", ("shop.internal", 80)),
+        ("https://[2001:db8::1]", ("2001:db8::1", 443)),
+        ("unix:/run/shop.sock", ("/run/shop.sock", None)),
+    ],
+)
+def test_a_failure_names_the_address_of_the_service(
+    upstream: str, server: tuple[str, int | None]
+) -> None:
+    """As OpenTelemetry names it: address and port, or the path of the Unix socket."""
+    lines = Collected()
+    settings = Settings(upstream=upstream)
+    Telemetry.configured(
+        settings, Events(lines), Metrics(process=False), serves=True
+    ).upstream_failed("refused")
+
+    (failed,) = lines.events
+    assert (failed["server.address"], failed.get("server.port")) == server
 
 
 def test_browser_reports_are_counted_by_closed_words_and_reported_under_their_own_cap():
