@@ -33,6 +33,11 @@ class Received:
         return [value for found, value in self.headers if found.lower() == name]
 
 
+def reset_at_close(connection: Any) -> None:
+    """Closing this socket, or what stands for one in asyncio, sends RST instead of FIN."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
 @dataclass
 class Line:
     """One connection of the origin, for scripts."""
@@ -48,9 +53,7 @@ class Line:
             await asyncio.sleep(0)
 
     def reset(self) -> None:
-        self.writer.get_extra_info("socket").setsockopt(
-            socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
-        )
+        reset_at_close(self.writer.get_extra_info("socket"))
         self.writer.transport.abort()
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-import struct
 import threading
 from collections.abc import Callable
 
@@ -16,7 +15,7 @@ import uvloop
 
 from sidecar.proxy.upload import CONTINUE_AFTER
 from tests.patience import PATIENCE
-from tests.wire.origin import Line
+from tests.wire.origin import Line, reset_at_close
 from tests.wire.requests_refused import SMUGGLED, get, post
 from tests.wire.responses import ok, sized
 from tests.wire.stage import MovedLoop, Stage, read_responses
@@ -157,7 +156,7 @@ def test_early_response_and_reset(loop: Loop, large: bool) -> None:
         stage.loop.call_soon_threadsafe(still.wait, PATIENCE)
         client.sendall(b"x" * 65_536)
         upstream.sendall(sized(start=b"HTTP/1.1 413 T\r\n"))
-        upstream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        reset_at_close(upstream)
         upstream.close()
         still.set()
         (reply,) = read_responses(client, method="POST")
@@ -175,9 +174,7 @@ def test_end_before_the_request(loop: Loop, reset: bool) -> None:
                 while True:
                     upstream, _ = listening.accept()
                     if reset:
-                        upstream.setsockopt(
-                            socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
-                        )
+                        reset_at_close(upstream)
                     upstream.close()
 
         ending = threading.Thread(target=end_all, daemon=True)
