@@ -201,7 +201,7 @@ class EvidenceStore:
         counts = {"evaluated": read(rule.evaluated), "affected": read(rule.affected)}
         for kind in KINDS:
             counts[kind] = read(rule.violations.get((kind, line.mode)))
-        if line.oracle is not None or rule.loads is not None:
+        if line.breakage_test is not None or rule.loads is not None:
             counts |= {outcome: read(rule.outcomes.get(outcome)) for outcome in SEEN}
         if rule.loads is not None:
             counts["loads"] = read(rule.loads)

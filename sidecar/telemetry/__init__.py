@@ -150,7 +150,7 @@ class Telemetry:
         if self.observer is not None and origin == "upstream":
             self.observer(route, facts)
         tally.count(verdict)
-        if route.oracles or route.watchers:
+        if route.breakage_tests or route.watchers:
             _count_outcomes(tally, route, facts, verdict)
         if not verdict.findings or not self._cap.free() or not self.events.may_emit():
             return
@@ -281,7 +281,7 @@ def _unchanged(route: RoutePlan, index: int, verdict: PreparedDecision) -> bool:
     responses that set it; a ladder's tell of what comes next.
     """
     line = route.rules[index]
-    if line.named.rule.header is None or line.oracle is transport:
+    if line.named.rule.header is None or line.breakage_test is transport:
         return False
     return all(one.position != index for one in verdict.findings)
 
@@ -296,10 +296,10 @@ def _count_outcomes(
     for watcher, broken in tally.watched:
         if watcher.watch(leaving, fetch):
             broken.n += 1.0
-    for index, oracle in route.oracles:
+    for index, breakage_test in route.breakage_tests:
         # HSTS is never written over plain http, and plain http is the evidence against it.
-        if index not in verdict.skipped or oracle is transport:
-            outcome = oracle(leaving, fetch)
+        if index not in verdict.skipped or breakage_test is transport:
+            outcome = breakage_test(leaving, fetch)
             if outcome in _MAY_BREAK and _unchanged(route, index, verdict):
                 outcome = "safe" if fetch.browser else "irrelevant"
             tally.rules[index].outcomes[outcome].n += 1.0

@@ -91,7 +91,7 @@ def _following(
     actions: dict[str, Labels] = {
         check.action: (*place, check.action) for check in checks if check.made
     }
-    seen = SEEN if line.oracle or tried else ()
+    seen = SEEN if line.breakage_test or tried else ()
     causes = {kind: (*place, kind) for kind in CAUSE_KINDS}
     outcomes = {outcome: (*place, outcome) for outcome in seen}
     changes = _going_on(was.changes, "sidecar_header_changes_total", actions)
@@ -138,7 +138,7 @@ class Bundle:
 class RouteTally:
     """The counters of one route of one plan, bound once. Indices are those of the route's rules."""
 
-    __slots__ = ("_bundles", "_live", "oracles", "responses", "rules", "watched")
+    __slots__ = ("_bundles", "_live", "breakage_tests", "responses", "rules", "watched")
 
     def __init__(
         self, route: RoutePlan, rules: Rules, responses: Mapping[str, tuple[Counter, ...]]
@@ -146,12 +146,12 @@ class RouteTally:
         self.responses = responses
         """By who made the response; the first is 1xx."""
         self.rules = tuple(rules[route.name, line.name] for line in route.rules)
-        self.oracles = frozenset(index for index, _ in route.oracles)
+        self.breakage_tests = frozenset(index for index, _ in route.breakage_tests)
         self.watched = tuple(
             (watcher, rules[place, rule].outcomes["break"])
             for place, rule, watcher in route.watchers
         )
-        """Oracles of the whole policy, each with what it adds to."""
+        """Breakage tests of the whole policy, each with what it adds to."""
         self._bundles: dict[PreparedDecision, Bundle] = {}
         self._live = True
 
@@ -175,7 +175,7 @@ class RouteTally:
 
     def outcome(self, index: int, outcome: str) -> None:
         """Count what a page load in trial says of a rule, unless requests themselves say it."""
-        if index not in self.oracles:
+        if index not in self.breakage_tests:
             self.rules[index].outcomes[outcome].n += 1.0
 
     def settle(self) -> None:

@@ -1,4 +1,4 @@
-"""Oracles: what a rule would have broken, read from Fetch Metadata."""
+"""Breakage tests: what a rule would have broken, read from Fetch Metadata."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ SECURE = {"cookie": "s[id]?", "attributes": {"Secure": True}}
 
 
 def outcome(rule: dict[str, Any], sent: str, *fields: tuple[bytes, bytes], **more: Any) -> str:
-    """What the rule's oracle says of a request; `sent` is `site mode dest cookie`, - for what is
-    not sent.
+    """What the rule's breakage test says of a request; `sent` is `site mode dest cookie`, - for what
+    is not sent.
     """
     names = (b"Sec-Fetch-Site", b"sec-fetch-mode", b"SEC-FETCH-DEST", b"Cookie")
     request = [
@@ -40,9 +40,9 @@ def outcome(rule: dict[str, Any], sent: str, *fields: tuple[bytes, bytes], **mor
     world = facts(
         *fields, request=[(b"User-Agent", AGENT), (b"Length6-is-14ch", b"x"), *request], **more
     )
-    oracle = plan({"it": rule}, mode="report-only").routes[-1].rules[0].oracle
-    assert oracle
-    return oracle(world, Fetch(world))
+    breakage_test = plan({"it": rule}, mode="report-only").routes[-1].rules[0].breakage_test
+    assert breakage_test
+    return breakage_test(world, Fetch(world))
 
 
 @pytest.mark.parametrize(
@@ -165,11 +165,11 @@ def test_a_request_that_came_home_is_open(rule: dict[str, Any], sent: str):
     names = (b"Sec-Fetch-Site", b"Sec-Fetch-Mode", b"Sec-Fetch-Dest", b"Cookie")
     request = [(b"User-Agent", AGENT)]
     request += zip(names, (word.encode() for word in sent.split()), strict=False)
-    oracle = plan({"it": rule}, mode="report-only").routes[-1].rules[0].oracle
-    assert oracle
+    breakage_test = plan({"it": rule}, mode="report-only").routes[-1].rules[0].breakage_test
+    assert breakage_test
     for home, expected in (("https://shop.test/", "open"), ("https://shop.test.evil/", "break")):
         world = facts(request=[*request, (b"Referer", home.encode())], host="shop.test")
-        assert oracle(world, Fetch(world)) == expected
+        assert breakage_test(world, Fetch(world)) == expected
 
 
 @pytest.mark.parametrize(
@@ -214,9 +214,9 @@ def test_a_cookie_of_a_domain_goes_to_other_hosts_too(cookie: bytes, expected: s
 def test_what_is_no_browser_says_nothing(rule: dict[str, Any]):
     """curl, probes and service clients are never counted as safe."""
     world = facts(request=[(b"User-Agent", b"curl/8.5.0"), (b"Cookie", b"sid=1")])
-    oracle = plan({"it": rule}, mode="report-only").routes[-1].rules[0].oracle
-    assert oracle
-    assert oracle(world, Fetch(world)) == "irrelevant"
+    breakage_test = plan({"it": rule}, mode="report-only").routes[-1].rules[0].breakage_test
+    assert breakage_test
+    assert breakage_test(world, Fetch(world)) == "irrelevant"
 
 
 @pytest.mark.parametrize(
@@ -243,14 +243,14 @@ def test_frame_ancestors_with_hosts_are_held_against_the_embedding_page(
         (b"Sec-Fetch-Dest", b"iframe"),
     ]
     world = facts(request=[*request, *([(b"Referer", referer.encode())] if referer else [])])
-    oracle = (
+    breakage_test = (
         plan({"it": ANCESTORS | {"value": f"frame-ancestors {ancestors}"}}, mode="report-only")
         .routes[-1]
         .rules[0]
-        .oracle
+        .breakage_test
     )
-    assert oracle
-    assert oracle(world, Fetch(world)) == expected
+    assert breakage_test
+    assert breakage_test(world, Fetch(world)) == expected
 
 
 def test_frame_options_are_overruled_by_the_service_s_own_ancestors():
@@ -275,9 +275,9 @@ def test_a_double_submit_reads_the_cookie():
         (b"X-CSRFToken", b"0123456789"),
     ]
     world = facts(request=request)
-    oracle = plan({"it": rule}, mode="report-only").routes[-1].rules[0].oracle
-    assert oracle
-    assert oracle(world, Fetch(world)) == "break"
+    breakage_test = plan({"it": rule}, mode="report-only").routes[-1].rules[0].breakage_test
+    assert breakage_test
+    assert breakage_test(world, Fetch(world)) == "break"
 
 
 def test_two_cookie_lines_are_one():
@@ -301,9 +301,9 @@ def test_two_cookie_lines_are_one():
         {"cookie": "a", "attributes": {"SameSite": "None"}},
     ],
 )
-def test_where_requests_tell_nothing_there_is_no_oracle(rule: dict[str, Any]):
+def test_where_requests_tell_nothing_there_is_no_breakage_test(rule: dict[str, Any]):
     """No guess is made."""
-    assert plan({"it": rule}, mode="report-only").routes[-1].rules[0].oracle is None
+    assert plan({"it": rule}, mode="report-only").routes[-1].rules[0].breakage_test is None
 
 
 UPGRADING = (b"Content-Security-Policy", b"object-src 'none'; Upgrade-Insecure-Requests")
@@ -321,4 +321,4 @@ def test_only_rules_that_are_reported_are_asked():
     """An enforced rule breaks for real, and its requests would not be seen again."""
     rules = {"data": DENY | {"mode": "report-only"}, "made": CORP, "off": NOSNIFF | {"mode": "off"}}
 
-    assert [index for index, _ in plan(rules).routes[-1].oracles] == [0]
+    assert [index for index, _ in plan(rules).routes[-1].breakage_tests] == [0]

@@ -1,4 +1,4 @@
-"""Oracles of CORS, of what browsers show and keep, and of double submits in bodies."""
+"""Breakage tests of CORS, of what browsers show and keep, and of double submits in bodies."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ def fields(text: str) -> list[tuple[bytes, bytes]]:
 
 
 def outcome(rule: dict[str, Any], request: str, response: str = "", **more: Any) -> Outcome:
-    """What the rule's oracle says of a browser's request with these headers."""
+    """What the rule's breakage test says of a browser's request with these headers."""
     world = facts(*fields(response), request=[AGENT, *fields(request)], **more)
-    oracle = plan({"it": rule}, mode="report-only").routes[-1].rules[0].oracle
-    assert oracle
-    return oracle(world, Fetch(world))
+    breakage_test = plan({"it": rule}, mode="report-only").routes[-1].rules[0].breakage_test
+    assert breakage_test
+    return breakage_test(world, Fetch(world))
 
 
 CORS = (

@@ -19,10 +19,10 @@ SITE = "https://shop.test"
 
 
 def outcomes(*visits: tuple[str, str, str, str]) -> list[str]:
-    """What the oracle says of each request: path, site, destination, Referer ("" = none)."""
+    """What the breakage test says of each request: path, site, destination, Referer ("" = none)."""
     made = plan({"it": SAME}, mode="report-only")
     route = made.routes[-1]
-    ((index, oracle),) = route.oracles
+    ((index, breakage_test),) = route.breakage_tests
     ((_, _, watcher),) = route.watchers
     found = []
     for path, site, dest, referer in visits:
@@ -35,7 +35,7 @@ def outcomes(*visits: tuple[str, str, str, str]) -> list[str]:
         world = facts(request=[AGENT, *request], path=path, host="shop.test", client="192.0.2.1")
         fetch = Fetch(world)
         assert not watcher.watch(world, fetch)
-        found.append(oracle(world, fetch))
+        found.append(breakage_test(world, fetch))
     assert index == 0
     return found
 

@@ -175,9 +175,9 @@ def test_what_a_request_says_of_the_host(
     what keeps no promise says nothing.
     """
     route = plan({"hsts": HSTS}, mode=mode).routes[-1]
-    ((_, oracle),) = route.oracles
+    ((_, breakage_test),) = route.breakage_tests
     lines = {"User-Agent": CHROME.decode()} | request_lines
     world = facts(
         scheme=scheme, request=[(name.encode(), value.encode()) for name, value in lines.items()]
     )
-    assert oracle(world, Fetch(world)) == outcome
+    assert breakage_test(world, Fetch(world)) == outcome

@@ -192,7 +192,7 @@ def test_only_a_whole_traceparent_gives_a_trace_id(value: bytes):
     assert "trace_id" not in world.lines.events[0]
 
 
-def test_oracles_are_counted_for_rules_that_are_reported():
+def test_breakage_tests_are_counted_for_rules_that_are_reported():
     """What requests say a rule would have broken, by outcome; a rule that did not apply is not
     asked.
     """

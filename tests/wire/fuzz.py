@@ -322,7 +322,7 @@ def _round(stage: Stage, rng: random.Random, report: Report) -> None:
             if reply.values("x-policy") != ["on"]:
                 report.failures.append(f"a response without the policy: {reply}; {given}")
         stage.canary()
-    except Exception as error:  # noqa: BLE001  (a hang, a parse error of the oracle, a canary)
+    except Exception as error:  # noqa: BLE001  (a hang, a parse error of h11, a canary)
         report.failures.append(f"{type(error).__name__}: {error}; {stage.complaints}; {given}")
         return
     _judge(stage, data, given, report, upstream_side=upstream_side)
@@ -357,7 +357,7 @@ ADDED = frozenset(
 Meant = tuple[str, bytes, frozenset[tuple[str, str]]]
 
 
-def oracle(data: bytes) -> list[Meant]:
+def read_by_h11(data: bytes) -> list[Meant]:
     """Method, body and lines of each whole request that h11 finds, one behind the other, until
     it refuses.
     """
@@ -390,7 +390,7 @@ def oracle(data: bytes) -> list[Meant]:
 
 
 def _judge(stage: Stage, data: bytes, given: str, report: Report, *, upstream_side: bool) -> None:
-    meant = oracle(data)
+    meant = read_by_h11(data)
     for seen in stage.origin.requests:
         if seen.target.startswith("/canary/"):
             continue

@@ -1,8 +1,8 @@
 """What a rule would have broken in a real browser, read from the request.
 
-An oracle is a function from one request and response to an outcome. Those of loading and cookies
-are here; those of frames in `framing`, of CORS in `cors`, of what browsers store and show in
-`storage`, of headers that are taken away in `removals`.
+A breakage test is a function from one request and response to an outcome. Those of loading and
+cookies are here; those of frames in `framing`, of CORS in `cors`, of what browsers store and show
+in `storage`, of headers that are taken away in `removals`.
 
 Source: Fetch Metadata Request Headers (W3C); Fetch sections 3.6 (nosniff) and 3.7 (CORP); HTML
 section 7.1.6 (X-Frame-Options); CSP Level 3 section 6.4.2 (frame-ancestors); RFC 6265bis section
@@ -14,14 +14,14 @@ from __future__ import annotations
 from urllib.parse import quote_from_bytes
 
 from sidecar.policy import csp
-from sidecar.policy.browsers.cors import sharing_oracle
+from sidecar.policy.browsers.cors import sharing_test
 from sidecar.policy.browsers.framing import Framing
-from sidecar.policy.browsers.removals import referrer_of_rule, removal_oracle
+from sidecar.policy.browsers.removals import referrer_of_rule, removal_test
 from sidecar.policy.browsers.storage import (
     Clearing,
-    disposition_oracle,
+    disposition_test,
     saved,
-    store_oracle,
+    store_test,
     unstored,
 )
 from sidecar.policy.data import media_types
@@ -31,8 +31,8 @@ from sidecar.policy.rules.conditions import Facts
 from sidecar.policy.rules.fetch import (
     FRAMES,
     SCRIPT_TYPES,
+    BreakageTest,
     Fetch,
-    Oracle,
     Outcome,
     came_home,
     line,
@@ -52,43 +52,43 @@ _MEDIA = frozenset({b"image", b"audio", b"video"})
 _SAYS_NOTHING = frozenset({b"unknown/unknown", b"application/unknown", b"*/*"})
 
 
-def oracle(rule: Rule, value: str) -> Oracle | None:
-    """The oracle of a complete rule that would write `value`; None where requests show nothing."""
+def breakage_test(rule: Rule, value: str) -> BreakageTest | None:
+    """That of a complete rule that would write `value`; None where requests show nothing."""
     if rule.cookie is not None:
-        return _cookie_oracle(rule)
+        return _cookie_test(rule)
     if rule.action not in WRITING:
         return None
-    found = [one for name in rule.names if (one := _header_oracle(name, rule, value))]
+    found = [one for name in rule.names if (one := _header_test(name, rule, value))]
     return _worst(found) if len(found) > 1 else next(iter(found), None)
 
 
 _SEVERITY: tuple[Outcome, ...] = ("break", "open", "unknown", "safe", "irrelevant")
 
 
-def _worst(oracles: list[Oracle]) -> Oracle:
+def _worst(breakage_tests: list[BreakageTest]) -> BreakageTest:
     """Several headers of one rule: what any of them would break."""
 
     def judge(facts: Facts, fetch: Fetch) -> Outcome:
-        outcomes = [oracle(facts, fetch) for oracle in oracles]
+        outcomes = [breakage_test(facts, fetch) for breakage_test in breakage_tests]
         return min(outcomes, key=_SEVERITY.index)
 
     return judge
 
 
-def _header_oracle(name: str, rule: Rule, value: str) -> Oracle | None:
+def _header_test(name: str, rule: Rule, value: str) -> BreakageTest | None:
     wanted = value.lower().strip()
     if name.startswith("access-control-"):
-        return sharing_oracle(name, rule, value)
+        return sharing_test(name, rule, value)
     if name == "content-disposition":
-        return disposition_oracle(rule, value)
+        return disposition_test(rule, value)
     if name == "referrer-policy":
         return referrer_of_rule(rule, value)
     if rule.action == "remove":
-        return removal_oracle if name == "content-security-policy" else None
+        return removal_test if name == "content-security-policy" else None
     if name == "clear-site-data":
         return Clearing(value)
     if name == "cache-control" and unstored(wanted):
-        return store_oracle
+        return store_test
     if name == "x-frame-options" and wanted in ("deny", "sameorigin"):
         return Framing(("'self'",) if wanted == "sameorigin" else (), overruled=True)
     if name == "content-security-policy" and (ancestors := _only_ancestors(wanted)) is not None:
@@ -115,7 +115,7 @@ def _only_ancestors(value: str) -> tuple[str, ...] | None:
     return tuple(word for word in acting[0].values if word != "'none'")
 
 
-def _resource(*, same_site_allowed: bool) -> Oracle:
+def _resource(*, same_site_allowed: bool) -> BreakageTest:
     blocked = frozenset({b"cross-site"} if same_site_allowed else {b"cross-site", b"same-site"})
 
     def judge(facts: Facts, fetch: Fetch) -> Outcome:
@@ -181,7 +181,7 @@ def _style(media: bytes, fetch: Fetch) -> Outcome:
     return "open" if media else "break"
 
 
-def _cookie_oracle(rule: Rule) -> Oracle | None:
+def _cookie_test(rule: Rule) -> BreakageTest | None:
     """Whether the browser would not have sent the cookie: SameSite cross-site, Secure on HTTP."""
     attributes, pattern = rule.attributes, rule.cookie
     if attributes is None or pattern is None:

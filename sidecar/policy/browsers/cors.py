@@ -11,14 +11,14 @@ from __future__ import annotations
 from sidecar.policy.headers.tokens import words
 from sidecar.policy.model import Rule
 from sidecar.policy.rules.conditions import Facts
-from sidecar.policy.rules.fetch import Fetch, Oracle, Outcome, line
+from sidecar.policy.rules.fetch import BreakageTest, Fetch, Outcome, line
 
 _SAFELISTED = frozenset({"get", "head", "post"})
 """Methods that need no permission (Fetch section 2.2.1)."""
 
 
-def sharing_oracle(name: str, rule: Rule, value: str) -> Oracle | None:
-    """The oracle of a rule on this header (lower-case name); None where requests do not show it."""
+def sharing_test(name: str, rule: Rule, value: str) -> BreakageTest | None:
+    """That of a rule on this header (lower-case name); None where requests do not show it."""
     wanted = "" if rule.action == "remove" else value.strip()
     kept = rule.action == "default"
     if name == "access-control-allow-origin":
@@ -43,7 +43,7 @@ def _crosses(facts: Facts, fetch: Fetch) -> Outcome | None:
     return None
 
 
-def _origin(wanted: str, *, kept: bool) -> Oracle:
+def _origin(wanted: str, *, kept: bool) -> BreakageTest:
     def judge(facts: Facts, fetch: Fetch) -> Outcome:
         if (settled := _crosses(facts, fetch)) is not None:
             return settled
@@ -65,7 +65,7 @@ def _permits(value: str, origin: str, facts: Facts, fetch: Fetch) -> bool:
     return bool(value) and value.lower() == origin.lower()
 
 
-def _credentials(*, allowed: bool, kept: bool) -> Oracle:
+def _credentials(*, allowed: bool, kept: bool) -> BreakageTest:
     def judge(facts: Facts, fetch: Fetch) -> Outcome:
         if (settled := _crosses(facts, fetch)) is not None:
             return settled
@@ -81,7 +81,7 @@ def _credentialed(facts: Facts) -> bool:
     return _value(facts, b"access-control-allow-credentials") == "true"
 
 
-def _listed(name: bytes, wanted: frozenset[str], *, kept: bool) -> Oracle:
+def _listed(name: bytes, wanted: frozenset[str], *, kept: bool) -> BreakageTest:
     methods = name.endswith(b"methods")
 
     def judge(facts: Facts, fetch: Fetch) -> Outcome:

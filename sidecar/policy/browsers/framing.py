@@ -1,4 +1,4 @@
-"""Who is framed by whom: the oracle of `X-Frame-Options` and of `frame-ancestors` alone.
+"""Who is framed by whom: the breakage test of `X-Frame-Options` and of `frame-ancestors` alone.
 
 Source: HTML section 7.1.6 (X-Frame-Options); CSP Level 3 section 6.4.2 (frame-ancestors: every
 ancestor must be allowed); Fetch Metadata.
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import OrderedDict
 
 from sidecar.policy import csp
-from sidecar.policy.browsers.removals import upgrade_oracle
+from sidecar.policy.browsers.removals import upgrade_test
 from sidecar.policy.browsers.storage import saved
 from sidecar.policy.csp.match import address, matches
 from sidecar.policy.csp.sources import parse_source
@@ -64,7 +64,7 @@ class Framing:
             return silent
         if self._replaces and (fetch.dest == b"document" or fetch.dest in FRAMES):
             framed = self._inside(facts, fetch)
-            return upgrade_oracle(facts, fetch) if framed == "safe" else framed
+            return upgrade_test(facts, fetch) if framed == "safe" else framed
         return self._inside(facts, fetch)
 
     def _inside(self, facts: Facts, fetch: Fetch) -> Outcome:

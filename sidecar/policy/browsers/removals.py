@@ -1,6 +1,6 @@
 """What a service's own header gives and a rule would remove: upgraded addresses, a fuller Referer.
 
-The oracles of a removed `Content-Security-Policy` and of `Referrer-Policy`. Both look at the
+The breakage tests of a removed `Content-Security-Policy` and of `Referrer-Policy`. Both look at the
 service's own header in the response.
 
 Source: Upgrade Insecure Requests section 3.1; Referrer Policy section 3.
@@ -12,7 +12,7 @@ from sidecar.policy.browsers.trial import lifts, loses_upgrade
 from sidecar.policy.headers.tokens import referrer_policy
 from sidecar.policy.model import Rule
 from sidecar.policy.rules.conditions import Facts
-from sidecar.policy.rules.fetch import FRAMES, Fetch, Oracle, Outcome, line, lines
+from sidecar.policy.rules.fetch import FRAMES, BreakageTest, Fetch, Outcome, line, lines
 
 DEFAULT = "strict-origin-when-cross-origin"
 """What browsers do without a Referrer-Policy."""
@@ -25,7 +25,7 @@ def telling(token: str | None) -> bool:
     return token in _TELLING
 
 
-def upgrade_oracle(facts: Facts, fetch: Fetch) -> Outcome:
+def upgrade_test(facts: Facts, fetch: Fetch) -> Outcome:
     """A policy is removed: whether it upgraded http: addresses, then refused or in the clear."""
     if not fetch.browser:
         return "irrelevant"
@@ -33,9 +33,9 @@ def upgrade_oracle(facts: Facts, fetch: Fetch) -> Outcome:
     return "open" if loses_upgrade(own, ()) else "safe"
 
 
-def removal_oracle(facts: Facts, fetch: Fetch) -> Outcome:
+def removal_test(facts: Facts, fetch: Fetch) -> Outcome:
     """The same, and whether its `frame-ancestors` let in who X-Frame-Options then keeps out."""
-    found = upgrade_oracle(facts, fetch)
+    found = upgrade_test(facts, fetch)
     own = lines(facts, b"content-security-policy")
     framing = (line(facts, b"x-frame-options") or b"").strip().lower()
     if found != "safe" or not lifts(own, ()) or framing not in (b"deny", b"sameorigin"):
@@ -47,8 +47,8 @@ def removal_oracle(facts: Facts, fetch: Fetch) -> Outcome:
     return "break"
 
 
-def referrer_of_rule(rule: Rule, value: str) -> Oracle | None:
-    """The oracle of a rule on Referrer-Policy; None where its policy sends less than the default.
+def referrer_of_rule(rule: Rule, value: str) -> BreakageTest | None:
+    """That of a rule on Referrer-Policy; None where its policy sends less than the default.
 
     It sees whether the service itself sends more today, which somebody may need.
     """

@@ -12,7 +12,15 @@ from sidecar.policy.data import media_types
 from sidecar.policy.headers.tokens import parse_cache, words
 from sidecar.policy.model import Rule
 from sidecar.policy.rules.conditions import Facts
-from sidecar.policy.rules.fetch import Fetch, Oracle, Outcome, line, lines, media_type, sent_cookies
+from sidecar.policy.rules.fetch import (
+    BreakageTest,
+    Fetch,
+    Outcome,
+    line,
+    lines,
+    media_type,
+    sent_cookies,
+)
 
 REMEMBERED = 4096
 """Cookies of visitors that would have been cleared; the oldest are forgotten."""
@@ -21,7 +29,7 @@ _SHOWN = (b"image/", b"audio/", b"video/")
 _SHOWN_TYPES, _SAVED_TEXTS = media_types("shown"), media_types("saved")
 
 
-def disposition_oracle(rule: Rule, value: str) -> Oracle:
+def disposition_test(rule: Rule, value: str) -> BreakageTest:
     """Pages that would be saved instead of shown, or downloads that would be shown."""
     wanted = rule.action != "remove" and value.strip().lower().startswith("attachment")
     kept = rule.action == "default"
@@ -59,7 +67,7 @@ def unstored(value: str) -> bool:
     return "no-store" in parse_cache(value)[0]
 
 
-def store_oracle(facts: Facts, fetch: Fetch) -> Outcome:
+def store_test(facts: Facts, fetch: Fetch) -> Outcome:
     """`no-store`: the result of a form is gone when its reader returns to it."""
     if not fetch.browser:
         return "irrelevant"
@@ -77,7 +85,7 @@ def cleared(value: str) -> frozenset[str]:
 
 
 class Clearing:
-    """The oracle of a `Clear-Site-Data` rule, and a bounded memory of the cookies it would clear.
+    """The breakage test of `Clear-Site-Data`, and a bounded memory of the cookies it would clear.
 
     A visitor who still sends such a cookie would have lost it. Hashes of client and cookie are
     kept.

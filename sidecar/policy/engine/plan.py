@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
-from sidecar.policy.browsers.breakage import oracle
+from sidecar.policy.browsers.breakage import breakage_test
 from sidecar.policy.browsers.framing import Framing
 from sidecar.policy.browsers.storage import Clearing
 from sidecar.policy.browsers.trial import has_report_only, looks
@@ -24,7 +24,7 @@ from sidecar.policy.model import Policy, StrictModel
 from sidecar.policy.rules.checks import Check, make_check
 from sidecar.policy.rules.conditions import Facts
 from sidecar.policy.rules.cookie_check import CookieCheck
-from sidecar.policy.rules.fetch import Oracle
+from sidecar.policy.rules.fetch import BreakageTest
 from sidecar.policy.rules.matching import matcher
 from sidecar.policy.rules.paths import readings
 from sidecar.policy.rules.shares import Shared
@@ -51,7 +51,7 @@ class RuleLine:
     mode: Mode
     ceiling: str
     named: NamedRule
-    oracle: Oracle | None
+    breakage_test: BreakageTest | None
     meaning: str
     """Short hash of the rule's mode and all that it says: evidence is of one meaning."""
     demand: str
@@ -65,7 +65,7 @@ class RuleLine:
 
 
 Watcher: TypeAlias = Clearing | Framing
-"""An oracle with a memory: `watch` says whether a request of any route shows a breakage."""
+"""A breakage test with a memory: `watch` says whether a request of any route shows a breakage."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ class RoutePlan:
     judge: Judge
     """Of these checks."""
     matches: Matcher
-    oracles: tuple[tuple[int, Oracle], ...]
+    breakage_tests: tuple[tuple[int, BreakageTest], ...]
     """Rules whose breakage requests can show, not enforced yet or on a ladder; by rule index."""
     reads_body: int
     """Bytes at the beginning of request bodies in which a rule looks for a cookie's value."""
@@ -91,7 +91,7 @@ class RoutePlan:
     nonced: bool
     """Whether an active rule writes or demands a nonce of each response: the service gets one."""
     watchers: tuple[tuple[str, str, Watcher], ...] = ()
-    """Oracles of the whole policy that must see every request, by route and rule."""
+    """Breakage tests of the whole policy that must see every request, by route and rule."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,13 +223,17 @@ def _route(
         if mode == "enforce":
             written.append((names, demand))
         hashes = (_meaning(named, mode), demand, scope)
-        rules.append(RuleLine(named.name, mode, ceiling, named, oracle(named.rule, value), *hashes))
+        rules.append(
+            RuleLine(named.name, mode, ceiling, named, breakage_test(named.rule, value), *hashes)
+        )
         if mode != "off":
             share = min(policy.share or 1.0, named.rule.share or 1.0)
             checks.append(_check(named, index, mode, share))
     checks += last_words(checks)
     lines = [*enumerate(rules)]
-    oracles = tuple((at, line.oracle) for at, line in lines if line.oracle and _unproven(line))
+    breakage_tests = tuple(
+        (at, line.breakage_test) for at, line in lines if line.breakage_test and _unproven(line)
+    )
     tried = {
         at: line for at, line in lines if line.mode == "trial" and has_report_only(line.named.rule)
     }
@@ -241,8 +245,10 @@ def _route(
         tuple(checks),
         judge=Judge(tuple(checks), keys, looked),
         matches=matcher(route.match),
-        oracles=oracles,
-        reads_body=READ_BODY if any(_hides(rules[index].named) for index, _ in oracles) else 0,
+        breakage_tests=breakage_tests,
+        reads_body=READ_BODY
+        if any(_hides(rules[index].named) for index, _ in breakage_tests)
+        else 0,
         trials=keys,
         max_body=route.max_body,
         max_body_mode=lowest(override, policy.mode or "report-only", route.mode),
@@ -263,7 +269,7 @@ def _hides(named: NamedRule) -> bool:
 
 def _watchers(routes: Iterable[RoutePlan]) -> Iterator[tuple[str, str, Watcher]]:
     for route in routes:
-        for index, found in route.oracles:
+        for index, found in route.breakage_tests:
             if isinstance(found, Clearing) or (isinstance(found, Framing) and found.asks):
                 yield route.name, route.rules[index].name, found
 

@@ -24,7 +24,7 @@ OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 it said too little. `plain`: over plain http, which contradicts a promise of https without breaking
 at once.
 """
-Oracle: TypeAlias = Callable[[Facts, "Fetch"], Outcome]
+BreakageTest: TypeAlias = Callable[[Facts, "Fetch"], Outcome]
 
 FRAMES = frozenset({b"iframe", b"frame", b"object", b"embed", b"fencedframe"})
 SCRIPT_TYPES = media_types("javascript")
@@ -43,7 +43,7 @@ _LENGTHS = frozenset(map(len, (*_WANTED, b"cookie")))
 
 
 class Fetch:
-    """The request headers that oracles look at, found in one pass; None = not sent."""
+    """The request headers that breakage tests look at, found in one pass; None = not sent."""
 
     __slots__ = (*_WANTED.values(), "cookie")
 
