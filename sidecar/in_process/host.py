@@ -20,7 +20,7 @@ from typing import Any, Final
 
 from sidecar.policy.terms import PolicyError, Problem
 from sidecar.revisions import Active
-from sidecar.runtime.plane import ProcessPlane
+from sidecar.runtime.request_server import SingleProcessServer
 from sidecar.runtime.service import Service
 from sidecar.runtime.settings_file import read_settings
 from sidecar.settings import Settings
@@ -37,8 +37,8 @@ _STOPPING = 10.0
 """Seconds that the end of the process waits for the last evidence to be kept."""
 
 
-class _Here(ProcessPlane):
-    """The plane of a process that serves its requests itself; `catch_up` does what was posted."""
+class _Here(SingleProcessServer):
+    """The server of a process that serves its requests itself; `catch_up` does what was posted."""
 
     def __init__(self, telemetry: Telemetry, catch_up: Callable[[], None]) -> None:
         super().__init__(telemetry)

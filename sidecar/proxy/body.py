@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from sidecar.proxy.turns import Turn
+from sidecar.proxy.waiter import Waiter
 
 BUFFER: Final = 262_144
 """Bytes of a body that wait for a slow upstream before the client is no longer read: more than
@@ -35,7 +35,7 @@ class Body:
         self._resume = resume
         self._pieces: list[bytes] = []
         self._size = self.received = 0
-        self._waiter: Turn | None = None
+        self._waiter: Waiter | None = None
         self._error: Exception | None = None
         self._full = self.whole = False
 
@@ -79,13 +79,13 @@ class Body:
             self._resume()
         return data
 
-    async def some(self, turn: Turn) -> bytes:
-        """What is at hand, waiting for `turn` until there is something; b"" at the end. Raises
+    async def some(self, waiter: Waiter) -> bytes:
+        """What is at hand, waiting for `waiter` until there is something; b"" at the end. Raises
         what `set_exception` was given.
         """
         if self._error is None and not self._pieces and not self.whole:
-            self._waiter = turn
-            await turn
+            self._waiter = waiter
+            await waiter
         if self._error is not None:
             raise self._error
         return self.take()

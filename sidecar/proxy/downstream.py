@@ -12,14 +12,14 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from sidecar.proxy.asked import Rest
 from sidecar.proxy.deadlines import NEVER
 from sidecar.proxy.exchange import Exchange
 from sidecar.proxy.faults import ClientGone, Refused
 from sidecar.proxy.flow import Tunnelled
 from sidecar.proxy.http1.requests import Request
 from sidecar.proxy.incoming import HELD, LINGER_BYTES, Incoming, header_late
-from sidecar.proxy.turns import Turn
+from sidecar.proxy.responder import Rest
+from sidecar.proxy.waiter import Waiter
 
 if TYPE_CHECKING:
     from sidecar.proxy.forwarding import Peer
@@ -45,8 +45,8 @@ class Downstream(Incoming):
     """One client connection.
 
     `_exchange` is the one under way. Where it must wait for more than the response's head, `_rest`
-    is a coroutine that this connection drives, and `_waiting` what that waits for: mostly a `Turn`,
-    so that bytes are passed on from where they were received.
+    is a coroutine that this connection drives, and `_waiting` what that waits for: mostly a
+    `Waiter`, so that bytes are passed on from where they were received.
     """
 
     peer: Peer
@@ -57,23 +57,23 @@ class Downstream(Incoming):
         self._listener = listener
         self._exchange: Exchange | None = None
         self._rest: Rest | None = None
-        self._waiting: Turn | asyncio.Future[Any] | None = None
+        self._waiting: Waiter | asyncio.Future[Any] | None = None
         self._used = False
 
     # What the exchange asks.
 
-    def turn(self) -> Turn:
+    def waiter(self) -> Waiter:
         """Something that the exchange of this connection can wait for."""
-        return Turn(self.advance)
+        return Waiter(self.advance)
 
     async def drained(self) -> None:
         """Wait until the client has read enough; raises ClientGone when it stops reading for
         timeouts.idle.
         """
         if self.writing_paused and self.transport is not None:
-            turn = self._drained = self.turn()
+            waiter = self._drained = self.waiter()
             self.expect(self._context.bounds.idle, _client_stuck)
-            await turn
+            await waiter
 
     def upgrade(self, tunnel: Tunnelled) -> bytes:
         """From here on bytes go to `tunnel`; returns those that came behind the request."""
@@ -98,7 +98,7 @@ class Downstream(Incoming):
         is refused, or none is waited for.
         """
         self.due = NEVER
-        if isinstance(self._waiting, Turn):
+        if isinstance(self._waiting, Waiter):
             self._waiting.set_exception(error)
         elif self._rest is not None:
             return
@@ -159,7 +159,7 @@ class Downstream(Incoming):
         # A future that is over already has called for `_resumed`, which sees that the client is
         # gone.
         waiting = self._waiting
-        if waiting is not None and not waiting.cancel() and isinstance(waiting, Turn):
+        if waiting is not None and not waiting.cancel() and isinstance(waiting, Waiter):
             self.advance(asyncio.CancelledError())
 
     def advance(self, error: BaseException | None = None) -> None:
@@ -184,7 +184,7 @@ class Downstream(Incoming):
             return self._goes_on(self._exchange.respond())
         if self.writing_paused and self._busy:
             # Responses to requests that came ahead wait too, for a client that does not read.
-            self._drained = self.turn()
+            self._drained = self.waiter()
             self.expect(self._context.bounds.idle, _client_stuck)
             return False
         incoming = self._next()
@@ -212,7 +212,7 @@ class Downstream(Incoming):
         except StopIteration as served:
             return self._goes_on(served.value)
         self._waiting = waiting
-        if waiting.__class__ is not Turn:  # a future: taken as asyncio's tasks take one
+        if waiting.__class__ is not Waiter:  # a future: taken as asyncio's tasks take one
             waiting._asyncio_future_blocking = False  # noqa: SLF001
             waiting.add_done_callback(self._resumed)
         return False

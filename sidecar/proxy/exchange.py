@@ -10,7 +10,6 @@ import asyncio
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from sidecar.proxy.asked import Asked, Rest
 from sidecar.proxy.deadlines import NEVER
 from sidecar.proxy.faults import ClientGone, Refused, UpstreamFailed
 from sidecar.proxy.forwarding import Origin, new_nonce
@@ -19,6 +18,7 @@ from sidecar.proxy.http1.requests import Request
 from sidecar.proxy.http1.responses import Response
 from sidecar.proxy.http1.writing import LAST_CHUNK, chunk, message
 from sidecar.proxy.reporting import PREFIX as REPORTS_PREFIX
+from sidecar.proxy.responder import Responder, Rest
 from sidecar.proxy.splice import splice
 from sidecar.proxy.tunnel import accepted, websocket
 from sidecar.proxy.upload import Upload
@@ -39,7 +39,7 @@ _idle_late: Final = partial(UpstreamFailed, 504, "idle_timeout")
 _total_late: Final = partial(UpstreamFailed, 504, "total_timeout")
 
 
-class Exchange(Asked):
+class Exchange(Responder):
     """The state of one exchange: `begin` asks the upstream, `respond` passes on what came of it.
 
     Both go straight on as long as all is at hand, which is the common way. Whoever calls them gets
@@ -220,7 +220,7 @@ class Exchange(Asked):
         client.expect(context.bounds.response if self._sent() else NEVER, _response_late)
         try:
             while (response := upstream.response) is None:
-                await upstream.wake(client.turn())
+                await upstream.wake(client.waiter())
         except UpstreamFailed as failure:
             return await self._give_up(failure)
         self._heard()
@@ -360,7 +360,7 @@ class Exchange(Asked):
                 await client.drained()
             else:
                 client.expect(idle, _idle_late)
-                await upstream.wake(client.turn())
+                await upstream.wake(client.waiter())
 
     async def _switch(self, request: Request, upstream: Connection, response: Response) -> bool:
         """Become a tunnel, when the upstream's 101 is what was asked for (RFC 9110 section 7.8,

@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import Final, Protocol, cast
 
 from sidecar.proxy.deadlines import NEVER
-from sidecar.proxy.turns import Turn
+from sidecar.proxy.waiter import Waiter
 
 _RESET: Final = struct.pack("ii", 1, 0)
 
@@ -34,7 +34,7 @@ class Flow(asyncio.Protocol):
         self.late: Callable[[], Exception] = TimeoutError
         self.transport: asyncio.Transport | None = None
         self.writing_paused = False
-        self._drained: Turn | None = None
+        self._drained: Waiter | None = None
 
     def write(self, data: bytes) -> None:
         """Send bytes; ask `writing_paused` before the next."""
@@ -92,8 +92,8 @@ class Flow(asyncio.Protocol):
     def resume_writing(self) -> None:
         """Asyncio's protocol."""
         self.writing_paused = False
-        turn, self._drained = self._drained, None
-        if turn is not None and not turn.done():
-            turn.set_result(None)
+        waiter, self._drained = self._drained, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
         if self._tunnel is not None:
             self._tunnel.client_ready()

@@ -6,6 +6,7 @@ can reach an earlier response.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -32,7 +33,7 @@ _NOTHING: Final[Decoder] = Sized(0)
 header_late: Final = partial(Refused, 408, "header_timeout")
 
 
-class Incoming(Flow):
+class Incoming(Flow, ABC):
     """The reading half of a client's connection. `_incoming` is the request that is at hand, or
     the refusal in its place; `_busy` while it is being served, `_deaf` when no other will be read.
     """
@@ -51,9 +52,9 @@ class Incoming(Flow):
         self._held = b""
         self._budget = 0
 
+    @abstractmethod
     def arrived(self) -> None:
         """A request is at hand, or the refusal in its place."""
-        raise NotImplementedError
 
     @property
     def begun(self) -> bool:

@@ -61,7 +61,7 @@ async def receive_report(
     )
     try:
         while not body.over:
-            taken += await body.some(client.turn())
+            taken += await body.some(client.waiter())
             if len(taken) > limit:
                 raise Refused(413, "report")
     finally:

@@ -11,7 +11,7 @@ from sidecar.proxy.faults import Refused, UpstreamFailed
 from sidecar.proxy.http1.grammar import CHUNKED
 from sidecar.proxy.http1.writing import CONTINUE, LAST_CHUNK, chunk
 from sidecar.proxy.splice import Splice, splice
-from sidecar.proxy.turns import Turn
+from sidecar.proxy.waiter import Waiter
 
 if TYPE_CHECKING:
     from sidecar.policy.engine.plan import RoutePlan
@@ -53,8 +53,8 @@ class Upload:
         "_room",
         "_sending",
         "_spliced",
-        "_turn",
         "_upstream",
+        "_waiter",
         "_watched",
         "_who",
         "answered",
@@ -77,7 +77,7 @@ class Upload:
         self._room, self._bound = context.bounds.body, _BOUNDLESS
         self._watched, self.begun = route.reads_body, b""
         self._sending: Coroutine[Any, None, None] | None = None
-        self._turn: Turn | None = None
+        self._waiter: Waiter | None = None
         """What `_sending` waits for."""
         self._upstream: Connection | None = None
         self._continue: asyncio.TimerHandle | None = None
@@ -125,8 +125,8 @@ class Upload:
         """Leave nothing behind."""
         if self._continue is not None:
             self._continue.cancel()
-        if self._turn is not None:
-            self._turn.cancel()
+        if self._waiter is not None:
+            self._waiter.cancel()
         sending, self._sending = self._sending, None
         if sending is not None:
             sending.close()
@@ -139,7 +139,7 @@ class Upload:
         assert sending is not None
         assert upstream is not None
         try:
-            self._turn = sending.send(None)
+            self._waiter = sending.send(None)
         except StopIteration:
             self._sending = None
         except (Refused, UpstreamFailed) as failure:
@@ -154,7 +154,7 @@ class Upload:
         try:
             while not body.over:
                 alive()
-                piece = await body.some(Turn(self._advance))
+                piece = await body.some(Waiter(self._advance))
                 deadlines.drop(body)
                 self.begun += piece[: self._watched - len(self.begun)]
                 taken += len(piece)
@@ -166,7 +166,7 @@ class Upload:
                 if not chunked and self._spliced is None and len(self.begun) == self._watched:
                     source, target = self._client.transport, upstream.transport
                     self._spliced = splice(context.pipe, self._client, source, target, alive)
-                room = upstream.room(Turn(self._advance))
+                room = upstream.room(Waiter(self._advance))
                 if room is not None:
                     deadlines.set(room, bounds.idle, _idle_late)
                     try:

@@ -18,8 +18,8 @@ from sidecar.proxy.faults import UpstreamFailed
 from sidecar.proxy.http1.bodies import Chunked
 from sidecar.proxy.http1.grammar import CHUNKED, UNTIL_CLOSE, Malformed
 from sidecar.proxy.http1.responses import Response, ResponseReader
-from sidecar.proxy.turns import Turn
 from sidecar.proxy.unread import Unread
+from sidecar.proxy.waiter import Waiter
 from sidecar.settings import Limits
 
 if TYPE_CHECKING:
@@ -83,10 +83,10 @@ class Connection(asyncio.BufferedProtocol):
         self._failure: Exception | None = None
         self._exchange: Exchange | None = None
         """For whom a request has been sent."""
-        self._awaited: Turn | None = None
+        self._awaited: Waiter | None = None
         """What `wake` was given, while there is nothing new."""
         self._full = False
-        self._room: Turn | None = None
+        self._room: Waiter | None = None
         """Ended when there is room again."""
         self._tunnel: Tunnelled | None = None
         self.response: Response | None = None
@@ -128,16 +128,16 @@ class Connection(asyncio.BufferedProtocol):
         """What ended the connection before its response was whole."""
         return self._failure
 
-    def wake(self, turn: Turn) -> Turn:
-        """`turn`, to be ended when there is more, or nothing more; raises what ended it all."""
+    def wake(self, waiter: Waiter) -> Waiter:
+        """`waiter`, to be ended when there is more, or nothing more; raises what ended it all."""
         if self._failure is not None:
             raise self._failure
-        self._awaited = turn
-        return turn
+        self._awaited = waiter
+        return waiter
 
-    def room(self, turn: Turn) -> Turn | None:
-        """`turn`, to be ended when more may be written; None = it may."""
-        self._room = turn if self._full else None
+    def room(self, waiter: Waiter) -> Waiter | None:
+        """`waiter`, to be ended when more may be written; None = it may."""
+        self._room = waiter if self._full else None
         return self._room
 
     def take(self) -> bytes:
@@ -354,9 +354,9 @@ class Connection(asyncio.BufferedProtocol):
                 self._unasked()
 
     def _make_room(self) -> None:
-        turn, self._room, self._full = self._room, None, False
-        if turn is not None and not turn.done():
-            turn.set_result(None)
+        waiter, self._room, self._full = self._room, None, False
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
 
     def _push(self, piece: bytes) -> None:
         self._pieces.append(piece)

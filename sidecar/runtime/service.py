@@ -35,8 +35,8 @@ from sidecar.rollout.scripts import LoadedScripts
 from sidecar.rollout.served_pages import ServedPages
 from sidecar.runtime.fleet_evidence import FleetEvidence
 from sidecar.runtime.loop import ended
-from sidecar.runtime.plane import Plane, ProxyPlane
 from sidecar.runtime.promotions import Promotions
+from sidecar.runtime.request_server import ProxyServer, RequestServer
 from sidecar.runtime.workers import Workers
 from sidecar.settings import Settings
 from sidecar.telemetry import Events, Metrics, Telemetry
@@ -53,12 +53,15 @@ class Service:
     """The sidecar as one process. `start`, then `wait` until it is stopped.
 
     `listen`, `admin` and `health` hold the bound addresses after `start` (port 0 = a free one).
-    `plane` makes what takes the place of the proxy where the service's own process serves the
+    `server` makes what takes the place of the proxy where the service's own process serves the
     requests.
     """
 
     def __init__(
-        self, settings: Settings, sink: Sink, plane: Callable[[Telemetry], Plane] | None = None
+        self,
+        settings: Settings,
+        sink: Sink,
+        server: Callable[[Telemetry], RequestServer] | None = None,
     ) -> None:
         self.settings = settings
         log = settings.log
@@ -67,7 +70,7 @@ class Service:
         self.telemetry = Telemetry.configured(
             settings, events, metrics, serves=settings.workers == 1
         )
-        self.plane = plane(self.telemetry) if plane else self._proxy()
+        self.server = server(self.telemetry) if server else self._proxy()
         self._store = Store(Path(settings.state))
         self._compaction = Compaction(self._store, settings.history, self.telemetry)
         self.served = ServedPages()
@@ -88,14 +91,14 @@ class Service:
             self._store,
             self.telemetry,
             ceiling=settings.mode,
-            publish=self.plane.publish,
+            publish=self.server.publish,
             fleet=self._fleet,
             seen=self._seen,
             observers=(self._activated,),
         )
         self._drift_monitor = DriftMonitor(
             settings.baseline,
-            self.plane.seen,
+            self.server.seen,
             lambda: [route.name for route in self.revisions.active.plan.routes],
             self.telemetry,
         )
@@ -110,12 +113,12 @@ class Service:
         self._hurried = asyncio.Event()
         self._draining = False
 
-    def _proxy(self) -> Plane:
+    def _proxy(self) -> RequestServer:
         settings, telemetry = self.settings, self.telemetry
         if settings.workers > 1:
             return Workers(settings, telemetry)
         proxy = DataPlane(settings, telemetry, reports=telemetry.browser_reports)
-        return ProxyPlane(telemetry, proxy)
+        return ProxyServer(telemetry, proxy)
 
     async def start(self) -> None:
         """Put the policy in force, then open the listeners: health and admin last, so that ready
@@ -148,7 +151,7 @@ class Service:
         )
         api = Api(self.revisions, self.telemetry, process, self._token)
         try:
-            self.listen = await self._bound("listen", self.plane.start())
+            self.listen = await self._bound("listen", self.server.start())
             self.admin = await self._bound("admin", self._serve(api.app(), self.settings.admin))
             health = health_app(self._ready, self.telemetry, self._refresh)
             self.health = await self._bound("health", self._serve(health, self.settings.health))
@@ -194,13 +197,13 @@ class Service:
         """TERM: drain, then stop. A second time: now."""
         if self._stopping.is_set():
             self._hurried.set()
-            self.plane.abort()
+            self.server.abort()
         self._stopping.set()
 
     async def drain(self) -> None:
         """Readiness falls, requests are taken for the drain delay, those in flight finish."""
         self._draining = True
-        await self.plane.begin_drain()
+        await self.server.begin_drain()
         timeouts = self.settings.timeouts
         self.telemetry.emit(
             "service.draining",
@@ -211,7 +214,7 @@ class Service:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._hurried.wait(), timeouts.drain_delay)
         if not self._hurried.is_set():
-            await self.plane.drain()
+            await self.server.drain()
 
     async def close(self) -> None:
         """Close what is open and log the end."""
@@ -221,7 +224,7 @@ class Service:
             await self._keep_evidence()
         if self._fleet:
             await self._fleet.close()
-        self.plane.abort()
+        self.server.abort()
         for runner in self._runners:
             await runner.cleanup()
         self._runners.clear()
@@ -276,7 +279,7 @@ class Service:
             self.telemetry.metrics.rule(route, rule).reports[kind].n += 1.0
 
     def _activated(self, active: Active, revision: Revision) -> None:
-        self.plane.activated(active)
+        self.server.activated(active)
         self.served.activated(active.plan)
         self.causes.activated(active.plan)
         self.evidence.activated(active.plan)
@@ -295,7 +298,7 @@ class Service:
 
     def _adopt(self, secret: bytes) -> None:
         self.telemetry.trials.adopt(secret)
-        self.plane.sign(secret)
+        self.server.sign(secret)
 
     async def _keep_evidence(self) -> None:
         try:
@@ -341,7 +344,7 @@ class Service:
 
     async def _refresh(self) -> None:
         self.telemetry.tick()
-        await self.plane.refresh()
+        await self.server.refresh()
 
     def _facts(self) -> dict[str, Any]:
         return {
@@ -360,7 +363,7 @@ class Service:
             "drain": "draining" if self._draining else "",
         }
         if self.settings.workers > 1:
-            missing = self.plane.missing()
+            missing = self.server.missing()
             checks["workers"] = (
                 f"{missing} of {self.settings.workers} are missing"
                 if missing * 2 > self.settings.workers
@@ -368,7 +371,7 @@ class Service:
             )
         if self.settings.ready.upstream:
             checks["upstream"] = (
-                "" if await self.plane.upstream_reachable() else "does not take connections"
+                "" if await self.server.upstream_reachable() else "does not take connections"
             )
         return checks
 

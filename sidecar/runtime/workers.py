@@ -1,5 +1,4 @@
-"""Several processes behind one address: the parent's side. A `Plane`, as the proxy of one process
-is.
+"""Several processes behind one address: the parent's side, which is a `RequestServer`.
 
 All prepare a plan before any commits to it, dead workers are replaced, and their metrics are
 summed.

@@ -28,8 +28,8 @@ SECURE = {"cookie": "s[id]?", "attributes": {"Secure": True}}
 
 
 def outcome(rule: dict[str, Any], sent: str, *fields: tuple[bytes, bytes], **more: Any) -> str:
-    """What the rule's breakage test says of a request; `sent` is `site mode dest cookie`, - for what
-    is not sent.
+    """What the rule's breakage test says of a request; `sent` is `site mode dest cookie`, - for
+    what is not sent.
     """
     names = (b"Sec-Fetch-Site", b"sec-fetch-mode", b"SEC-FETCH-DEST", b"Cookie")
     request = [

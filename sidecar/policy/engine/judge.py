@@ -13,10 +13,10 @@ from sidecar.policy.engine.nonces import SOURCE, spelled
 from sidecar.policy.rules.checks import Check
 from sidecar.policy.rules.conditions import (
     Ask,
-    Asked,
     Facts,
     RawFields,
     RequestHeader,
+    RequestLines,
     Seen,
     by_name,
 )
@@ -251,7 +251,7 @@ class Judge:
         """What counts besides the response's lines, and the facts with the request's lines read."""
         asked: list[Hashable] = [ask(facts) for ask in self._asks]
         if self._of_request:
-            lines = Asked(facts.request)
+            lines = RequestLines(facts.request)
             facts = facts._replace(request=lines)
             for name, tests in self._of_request.items():
                 values = lines.named.get(name)

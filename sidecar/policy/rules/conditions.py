@@ -47,7 +47,7 @@ def by_name(fields: Iterable[tuple[bytes, bytes]]) -> Seen:
     return seen
 
 
-class Asked(list[tuple[bytes, bytes]]):
+class RequestLines(list[tuple[bytes, bytes]]):
     """A request's lines that many conditions look at: their names are read once."""
 
     __slots__ = ("named",)
@@ -72,7 +72,7 @@ class RequestHeader:
     def __call__(self, facts: Facts) -> bool:
         """Whether the condition holds."""
         lines = facts.request
-        named = lines.named if isinstance(lines, Asked) else by_name(lines)
+        named = lines.named if isinstance(lines, RequestLines) else by_name(lines)
         return self.wanted(named.get(self.key, ()))
 
 

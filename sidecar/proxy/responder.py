@@ -33,8 +33,10 @@ the connection.
 """
 
 
-class Asked:
-    """What was asked, or the refusal in its place, under the revision that was active then."""
+class Responder:
+    """Judges the responses to one request, or to what was refused in its place, under the revision
+    that was active when it came.
+    """
 
     __slots__ = (
         "_active",

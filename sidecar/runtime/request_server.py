@@ -15,7 +15,7 @@ from sidecar.revisions.history import Revision
 from sidecar.telemetry import Telemetry
 
 
-class Plane(Protocol):
+class RequestServer(Protocol):
     """What serves requests, in one process or in several."""
 
     async def start(self) -> list[str]:
@@ -52,7 +52,7 @@ class Plane(Protocol):
         """End at once."""
 
 
-class ProcessPlane:
+class SingleProcessServer:
     """What is the same wherever the service's own process serves: nobody else has to be asked or
     informed.
     """
@@ -82,7 +82,7 @@ class ProcessPlane:
         return 0
 
 
-class ProxyPlane(ProcessPlane):
+class ProxyServer(SingleProcessServer):
     """The proxy in the service's own process."""
 
     def __init__(self, telemetry: Telemetry, proxy: DataPlane) -> None:

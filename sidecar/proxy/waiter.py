@@ -1,7 +1,7 @@
 """Waiting without the loop: an exchange goes on the moment what it waits for is there.
 
-A future would wake a task in the loop's next round; a turn calls whoever waits at once, from where
-its news came.
+A future would wake a task in the loop's next round; a `Waiter` resumes whoever waits at once, from
+where its news came.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 
 
-class Turn:
+class Waiter:
     """One wait of a coroutine that `resume` drives; for who ends it, a future. It is awaited at
     once, and once.
     """
@@ -21,7 +21,7 @@ class Turn:
         self._over = False
         self._error: BaseException | None = None
 
-    def __await__(self) -> Generator[Turn, None, None]:
+    def __await__(self) -> Generator[Waiter, None, None]:
         """Yields itself to who drives the coroutine; returns or raises when that sends again."""
         yield self
         if self._error is not None:
