@@ -1,8 +1,12 @@
-"""Markdown tables, and text that is safe in them."""
+"""Markdown: tables, text that is safe in them, and pages from templates."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
+from typing import Any
+
+from sidecar.templates import templates
 
 _SPECIAL = str.maketrans({char: f"\\{char}" for char in "\\`*_[]<>|~$"})
 
@@ -26,3 +30,14 @@ def as_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 def cell(text: str) -> str:
     """Text in a cell that may hold markup, but ends neither the cell nor the row."""
     return text.replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")
+
+
+def page(package: str, name: str, **facts: Any) -> str:
+    """A template of a package, filled in; it ends with a line feed.
+
+    The template has the filters `code` and `escaped`; of several empty lines one is kept.
+    """
+    made = templates(package)
+    made.filters |= {"code": as_code, "escaped": escaped}
+    text = made.get_template(name).render(**facts)
+    return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"

@@ -27,6 +27,7 @@ from sidecar.policy.words import counted
 from sidecar.revisions import Revisions
 from sidecar.revisions.history import Refused
 from sidecar.telemetry import Telemetry
+from sidecar.templates import templates
 
 if TYPE_CHECKING:
     import jinja2
@@ -190,15 +191,7 @@ def _page(template: str, code: int = 200, **facts: Any) -> web.Response:
 
 @cache
 def _templates() -> jinja2.Environment:
-    import jinja2  # when the page is first opened: few processes ever show it
-
-    made = jinja2.Environment(
-        loader=jinja2.FunctionLoader(_asset),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
+    made = templates("sidecar.admin", "assets/", html=True)
     made.filters["counted"] = counted
     made.filters["who"] = view.who
     made.filters["moment"] = lambda stamp: (

@@ -42,6 +42,9 @@ class Proof:
     url: str
     line: str
 
+    def __str__(self) -> str:
+        return f"{self.url} {self.line}"
+
 
 @dataclass(frozen=True, slots=True)
 class ControlResult:

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from sidecar.audit.asvs import ControlResult, Proof
+from sidecar.audit.asvs import ControlResult
 from sidecar.audit.visit import Visit
-from sidecar.markdown import as_code, as_table, escaped
+from sidecar.markdown import page
 from sidecar.observed import without_query
 from sidecar.sarif import log, place, result
 
@@ -40,26 +40,8 @@ def address(visit: Visit) -> str:
 
 def markdown(pages: Iterable[Page]) -> str:
     """One table for each page; ends with a line feed."""
-    parts = ["# OWASP ASVS 5.0, V3.4: browser security mechanism headers", SCOPE]
-    for visit, results in pages:
-        parts.append(f"## {escaped(address(visit))}")
-        columns = ("Control", "Level", "Asks", "Outcome", "Why", "Proof")
-        table = as_table(columns, map(_row, results))
-        parts.append(table if results else "There was no response, so nothing was judged.")
-        if visit.notes:
-            parts.append("\n".join(f"- {escaped(note)}" for note in visit.notes))
-    return "\n\n".join(parts) + "\n"
-
-
-def _row(one: ControlResult) -> tuple[str, ...]:
-    proof = "<br>".join(as_code(quoted(proof)) for proof in one.proof)
-    about = (one.control, str(one.level), escaped(one.asks))
-    return (*about, f"**{one.outcome}**", escaped(one.why), proof)
-
-
-def quoted(proof: Proof) -> str:
-    """What a response says, with its address, as text."""
-    return f"{proof.url} {proof.line}"
+    facts = {"pages": pages, "scope": SCOPE, "address": address}
+    return page("sidecar.audit", "asvs.md.jinja", **facts)
 
 
 def sarif(pages: Iterable[Page]) -> dict[str, Any]:
@@ -93,6 +75,6 @@ def _rule(one: ControlResult) -> dict[str, Any]:
 
 
 def _result(url: str, one: ControlResult) -> dict[str, Any]:
-    properties = {"outcome": one.outcome, "proof": [quoted(proof) for proof in one.proof]}
+    properties = {"outcome": one.outcome, "proof": [str(proof) for proof in one.proof]}
     made = result(_id(one), _LEVELS[one.outcome], one.why, place(url), (url, one.control))
     return {**made, "properties": properties}

@@ -43,6 +43,11 @@ class Result(NamedTuple):
     test: Test
     outcome: Outcome
 
+    @property
+    def points(self) -> str:
+        """What it adds to the score, with its sign."""
+        return f"{self.outcome.points:+d}" if self.outcome.points else "0"
+
 
 @dataclass(frozen=True, slots=True)
 class Seen:

@@ -17,6 +17,7 @@ from sidecar.policy.headers.fields import parse_dictionary, parse_item, serialis
 from sidecar.policy.headers.table import Grammar, Header
 from sidecar.policy.headers.tokens import parse_cache, parse_hsts, words
 from sidecar.policy.rules.classes import of_media_type
+from sidecar.policy.words import counted
 from sidecar.source import PRESETS
 
 PRESET = "oshp-2026-07"
@@ -51,6 +52,12 @@ class Coverage:
     def due(self) -> int:
         """How many could be, in a response of this kind."""
         return sum(state != "not due here" for _, state in self.states)
+
+    @property
+    def said(self) -> str:
+        """The comparison in words."""
+        leaks = counted(len(self.leaks), "header")
+        return f"{self.followed} of {self.due} headers as recommended, {leaks} to remove"
 
 
 @cache

@@ -43,13 +43,12 @@ def _rule(row: Row) -> dict[str, Any]:
 
 
 def _result(report: Report, row: Row) -> dict[str, Any]:
-    text = " ".join((row.why, *row.more, *([row.advice] if row.advice else [])))
     location = {**place(report.url), "logicalLocations": [{"name": row.header, "kind": "header"}]}
     same = [report.url, _id(row)]
     if row.header == "Set-Cookie" and row.observed:
         same.append(row.observed[0].partition(";")[0])  # the cookie's name
     properties = {"observed": list(row.observed), "fix": row.fix.yaml if row.fix else None}
-    made = result(_id(row), report.level(row), text, location, same)
+    made = result(_id(row), report.level(row), " ".join(row.said), location, same)
     return {**made, "properties": properties}
 
 

@@ -70,6 +70,11 @@ class Row:
     """What the sidecar can do."""
     spec: str = ""
 
+    @property
+    def said(self) -> tuple[str, ...]:
+        """All that is said of it, sentence by sentence."""
+        return (self.why, *self.more, *((f"Fix: {self.advice}",) if self.advice else ()))
+
 
 def verdicts(seen: Seen) -> tuple[Row, ...]:
     """The rows of a page: the recommended headers first, then what else is sent. Total."""

@@ -25,7 +25,6 @@ from sidecar.cli.printing import as_json, err, next_step, out, table
 from sidecar.cli.progress import steps
 from sidecar.files import write_file
 from sidecar.observed import complete
-from sidecar.policy.words import counted
 from sidecar.source import load_policy
 
 _STYLES = {"good": "green", "weak": "yellow", "leaks": "magenta"}
@@ -168,7 +167,7 @@ def _controls_table(visit: Visit, results: Sequence[asvs.ControlResult]) -> None
     rows = []
     for one in results:
         outcome = Text(one.outcome, style=_OUTCOMES[one.outcome])
-        proof = "\n".join(map(asvs_report.quoted, one.proof))
+        proof = "\n".join(map(str, one.proof))
         rows.append((one.control, outcome, f"{one.asks}.\n{one.why}", proof))
     table("", ("control", "outcome", "asks, and why", "proof"), rows)
     for note in visit.notes:
@@ -208,28 +207,17 @@ def _table(one: Report) -> None:
     mark = "no score" if one.grade is None else f"grade {one.grade}, score {one.score}"
     console.print(Text.assemble((one.url, "bold"), "  ", (mark, "bold cyan")), soft_wrap=True)
     if one.coverage:
-        followed = f"{one.coverage.followed} of {one.coverage.due} headers as recommended"
-        leaks = counted(len(one.coverage.leaks), "header")
-        console.print(f"OWASP: {followed}; {leaks} to remove")
+        console.print(f"OWASP: {one.coverage.said}")
     rows = []
     for row in sorted(one.rows, key=lambda row: _LEVELS.index(one.level(row))):
         verdict = Text(row.verdict, style=_STYLES.get(row.verdict, "red"))
-        advice = (f"Fix: {row.advice}",) if row.advice else ()
-        why = "\n".join((row.why, *row.more, *advice))
-        rows.append((row.header, verdict, "\n".join(row.observed), why))
+        rows.append((row.header, verdict, "\n".join(row.observed), "\n".join(row.said)))
     if rows:
         console.print()
         table("", ("header", "verdict", "observed", "why"), rows)
-    tests = [
-        (
-            result.test.value,
-            result.outcome.value,
-            f"{result.outcome.points:+d}" if result.outcome.points else "0",
-        )
-        for result in one.results
-    ]
-    if tests:
+    if one.results:
         console.print()
+        tests = [(each.test.value, each.outcome.value, each.points) for each in one.results]
         table("", ("test", "outcome", "points"), tests)
     if found := gather((one,)):
         title = "rules for the findings (--write FILE makes a report-only policy of them):"

@@ -14,12 +14,12 @@ from rich.text import Text
 
 from sidecar.baseline import responses
 from sidecar.baseline.file import read_baseline
-from sidecar.cli.diff_markdown import markdown
 from sidecar.cli.files import read_bytes, read_har
 from sidecar.cli.options import FILE, JSON, NEW_FILE, PATH, format_options
 from sidecar.cli.policy import read_policy
 from sidecar.cli.printing import as_json, err, mode_text, next_step, out, refused, table
 from sidecar.files import write_file
+from sidecar.markdown import page
 from sidecar.policy.engine.compare import Comparison, Effect, RuleChange, compare, effects
 from sidecar.policy.engine.plan import compile_policy
 from sidecar.policy.headers.shapes import Lines
@@ -28,6 +28,9 @@ from sidecar.policy.terms import PolicyError
 from sidecar.policy.words import counted
 from sidecar.rollout.cases import Failure, Result, junit, read_suite, to_data
 from sidecar.rollout.cases import run as run_cases
+
+_MOST = 20
+"""Effects that are shown in Markdown: a comment has an end."""
 
 
 @click.command("diff")
@@ -60,7 +63,7 @@ def diff_verb(old: Path, new: Path, *, baseline: Path | None, har: Path | None, 
         as_json({"same": not differs} | revisions | _data(found, changed, len(seen)))
     elif form == "markdown":
         count = len(seen) if asked else None
-        click.echo(markdown(found, _by_change(found.rules), changed, count), nl=False)
+        click.echo(_markdown(found, changed, count), nl=False)
     else:
         _print_meaning(found)
         _print_effects(changed, len(seen), asked=asked)
@@ -87,6 +90,12 @@ def _seen(baseline: Path | None, har: Path | None) -> list[Facts]:
     if har is not None:
         found += [one.facts() for one in read_har(har)]
     return found
+
+
+def _markdown(found: Comparison, changed: Sequence[Effect], responses: int | None) -> str:
+    """For a pull request; `responses`: how many were compared, None = none were given."""
+    facts = {"found": found, "changed": changed, "responses": responses, "most": _MOST}
+    return page("sidecar.cli", "diff.md.jinja", grouped=_by_change(found.rules), **facts)
 
 
 def _place(change: RuleChange) -> str:

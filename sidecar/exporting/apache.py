@@ -14,12 +14,15 @@ from sidecar.exporting import patterns
 from sidecar.exporting.apache_terms import Conditions, argument
 from sidecar.exporting.cookie_edits import Edit, edits
 from sidecar.exporting.program import Gap, Program, Route, Step
-from sidecar.exporting.target import COPIES, DECODED, NAMELESS, Limits, Written, heading, shortest
+from sidecar.exporting.target import COPIES, DECODED, NAMELESS, About, Limits, shortest
 from sidecar.exporting.terms import response_names
 
 OWN = frozenset({"server", "date", "content-type"})
 """Lines that Apache writes itself, after every directive."""
 
+ABOUT: About = (
+    "For a virtual host of Apache httpd 2.4.10 or later, with mod_headers and mod_setenvif.",
+)
 LIMITS: Limits = (
     "Older versions of Apache 2.4 send a 304 without most headers; 2.4.71 sends them.",
     "An empty header of the service counts as missing, and of several lines only the first counts.",
@@ -32,9 +35,8 @@ LIMITS: Limits = (
 )
 
 
-def write(program: Program) -> Written:
+def write(program: Program, gaps: list[Gap]) -> str:
     """Directives for a virtual host."""
-    gaps: list[Gap] = []
     conditions = Conditions(program)
     lines: list[str] = []
     for step, routes in program.lanes():
@@ -55,10 +57,7 @@ def write(program: Program) -> Written:
             "# at least no version (this directive stands outside of virtual hosts)",
             "# ServerTokens Prod",
         ]
-    found = program.all_gaps(gaps)
-    about = "For a virtual host of Apache httpd 2.4.10 or later, with mod_headers and mod_setenvif."
-    text = heading(program, "Apache", (about,), found, LIMITS)
-    return Written("\n".join([text, *conditions.lines(), *lines]) + "\n", found)
+    return "".join(f"{line}\n" for line in (*conditions.lines(), *lines))
 
 
 def _unsupported(step: Step, route: Route) -> str:

@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 from sidecar.exporting import patterns, terms
 from sidecar.exporting.cookie_edits import Edit, edits
 from sidecar.exporting.program import Gap, Program, Route, Step
-from sidecar.exporting.target import COPIES, NAMELESS, Limits, Written, out_of_order, shortest
+from sidecar.exporting.target import COPIES, NAMELESS, About, Limits, out_of_order, shortest
 from sidecar.policy.model import Match
 from sidecar.policy.rules.classes import MEDIA
 
@@ -28,6 +28,8 @@ MARK = "Header-Policy-Class"
 HELD = "Header-Policy-Held"
 """The line that notes that one of several conditions held, and a line is to be added."""
 
+ABOUT: About = None
+"""JSON has no comments."""
 LIMITS: Limits = (
     "Conditions on the response's values and media types are case-sensitive.",
     COPIES,
@@ -45,12 +47,11 @@ class _UnsupportedError(Exception):
     """Caddy cannot express it; the reason is the message."""
 
 
-def write(program: Program) -> Written:
+def write(program: Program, gaps: list[Gap]) -> str:
     """The routes to put before the others of a server, and before those for its errors."""
-    gaps: list[Gap] = []
     routes = list(_routes(program, gaps, ""))
     document = {"routes": routes, "errors": {"routes": list(_routes(program, [], "-errors"))}}
-    return Written(json.dumps(document, indent=2) + "\n", program.all_gaps(gaps))
+    return json.dumps(document, indent=2) + "\n"
 
 
 def _routes(program: Program, gaps: list[Gap], suffix: str) -> Iterator[Json]:

@@ -6,11 +6,14 @@ Source: Envoy's documentation of the HTTP filter Lua and of the HTTP connection 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from textwrap import indent
 
 from sidecar.exporting import lua, terms
 from sidecar.exporting.cookie_edits import changes
 from sidecar.exporting.program import Gap, Noted, Program, Route, Step
-from sidecar.exporting.target import COPIES, DECODED, Limits, Written, heading, out_of_order
+from sidecar.exporting.target import COPIES, DECODED, About, Limits, out_of_order
+from sidecar.policy.rules.classes import MEDIA
+from sidecar.templates import filled
 
 LIMITS: Limits = (
     "Envoy joins several lines of Vary, Cache-Control and some others into one.",
@@ -20,26 +23,9 @@ LIMITS: Limits = (
     "A rule on Server needs server_header_transformation: PASS_THROUGH, or Envoy writes its own.",
 )
 
-_NAME = "header-policy"
-
-
-def write(program: Program) -> Written:
-    """One filter, to put right before the router, which is the first to see a response."""
-    gaps: list[Gap] = []
-    notes = Noted("request_")
-    body: list[str] = []
-    for step, routes in program.supported(_unsupported, gaps):
-        body.append(f"-- rule {step.rule}, revision {program.revision}")
-        body += _lines(step, routes, program, notes)
-    found = program.all_gaps(gaps)
-    about = (
-        "For http_filters of an HTTP connection manager, right before the router. Envoy >= 1.30."
-    )
-    script = "\n".join([*_head(program, notes, "\n".join(body)), *_response(body)])
-    inline = "\n".join(f"        {line}".rstrip() for line in script.splitlines())
-    text = f"{heading(program, 'Envoy', (about,), found, LIMITS)}\n{_FILTER}{inline}\n"
-    return Written(text, found)
-
+ABOUT: About = (
+    "For http_filters of an HTTP connection manager, right before the router. Envoy >= 1.30.",
+)
 
 _FILTER = """\
 - name: envoy.filters.http.lua
@@ -50,41 +36,37 @@ _FILTER = """\
 """
 
 
+def write(program: Program, gaps: list[Gap]) -> str:
+    """One filter, to put right before the router, which is the first to see a response."""
+    notes = Noted("request_")
+    changes: list[str] = []
+    for step, routes in program.supported(_unsupported, gaps):
+        changes.append(f"-- rule {step.rule}, revision {program.revision}")
+        changes += _lines(step, routes, program, notes)
+    strict = [f"bare == {program.number(route)}" for route in program.routes if route.stricter]
+    script = filled(
+        "sidecar.exporting",
+        "envoy.lua.jinja",
+        media=[(name, lua.table(map(lua.glob, types))) for name, types in MEDIA],
+        cookies=any("cookies(" in line for line in changes),
+        routes=list(_routes(program)),
+        strict=" or ".join(strict),
+        noted=[(name, _field(field)) for field, name in notes.fields.items()],
+        changes=changes,
+    )
+    return f"{_FILTER}{indent(script, ' ' * 8)}"
+
+
 def _unsupported(step: Step) -> str:
     if step.key == "date" and step.act != "default" and not step.together:
         return "Envoy writes Date itself"
     return out_of_order(step)
 
 
-def _head(program: Program, notes: Noted, body: str) -> Iterator[str]:
-    yield lua.FUNCTIONS
-    yield lua.PLACES
-    yield lua.classes()
-    if "cookies(" in body:
-        yield lua.COOKIES
-    yield from _routes(program)
-    yield _REQUEST
-    for field, key in notes.fields.items():
-        yield f'  noted:set("{_NAME}", "{key}", {_field(field)})'
-    yield "end"
-    yield ""
-
-
-_REQUEST = f"""\
-function envoy_on_request(handle)
-  local headers, noted = handle:headers(), handle:streamInfo():dynamicMetadata()
-  local method, host = headers:get(":method") or "", headers:get(":authority") or ""
-  local path = (headers:get(":path") or ""):match("^[^?#]*")
-  path = path:gsub("%%(%x%x)", function(code) return string.char(tonumber(code, 16)) end)
-  noted:set("{_NAME}", "path", path)
-  noted:set("{_NAME}", "route", route_of(method, host, path))"""
-
-
-def _routes(program: Program) -> Iterator[str]:
-    """The function that finds the route: 0 is the default."""
+def _routes(program: Program) -> Iterator[tuple[Route, int, str]]:
+    """Each route but the default, its number, and what a request of it is known by."""
     slash = "/" if program.slashes == "keep" else "/+"
-    yield "local function first_of(method, host, path)"
-    for number, route in enumerate(program.routes[:-1], 1):
+    for route in program.routes[:-1]:
         match, parts = route.match, list[str]()
         if match.method:
             parts.append(f"({' or '.join(f'method == {lua.text(one)}' for one in match.method)})")
@@ -92,36 +74,7 @@ def _routes(program: Program) -> Iterator[str]:
             parts.append(f"any(host, {lua.table(map(lua.host, match.host))})")
         if match.path:
             parts.append(f"any(path, {lua.table(lua.path(one, slash) for one in match.path)})")
-        yield f"  if {' and '.join(parts)} then return {number} end    -- route {route.name}"
-    yield "  return 0"
-    yield "end"
-    yield ""
-    strict = [number for number, route in enumerate(program.routes[:-1], 1) if route.stricter]
-    yield "local function route_of(method, authority, path)"
-    yield "  local name = authority:lower()"
-    yield '  local host = name:match("^%[[^%]]*%]") or name:match("^[^:]*"):gsub("%.+$", "")'
-    yield "  local found = first_of(method, host, path)"
-    if strict:
-        asked = " or ".join(f"bare == {number}" for number in strict)
-        yield '  if found == 0 and #path > 1 and path:sub(-1) == "/" then'
-        yield "    local bare = first_of(method, host, path:sub(1, -2))"
-        yield f"    if {asked} then found = bare end"
-        yield "  end"
-    yield "  return found"
-    yield "end"
-    yield ""
-
-
-def _response(body: list[str]) -> Iterator[str]:
-    yield "function envoy_on_response(handle)"
-    yield "  local headers = handle:headers()"
-    yield f'  local noted = handle:streamInfo():dynamicMetadata():get("{_NAME}") or {{}}'
-    yield '  local route, path = noted["route"] or 0, noted["path"] or ""'
-    yield '  local status = tonumber(headers:get(":status"))'
-    yield "  local https = handle:connection():ssl() ~= nil"
-    yield "  local class = class_of(headers, path)"
-    yield from (f"  {line}" for line in body)
-    yield "end"
+        yield route, program.number(route), " and ".join(parts)
 
 
 def _lines(step: Step, routes: tuple[Route, ...], program: Program, notes: Noted) -> Iterator[str]:

@@ -10,13 +10,14 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import combinations, groupby
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 from sidecar.exporting import patterns
 from sidecar.exporting.program import Gap, Program, Route, Step
-from sidecar.exporting.target import Limits, Written, heading, plain_steps
+from sidecar.exporting.target import About, Limits, plain_steps
 from sidecar.policy.rules.matching import host_name
 from sidecar.policy.rules.paths import decoded
+from sidecar.templates import filled
 
 Kind: TypeAlias = Literal["Exact", "PathPrefix", "RegularExpression"]
 
@@ -27,6 +28,7 @@ MATCHES = 8
 LONGEST = 4096
 """Characters of a value."""
 
+ABOUT: About = ("HTTPRoutes of the Gateway API. Name your own Gateway and service in them.",)
 LIMITS: Limits = (
     "Filters act on the service's responses; for a Gateway's own errors nothing is specified.",
     "A prefix also matches the path without its last slash; how //, /. and % match is left open.",
@@ -44,25 +46,30 @@ class _Rule:
     method: str
 
 
-def write(program: Program) -> Written:
+class _Document(NamedTuple):
+    """One HTTPRoute: its name, its hosts, and its rules, each with the matches of one route."""
+
+    name: str
+    hosts: list[str]
+    parts: list[list[_Rule]]
+
+
+def write(program: Program, gaps: list[Gap]) -> str:
     """An HTTPRoute for each set of hosts that routes name, and one for all others."""
-    gaps: list[Gap] = []
-    filters = {route.name: list(_filter(route, program, gaps)) for route in program.routes}
-    documents: list[str] = []
+    filters = {route.name: _filter(route, gaps) for route in program.routes}
+    documents: list[_Document] = []
     for number, hosts in enumerate(_hosts(program)):
         mine = [one for one in program.routes if one.match.host in (None, (), hosts)]
         found = [rule for route in mine for rule in _rules(route, gaps)]
         _order(found, gaps)
         parts = list(_parts(found))
-        pages = [parts[at : at + MOST] for at in range(0, len(parts), MOST)]
-        for page, rules in enumerate(pages):
+        for page, at in enumerate(range(0, len(parts), MOST)):
             name = "-".join(["policy", *(str(one) for one in (number, page) if one)])
-            documents.append("\n".join(_document(name, hosts, rules, filters)))
+            names = [host_name(host) for host in hosts]
+            documents.append(_Document(name, names, parts[at : at + MOST]))
     _hosts_overlap(program, gaps)
-    said = program.all_gaps(gaps)
-    about = ("HTTPRoutes of the Gateway API. Name your own Gateway and service in them.",)
-    text = heading(program, "the Gateway API", about, said, LIMITS)
-    return Written("\n---\n".join([text, *documents]).replace("\n---\n", "\n", 1) + "\n", said)
+    facts = {"documents": documents, "filters": filters, "revision": program.revision}
+    return filled("sidecar.exporting", "gateway_api.yaml.jinja", json=json.dumps, **facts)
 
 
 def _hosts(program: Program) -> list[tuple[str, ...]]:
@@ -83,7 +90,8 @@ def _hosts_overlap(program: Program, gaps: list[Gap]) -> None:
 _LONGEST_WINS = "a Gateway takes the longest, not the first route"
 
 
-def _filter(route: Route, program: Program, gaps: list[Gap]) -> Iterator[str]:
+def _filter(route: Route, gaps: list[Gap]) -> dict[str, list[Step]]:
+    """The lists of a ResponseHeaderModifier."""
     lists: dict[str, list[Step]] = {"set": [], "add": [], "remove": []}
     for step in plain_steps(route, "the Gateway API", _unsupported, gaps):
         if step.act == "append":
@@ -95,21 +103,7 @@ def _filter(route: Route, program: Program, gaps: list[Gap]) -> Iterator[str]:
         else:
             text = f"a filter has {MOST} headers at most to {step.act}"
             gaps.append(Gap("lost", step.rule, step.header, text, route.name))
-    if not any(lists.values()):
-        return
-    yield "      filters:"
-    yield "        - type: ResponseHeaderModifier"
-    yield "          responseHeaderModifier:"
-    for name, steps in lists.items():
-        if steps:
-            yield f"            {name}:"
-        for step in steps:
-            about = f"    # rule {step.rule}, revision {program.revision}"
-            if name == "remove":
-                yield f"              - {json.dumps(step.header)}{about}"
-            else:
-                pair = f"name: {json.dumps(step.header)}, value: {json.dumps(step.value)}"
-                yield f"              - {{{pair}}}{about}"
+    return lists
 
 
 def _unsupported(step: Step) -> str:
@@ -187,24 +181,3 @@ def _both(one: _Rule, other: _Rule) -> bool:
     if "Exact" in (one.kind, other.kind):
         return inside[0] if one.kind == "Exact" else inside[1]
     return any(inside)
-
-
-def _document(
-    name: str, hosts: tuple[str, ...], parts: list[list[_Rule]], filters: dict[str, list[str]]
-) -> Iterator[str]:
-    yield "apiVersion: gateway.networking.k8s.io/v1"
-    yield "kind: HTTPRoute"
-    yield f"metadata: {{name: {name}}}"
-    yield "spec:"
-    yield "  parentRefs: [{name: gateway}]"
-    if hosts:
-        yield f"  hostnames: {json.dumps([host_name(host) for host in hosts])}"
-    yield "  rules:"
-    for matches in parts:
-        yield f"    - matches:    # route {matches[0].route.name}"
-        for rule in matches:
-            method = f", method: {rule.method}" if rule.method else ""
-            path = f"{{type: {rule.kind}, value: {json.dumps(rule.path)}}}"
-            yield f"        - {{path: {path}{method}}}"
-        yield from filters[matches[0].route.name]
-        yield "      backendRefs: [{name: service, port: 8000}]"

@@ -8,21 +8,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from textwrap import indent
 
 from sidecar.exporting import patterns, terms
 from sidecar.exporting.cookie_edits import Edit, edits
 from sidecar.exporting.program import Gap, Noted, Program, Route, Step
-from sidecar.exporting.target import (
-    COPIES,
-    DECODED,
-    NAMELESS,
-    Limits,
-    Written,
-    heading,
-    out_of_order,
-)
+from sidecar.exporting.target import COPIES, DECODED, NAMELESS, About, Limits, out_of_order
 from sidecar.policy.rules.classes import MEDIA
 
+ABOUT: About = ("For a frontend, before its other rules. HAProxy 2.6 or later, with PCRE.",)
 LIMITS: Limits = (
     COPIES,
     DECODED,
@@ -40,9 +34,8 @@ _WORD = re.compile(r'"(?:\\.|[^"\\])*"|\S+')
 _CLASS, _PATH, _ROUTE = "txn.policy_class", "txn.policy_path", "txn.policy_route"
 
 
-def write(program: Program) -> Written:
+def write(program: Program, gaps: list[Gap]) -> str:
     """Rules for a frontend, to put before its others."""
-    gaps: list[Gap] = []
     notes = Noted("txn.policy_request_")
     rules: list[str] = []
     for step, routes in program.supported(out_of_order, gaps):
@@ -52,14 +45,9 @@ def write(program: Program) -> Written:
     head = list(_requests(program, notes, body))
     if _CLASS in body:
         head += _classes()
-    found = program.all_gaps(gaps)
-    about = ["For a frontend, before its other rules. HAProxy 2.6 or later, with PCRE."]
     room = _room(program)
-    if room > SPACE * 3 // 4:
-        about.append(f"In the section global, as these lines need room: tune.maxrewrite {room}")
-    text = heading(program, "HAProxy", about, found, LIMITS)
-    lines = "\n".join(f"    {line}" for line in [*head, *rules])
-    return Written(f"{text}\n{lines}\n", found)
+    text = f"# In the section global, as these lines need room: tune.maxrewrite {room}\n"
+    return (text if room > SPACE * 3 // 4 else "") + indent("\n".join([*head, *rules, ""]), " " * 4)
 
 
 def _room(program: Program) -> int:

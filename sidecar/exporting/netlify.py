@@ -11,9 +11,10 @@ from dataclasses import replace
 from itertools import product
 
 from sidecar.exporting.program import Gap, Program, Route, Step
-from sidecar.exporting.target import Limits, Written, heading, plain_steps
+from sidecar.exporting.target import About, Limits, plain_steps
 from sidecar.policy.model import Match
 
+ABOUT: About = ("For the folder that is published. The last block that matches a path counts.",)
 LIMITS: Limits = (
     "The file applies to files that Netlify serves itself, not to functions and proxied URLs.",
     "Paths match as sent, ignoring case and a trailing slash.",
@@ -21,9 +22,8 @@ LIMITS: Limits = (
 )
 
 
-def write(program: Program) -> Written:
+def write(program: Program, gaps: list[Gap]) -> str:
     """The blocks: the default route first, the first route last."""
-    gaps: list[Gap] = []
     default = program.routes[-1]
     blocks: list[str] = []
     written: list[tuple[Route, dict[str, Step]]] = []
@@ -44,10 +44,7 @@ def write(program: Program) -> Written:
             for step in found.values():
                 blocks.append(f"  # rule {step.rule}, revision {program.revision}")
                 blocks.append(f"  {step.header}: {step.value}")
-    said = program.all_gaps(gaps)
-    about = ("For the folder that is published. The last block that matches a path counts.",)
-    text = heading(program, "Netlify", about, said, LIMITS)
-    return Written("\n".join([text, *blocks]) + "\n", said)
+    return "".join(f"{line}\n" for line in blocks)
 
 
 def _unsupported(step: Step) -> str:

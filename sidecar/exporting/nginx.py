@@ -19,12 +19,18 @@ from sidecar.exporting.nginx_maps import (
     unnamed_field,
 )
 from sidecar.exporting.program import Gap, Program, Step
-from sidecar.exporting.target import Limits, Written, heading, sees_changes, shortest
+from sidecar.exporting.target import About, Limits, sees_changes, shortest
 from sidecar.policy import headers
 
 OWN = frozenset({"server", "date", "content-type"})
 """Lines that nginx writes itself, beside whatever add_header says."""
 
+ABOUT: About = (
+    "For http { }, as a file in /etc/nginx/conf.d is. nginx 1.19.8 or later, with PCRE.",
+    "A server or location with an add_header of its own inherits none of those below, nor of",
+    "the other directives: repeat them there. For uwsgi_pass and the like, write",
+    "uwsgi_hide_header instead of proxy_hide_header.",
+)
 LIMITS: Limits = (
     "An empty header of the service counts as missing.",
     (
@@ -39,9 +45,9 @@ LIMITS: Limits = (
 )
 
 
-def write(program: Program) -> Written:
+def write(program: Program, gaps: list[Gap]) -> str:
     """One file for http { }: maps, and the directives that servers and locations inherit."""
-    maps, gaps = Maps(program.routes), list[Gap]()
+    maps = Maps(program.routes)
     lines: list[str] = []
     for header in program.headers():
         steps = [(shortest(route.steps, header), route.name) for route in program.routes]
@@ -55,14 +61,7 @@ def write(program: Program) -> Written:
     body = "\n".join([maps.text(), *lines])
     if DOLLAR in body:
         body = f'geo $policy_dollar {{\n    default "$";\n}}\n\n{body}'
-    found = program.all_gaps(gaps)
-    about = (
-        "For http { }, as a file in /etc/nginx/conf.d is. nginx 1.19.8 or later, with PCRE.",
-        "A server or location with an add_header of its own inherits none of those below, nor of",
-        "the other directives: repeat them there. For uwsgi_pass and the like, write",
-        "uwsgi_hide_header instead of proxy_hide_header.",
-    )
-    return Written(f"{heading(program, 'nginx', about, found, LIMITS)}\n{body}\n", found)
+    return f"{body}\n"
 
 
 def _supported(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TypeAlias
 
 from sidecar.exporting.program import Route
 from sidecar.policy.model import Match
@@ -25,21 +26,25 @@ def literal(text: str) -> str:
     return _SPECIAL.sub(r"\\\g<0>", text)
 
 
-def glob(pattern: str) -> str:
+Quote: TypeAlias = Callable[[str], str]
+"""How a text is written that stands for itself."""
+
+
+def glob(pattern: str, quote: Quote = literal) -> str:
     """A text in which * stands for any run, from end to end."""
-    return f"^{'.*'.join(literal(part) for part in re.split(r'[*]+', pattern))}$"
+    return f"^{'.*'.join(quote(part) for part in re.split(r'[*]+', pattern))}$"
 
 
-def host(pattern: str) -> str:
+def host(pattern: str, quote: Quote = literal) -> str:
     """A host name, without ends; * takes at least one character."""
-    return ".+".join(literal(part) for part in host_name(pattern).split("*"))
+    return ".+".join(quote(part) for part in host_name(pattern).split("*"))
 
 
-def path(pattern: str, slash: str = "/") -> str:
+def path(pattern: str, slash: str = "/", quote: Quote = literal) -> str:
     """A path, without ends: * within one segment, ** any rest; `slash` is what a slash may be."""
     chunks = re.split(r"\*\*+", pattern)
     return ".*".join(
-        "[^/]*".join(literal(decoded(part)).replace("/", slash) for part in chunk.split("*"))
+        "[^/]*".join(quote(decoded(part)).replace("/", slash) for part in chunk.split("*"))
         for chunk in chunks
     )
 

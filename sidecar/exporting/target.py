@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from sidecar.exporting.program import Gap, Program, Route, Step
+from sidecar.exporting.program import Gap, Route, Step
 from sidecar.exporting.terms import ALWAYS, Class, Scheme
 
+About: TypeAlias = tuple[str, ...] | None
+"""How a target's configuration is used, line by line; None = it cannot hold comments."""
 Limits: TypeAlias = tuple[str, ...]
 """Where a target differs for any policy, a sentence each."""
 
@@ -45,18 +47,6 @@ def sees_changes(step: Step) -> str:
     return f"its condition looks at {', '.join(sorted(step.rewritten))} after another rule's change"
 
 
-def heading(
-    program: Program, target: str, about: Sequence[str], gaps: Sequence[Gap], limits: Limits
-) -> str:
-    """What this is, how it is used, and what is not in it, as comments that begin with #."""
-    lines = [f"Policy {program.name}, revision {program.revision}, for {target}.", *about]
-    for weight, title in WEIGHTS.items():
-        found = [str(gap) for gap in gaps if gap.weight == weight]
-        lines += [f"{title}:", *(f"  - {line}" for line in found)] if found else []
-    lines += ["In general:", *(f"  - {limit}" for limit in limits)]
-    return "\n".join(f"# {line}".rstrip() for line in lines)
-
-
 def shortest(steps: Iterable[Step], header: str) -> tuple[Step, ...]:
     """The steps on one header without those of no effect: overwritten ones, a default after set."""
     kept: list[Step] = []
@@ -72,19 +62,25 @@ def shortest(steps: Iterable[Step], header: str) -> tuple[Step, ...]:
     return tuple(kept)
 
 
-_HTTPS_ONLY = ((Scheme("https"),),)
+HTTPS_ONLY = ((Scheme("https"),),)
 
 
 def plain_steps(
-    route: Route, target: str, reason: Callable[[Step], str], gaps: list[Gap]
+    route: Route,
+    target: str,
+    reason: Callable[[Step], str],
+    gaps: list[Gap],
+    *,
+    over_http: bool = True,
 ) -> Iterator[Step]:
     """The steps of a route that hold always, each header's last; a gap for each of the others.
 
     Args:
         route: whose steps.
         target: its name in sentences.
-        reason: why the target cannot express a step that holds always; "" = it can.
+        reason: why the target cannot express a step, if it held always; "" = it can.
         gaps: where gaps are added.
+        over_http: whether it sends Strict-Transport-Security over plain http too.
     """
     for key in dict.fromkeys(step.key for step in route.steps):
         every = [step for step in route.steps if step.key == key]
@@ -96,7 +92,7 @@ def plain_steps(
             why = reasons[step] or found
             gaps.append(Gap("lost", step.rule, step.header, why, route.name))
         for step in chain if not found else ():
-            if step.when == _HTTPS_ONLY:
+            if over_http and step.when == HTTPS_ONLY:
                 text = "it is sent over plain http too, where browsers ignore it"
                 gaps.append(Gap("differs", step.rule, step.header, text, route.name))
             yield step
@@ -109,9 +105,9 @@ def _unsupported(
         return f"{target} does not read cookies"
     if step not in chain:
         return ""
+    if why := reason(step):
+        return why
     if len(chain) > 1:
         return f"several rules on one header, and {target} has no conditions to tell which"
-    ignored = step.key == "strict-transport-security" and step.when == _HTTPS_ONLY
-    if step.when != ALWAYS and not ignored:
-        return f"{target} has no conditions"
-    return reason(step)
+    ignored = step.key == "strict-transport-security" and step.when == HTTPS_ONLY
+    return "" if step.when == ALWAYS or ignored else f"{target} has no conditions"
