@@ -6,14 +6,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, TypeAlias
 
+from sidecar.policy.engine.overlap import match_covers
 from sidecar.policy.engine.plan import Plan, RoutePlan, RuleLine, compile_policy, decide
 from sidecar.policy.engine.resolve import NamedRoute, Resolved
 from sidecar.policy.headers.shapes import Lines, display_name, host, path, shapes
 from sidecar.policy.headers.strength import weaker
-from sidecar.policy.model import Match
 from sidecar.policy.rules.conditions import Facts, Seen, by_name
-from sidecar.policy.rules.matching import matcher
-from sidecar.policy.rules.paths import decoded
 from sidecar.policy.terms import DEFAULT_ROUTE, Mode
 
 What: TypeAlias = Literal["added", "removed", "changed"]
@@ -190,35 +188,14 @@ def _matched(route: NamedRoute) -> dict[str, Any]:
     return {key: value for key, value in said.items() if value is not None}
 
 
-# Which route is never reached.
-
-_WORDS = ("", "zq", "zq/q7/zq")
-
-
 def shadows(routes: Sequence[NamedRoute]) -> tuple[Shadow, ...]:
-    """The routes that an earlier one takes every request from, as far as tried requests show."""
-    tests = [(route, matcher(route.match)) for route in routes if route.name != DEFAULT_ROUTE]
+    """The routes that an earlier one takes every request from."""
     found = []
-    for position, (route, _) in enumerate(tests):
-        tried = [*_tried(route.match)]
-        for earlier, matches in tests[:position]:
-            if all(matches(*request) for request in tried):
-                found.append(Shadow(route.name, earlier.name))
-                break
+    for position, route in enumerate(routes[:-1]):
+        by = next((one for one in routes[:position] if match_covers(one.match, route.match)), None)
+        if by is not None:
+            found.append(Shadow(route.name, by.name))
     return tuple(found)
-
-
-def _tried(match: Match) -> Iterator[tuple[str, str, str]]:
-    """Requests that the match takes, with unlikely words for what it leaves open."""
-    hosts = match.host or ("zq.q7",)
-    for method in match.method or ("ZQ",):
-        for pattern in match.path or ("/zq", "/zq/q7/zq", "/"):
-            for word in _WORDS:
-                filled = pattern.replace("**", "\0").replace("*", word.replace("/", ""))
-                way = decoded(filled.replace("\0", word))
-                label = "zq.q7" if len(word) > 2 else "zq"
-                for name in hosts:
-                    yield name.replace("*", label), method, way
 
 
 # What becomes of responses.
