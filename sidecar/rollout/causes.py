@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 from urllib.parse import urlsplit
 
@@ -42,6 +42,7 @@ _IMAGE_STYLE = "display: block;-webkit-user-select: none"
 """How Chromium 156 begins the style of an image that is opened by itself."""
 _DISTINCT = 8
 """A sample of so many characters is not in other code by chance."""
+_NOTHING = RuleContext()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,7 @@ def classify(
     route: str,
     pages: Sequence[str] = (),
     addresses: Sequence[str] = (),
-    context: RuleContext = RuleContext(),  # noqa: B008 - frozen
+    context: RuleContext = _NOTHING,
 ) -> tuple[CauseKind, str]:
     """Who caused a report, and why we say so: what is in a page that we served is the site's own.
 
@@ -148,35 +149,22 @@ def _stands(report: Report, served: ServedPages, route: str, addresses: Sequence
     return served.named(route, urlsplit(report.blocked).netloc)
 
 
+@dataclass(slots=True)
 class _OpenCause:
     """A cause that grows."""
 
-    __slots__ = (
-        "addresses",
-        "clients",
-        "context",
-        "count",
-        "engines",
-        "first",
-        "last",
-        "pages",
-        "report",
-        "seen",
-        "verdict",
-    )
-
-    def __init__(self, report: Report, now: float) -> None:
-        self.report = report
-        self.verdict: tuple[CauseKind, str] = ("unexplained", "")
-        self.seen: tuple[int, int, int] | None = None
-        """What the verdict is based on: the version of `served`, how many pages and addresses."""
-        self.context = RuleContext()
-        self.count = 0
-        self.clients: set[bytes] = set()
-        self.engines: set[str] = set()
-        self.pages: list[str] = []
-        self.addresses: list[str] = []
-        self.first = self.last = now
+    report: Report
+    first: float
+    last: float
+    context: RuleContext = _NOTHING
+    verdict: tuple[CauseKind, str] = ("unexplained", "")
+    seen: tuple[int, int, int] | None = None
+    """What the verdict is based on: the version of `served`, how many pages and addresses."""
+    count: int = 0
+    clients: set[bytes] = field(default_factory=set)
+    engines: set[str] = field(default_factory=set)
+    pages: list[str] = field(default_factory=list)
+    addresses: list[str] = field(default_factory=list)
 
 
 class Causes:
@@ -223,7 +211,7 @@ class Causes:
         place = self._keys.get(key)
         if place is None or not report.breaks or _is_canary(report):
             return None
-        context = self._contexts.get(place, RuleContext())
+        context = self._contexts.get(place, _NOTHING)
         if context.features and report.type == "csp-violation":
             report = replace(report, directive=FRAME)
         if context.typed and report.directive == "trusted-types" and report.sample != "default":
@@ -240,9 +228,8 @@ class Causes:
             self.overflow += 1
             return None if cause is not None or report.noise else (*place, "dropped")
         if cause is None:
-            cause = _OpenCause(report, self._clock())
-            cause.context = context
-            cause.verdict = classify(report, self._served, place[0], context=context)
+            now, verdict = self._clock(), classify(report, self._served, place[0], context=context)
+            cause = _OpenCause(report, now, now, context, verdict)
             if not self._has_room(held, cause):
                 self.overflow += 1
                 return None if report.noise else (*place, "dropped")
@@ -344,16 +331,13 @@ def _identity(place: tuple[str, str], report: Report) -> str:
     return hashlib.sha256("\0".join(what).encode("utf-8", "replace")).hexdigest()[:8]
 
 
-_NOTHING = RuleContext()
-
-
 def _silent_frame(route: str, rule: str) -> Cause:
     """Frames in a page's own text, from which a Permissions-Policy takes what it takes from the
     page: no browser reports that, pages that were read show it.
     """
     report = Report("other", FRAME, "report", "about:srcdoc", "", noise=False)
-    held = _OpenCause(report, 0.0)
-    held.verdict = ("unexplained", "scripts in `srcdoc` have what the page has, and report nothing")
+    why = "scripts in `srcdoc` have what the page has, and report nothing"
+    held = _OpenCause(report, 0.0, 0.0, verdict=("unexplained", why))
     return _frozen(_identity((route, rule), report), route, rule, held)
 
 
