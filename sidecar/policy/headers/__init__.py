@@ -7,7 +7,6 @@ latin-1. Nothing here raises for any value; `merge` does for a header that has n
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Callable, Mapping, Sequence
 
 from sidecar.policy import csp
@@ -34,7 +33,6 @@ _NEAR = 0.88
 """How alike two names are of which one is a slip of the other: a letter or two in each ten."""
 _ROWS: Mapping[str, Header] = {row.key: row for row in ALL}
 _OWS = " \t"
-_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^\s/,?#]+", re.IGNORECASE | re.ASCII)
 
 
 def get(name: str) -> Header | None:
@@ -116,23 +114,6 @@ def _word_faults(row: Header, value: str) -> tuple[Fault, ...]:
     return () if is_known else (fault("header-invalid-value", value, ", ".join(row.tokens)),)
 
 
-def _judge_origin(value: str) -> tuple[Fault, ...]:
-    text = value.strip(_OWS)
-    is_origin = text in ("*", "null") or _ORIGIN.fullmatch(text)
-    return () if is_origin else (fault("header-not-an-origin", text),)
-
-
-def _judge_number(value: str) -> tuple[Fault, ...]:
-    is_number = re.fullmatch(r"-?[0-9]+", value.strip(_OWS))
-    return () if is_number else (fault("header-not-a-number", value),)
-
-
-def _judge_boolean(value: str) -> tuple[Fault, ...]:
-    item = fields.parse_item(value).value
-    is_boolean = item is not None and isinstance(item[0], bool)
-    return () if is_boolean else (fault("header-not-a-boolean", value),)
-
-
 _JUDGES: Mapping[Grammar, Callable[[str], tuple[Fault, ...]]] = {
     "csp": csp_faults,
     "permissions": fields.judge_permissions,
@@ -145,18 +126,9 @@ _JUDGES: Mapping[Grammar, Callable[[str], tuple[Fault, ...]]] = {
     "vary": tokens.judge_names,
     "names": tokens.judge_names,
     "site-data": tokens.judge_site_data,
-    "origin": _judge_origin,
-    "number": _judge_number,
-    "boolean": _judge_boolean,
     "nel": destinations.judge_nel,
     "report-to": destinations.judge_report_to,
-    "media-type": plain_values.judge_media_type,
-    "disposition": plain_values.judge_disposition,
-    "date": plain_values.judge_date,
-    "challenge": plain_values.judge_challenge,
-    "path": plain_values.judge_path,
-    "origins": plain_values.judge_origins,
-    "allowlist": plain_values.judge_allowlist,
+    **plain_values.JUDGES,
 }
 """Grammars with faults of their own; the others are single words (`_word_faults`)."""
 
