@@ -9,8 +9,10 @@ import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 from urllib.parse import urlsplit
+
+from pydantic import Field
 
 from sidecar.policy.browsers.reports import RANKS, Report
 from sidecar.policy.browsers.trial import CANARY
@@ -26,9 +28,14 @@ from sidecar.rollout.isolation import (
     rule_context,
     unclear,
 )
+from sidecar.rollout.model import Count
 from sidecar.rollout.served_pages import ServedPages
 
 CauseKind: TypeAlias = Literal["served", "script", "unserved", "unexplained", "noise"]
+
+_Text: TypeAlias = Annotated[str, Field(max_length=2_000)]
+_Texts: TypeAlias = Annotated[tuple[_Text, ...], Field(max_length=8)]
+"""As they may come from other replicas."""
 
 MAX_OF_RULE = 200
 MAX_CAUSES = 2_000
@@ -49,28 +56,28 @@ _NOTHING = RuleContext()
 class Cause:
     """Reports that say the same; `first`, `last` in epoch seconds; `clients` counts up to 16."""
 
-    id: str
-    route: str
-    rule: str
+    id: _Text
+    route: _Text
+    rule: _Text
     kind: CauseKind
-    type: str
-    directive: str
-    blocked: str
+    type: _Text
+    directive: _Text
+    blocked: _Text
     """Scheme, host and path of what was blocked, or a keyword: inline, eval, data."""
-    sample: str
+    sample: _Text
     """First characters of inline code."""
-    source: str
+    source: _Text
     """The script that caused it; "" when none is named."""
-    pages: tuple[str, ...]
-    count: int
-    clients: int
-    engines: tuple[str, ...]
-    first: float
-    last: float
-    why: str
-    origin: str
+    pages: _Texts
+    count: Annotated[int, Field(ge=0)]
+    clients: Annotated[int, Field(ge=0)]
+    engines: _Texts
+    first: Count
+    last: Count
+    why: _Text
+    origin: _Text
     """Scheme, host and port of the page; "" where the report named none."""
-    addresses: tuple[str, ...]
+    addresses: _Texts
     """What was blocked, as `blocked`: up to 8 different ones of the same origin."""
 
     def data(self) -> dict[str, Any]:

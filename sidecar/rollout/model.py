@@ -6,12 +6,18 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Literal, TypeAlias
+from functools import cache
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar
+
+from pydantic import Field, TypeAdapter, ValidationError
 
 from sidecar.policy.terms import MODES, Mode
 from sidecar.policy.values import age_text
 
 Outcome: TypeAlias = Literal["pass", "fail", "inconclusive"]
+Count: TypeAlias = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+"""What is read as JSON is checked by the types below."""
+_Read = TypeVar("_Read")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +31,13 @@ class Trial:
     `settle` is how many seconds reports may take.
     """
 
-    loads: float = 0.0
-    settle: float = 0.0
-    settled: float = 0.0
-    canaries: Mapping[str, tuple[float, float]] = field(default_factory=dict)
-    reports: Mapping[str, float] = field(default_factory=dict)
+    loads: Count = 0.0
+    settle: Count = 0.0
+    settled: Count = 0.0
+    canaries: Mapping[str, tuple[Count, Count]] = field(default_factory=dict)
+    reports: Mapping[str, Count] = field(default_factory=dict)
     causes: Sequence[Mapping[str, Any]] = ()
-    engines: Mapping[str, float] = field(default_factory=dict)
+    engines: Mapping[str, Count] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +49,9 @@ class Climb:
     """
 
     step: int
-    ages: Sequence[int]
+    ages: tuple[int, ...]
     kept: int = 0
-    until: float = 0.0
+    until: Count = 0.0
 
     @property
     def top(self) -> bool:
@@ -82,11 +88,11 @@ class Evidence:
     route: str
     rule: str
     mode: Mode
-    since: float
-    evaluated: float
-    affected: float
-    kinds: Mapping[str, float] = field(default_factory=dict)
-    outcomes: Mapping[str, float] = field(default_factory=dict)
+    since: Count
+    evaluated: Count
+    affected: Count
+    kinds: Mapping[str, Count] = field(default_factory=dict)
+    outcomes: Mapping[str, Count] = field(default_factory=dict)
     witnesses: Sequence[Mapping[str, str]] = ()
     trial: Trial = field(default_factory=Trial)
     climb: Climb | None = None
@@ -245,24 +251,17 @@ def parse_mode(text: str) -> Mode:
 
 
 def from_data(data: Mapping[str, Any]) -> Evidence:
-    """Evidence from what `Evidence.data` said, as the admin API sends it."""
-    numbers = {
-        key: data[key]
-        for key in ("since", "evaluated", "affected", "kinds", "outcomes", "witnesses")
-    }
-    return Evidence(
-        data["route"],
-        data["rule"],
-        parse_mode(data["mode"]),
-        trial=Trial(**data["trial"]),
-        climb=Climb(**data["climb"]) if data.get("climb") else None,
-        **numbers,
-    )
+    """Evidence from what `Evidence.data` said, as the admin API sends it.
+
+    Raises:
+        ValueError: it is no evidence.
+    """
+    return read(Evidence, data)
 
 
 def verdict(row: Mapping[str, Any]) -> Verdict:
     """A verdict from a line of what `Gathered.rows` said."""
-    return Verdict(**{key: row[key] for key in row.keys() - {"source", "query"}})
+    return read(Verdict, row)
 
 
 def gathered(data: Mapping[str, Any]) -> Gathered:
@@ -272,12 +271,20 @@ def gathered(data: Mapping[str, Any]) -> Gathered:
         ValueError: it is no evidence.
     """
     try:
-        found = [from_data(item) for item in data["found"]]
-        queries = {str(rule): str(query) for rule, query in data["queries"].items()}
-        silent = tuple(str(replica) for replica in data["silent"])
-        return Gathered(found, float(data["at"]), str(data["source"]), silent, queries)
-    except (KeyError, TypeError, AttributeError) as error:
+        return read(Gathered, data)
+    except ValidationError as error:
         raise ValueError("the evidence is none of `sidecar evidence`") from error
+
+
+def read(kind: type[_Read], data: object) -> _Read:
+    """A dataclass from its data; raises ValueError where it is none."""
+    made: _Read = _adapter(kind).validate_python(data)  # type: ignore[arg-type]
+    return made
+
+
+@cache
+def _adapter(kind: type) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
 
 
 def span(seconds: float) -> str:

@@ -5,28 +5,20 @@ Their data may be anything: a row that is not evidence is left out.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, replace
 from typing import Any, TypeAlias
 
-from sidecar.policy.browsers.reports import CAUSE_KINDS, RANKS
+from sidecar.policy.browsers.reports import RANKS
 from sidecar.policy.words import counted
-from sidecar.rollout.causes import MAX_OF_RULE
-from sidecar.rollout.model import Climb, Evidence, Trial, from_data
+from sidecar.rollout.causes import MAX_OF_RULE, Cause
+from sidecar.rollout.model import Climb, Evidence, Trial, from_data, read
 
 Row: TypeAlias = Mapping[str, Any]
 """One line of what `EvidenceStore.shared` gives."""
 Meanings: TypeAlias = Mapping[tuple[str, str], str]
 
 _CLIENTS, _PAGES, _ADDRESSES, _ENGINES = 16, 5, 8, 3
-_TEXTS = (
-    *("id", "route", "rule", "type", "directive", "blocked"),
-    *("sample", "source", "why", "origin"),
-)
-_LISTS = ("pages", "engines", "addresses")
-_NUMBERS = ("count", "clients", "first", "last")
-_LONG = 2_000
 
 
 def source(fleet: Mapping[str, Any]) -> str:
@@ -43,7 +35,7 @@ def rows_of(seen: object, meanings: Meanings) -> list[Evidence]:
         try:
             if row["meaning"] == meanings.get((row["route"], row["rule"])):
                 found.append(_read(row))
-        except (KeyError, TypeError, ValueError, AttributeError):
+        except (KeyError, TypeError, ValueError):
             continue
     return found
 
@@ -146,46 +138,8 @@ def _climb(every: Sequence[Evidence]) -> Climb | None:
 
 
 def _read(row: Row) -> Evidence:
-    """A row as evidence; raises KeyError, TypeError, ValueError or AttributeError for others."""
-    trial = row["trial"]
-    canaries = {
-        str(engine): (_number(sent), _number(returned))
-        for engine, (sent, returned) in trial["canaries"].items()
-    }
-    causes = list(_causes(trial["causes"], (row["route"], row["rule"])))
-    plain = {
-        **row,
-        **{name: _number(row[name]) for name in ("since", "evaluated", "affected")},
-        **{name: _counts(row[name]) for name in ("kinds", "outcomes")},
-        "witnesses": (),
-        "trial": {
-            **{name: _number(trial[name]) for name in ("loads", "settle", "settled")},
-            **{name: _counts(trial[name]) for name in ("reports", "engines")},
-            "canaries": canaries,
-            "causes": causes,
-        },
-    }
-    if climb := row.get("climb"):
-        promise = {"kept": int(_number(climb["kept"])), "until": _number(climb["until"])}
-        plain["climb"] = {"step": int(climb["step"]), "ages": tuple(climb["ages"]), **promise}
-    return from_data(plain)
-
-
-def _causes(found: Collection[Any], place: tuple[str, str]) -> Iterator[Mapping[str, Any]]:
-    for cause in list(found)[:MAX_OF_RULE]:
-        whole = {key: str(cause[key])[:_LONG] for key in _TEXTS}
-        lists = {key: [str(one)[:_LONG] for one in list(cause[key])[:_ADDRESSES]] for key in _LISTS}
-        numbers = {key: _number(cause[key]) for key in _NUMBERS}
-        if cause["kind"] in CAUSE_KINDS and (whole["route"], whole["rule"]) == place:
-            counts = {key: int(numbers[key]) for key in ("count", "clients")}
-            yield {**whole, **lists, **numbers, **counts, "kind": cause["kind"]}
-
-
-def _counts(found: Mapping[str, Any]) -> dict[str, float]:
-    return {str(key): _number(value) for key, value in found.items()}
-
-
-def _number(value: object) -> float:
-    if type(value) not in (int, float) or not math.isfinite(value) or value < 0:  # type: ignore[arg-type, operator]
-        raise ValueError("no count")
-    return float(value)  # type: ignore[arg-type]
+    """A row as evidence; raises ValueError for others."""
+    item = from_data(row)
+    found = [read(Cause, cause) for cause in item.trial.causes[:MAX_OF_RULE]]
+    own = [asdict(one) for one in found if (one.route, one.rule) == (item.route, item.rule)]
+    return replace(item, witnesses=(), trial=replace(item.trial, causes=own))
