@@ -216,7 +216,7 @@ class Causes:
         the others.
         """
         place = self._keys.get(key)
-        if place is None or not report.breaks or _is_canary(report):
+        if place is None or not report.breaks or _is_canary(report, engine):
             return None
         context = self._contexts.get(place, _NOTHING)
         if context.features and report.type == "csp-violation":
@@ -318,10 +318,14 @@ class Causes:
         return True
 
 
-def _is_canary(report: Report) -> bool:
-    """The canary's preload, which rules in trial report too: its own scheme, or no page line."""
+def _is_canary(report: Report, engine: str) -> bool:
+    """The canary's preload, which rules in trial report too: its own scheme; in Firefox a data:
+    address that no line of a page asks for.
+    """
     if report.blocked.rstrip(":") == CANARY:
         return True
+    if engine != "firefox":
+        return False
     preload = report.blocked in ("data", "data:") and not report.source and not report.line
     return preload and report.directive in ("connect-src", "default-src")
 

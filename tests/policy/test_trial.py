@@ -28,6 +28,7 @@ def report_only(
     return [(name.decode(), value.decode().replace(key, "KEY")) for name, value in lines]
 
 
+OPEN = "* data: blob: filesystem: mediastream: 'unsafe-inline' 'unsafe-eval' 'unsafe-hashes'"
 REPORT = "report-uri /.well-known/sidecar/reports/KEY"
 ENDPOINT = ("Reporting-Endpoints", 'sidecar-KEY="/.well-known/sidecar/reports/KEY"')
 
@@ -65,8 +66,26 @@ ENDPOINT = ("Reporting-Endpoints", 'sidecar-KEY="/.well-known/sidecar/reports/KE
         pytest.param(
             {"action": "merge", "value": "img-src 'self'"},
             ["font-src a.test"],
-            [f"font-src a.test; img-src 'self'; {REPORT}"],
+            [f"font-src {OPEN}; img-src 'self'; {REPORT}"],
             id="merge",
+        ),
+        pytest.param(
+            {"action": "set", "value": "script-src 'self' a.test; base-uri 'self'"},
+            ["default-src 'self'; base-uri 'self'"],
+            [f"script-src {OPEN} 'report-sample'; base-uri {OPEN}; {REPORT}"],
+            id="no news where the service's own stops as much",
+        ),
+        pytest.param(
+            {"action": "append", "value": "script-src 'unsafe-inline' 'nonce-abcd'"},
+            ["script-src 'unsafe-inline'"],
+            [f"script-src 'unsafe-inline' 'nonce-abcd' 'report-sample'; {REPORT}"],
+            id="a nonce switches off what the service's own allows",
+        ),
+        pytest.param(
+            {"action": "set", "value": "default-src 'self'"},
+            ["default-src 'self'; img-src *"],
+            [f"default-src 'self' 'report-sample'; {REPORT}"],
+            id="the service's own allows more of what falls back",
         ),
         pytest.param(
             {"action": "set", "value": "default-src 'none'"},

@@ -209,24 +209,27 @@ def test_reports_of_an_earlier_meaning_do_not_count():
 
 
 @pytest.mark.parametrize(
-    ("directive", "blocked", "line", "counts"),
+    ("engine", "directive", "blocked", "line", "counts"),
     [
-        ("img-src", "sidecar-canary", 0, False),
-        ("default-src", "sidecar-canary:", 0, False),
-        ("connect-src", "data", 0, False),
-        ("connect-src", "data", 3, True),
-        ("img-src", "data", 0, True),
-        ("style-src-elem", "data", 0, True),
+        ("chromium", "img-src", "sidecar-canary", 0, False),
+        ("safari", "default-src", "sidecar-canary:", 0, False),
+        ("firefox", "connect-src", "data", 0, False),
+        ("firefox", "connect-src", "data", 3, True),
+        ("firefox", "img-src", "data", 0, True),
+        ("firefox", "style-src-elem", "data", 0, True),
+        ("chromium", "connect-src", "data", 0, True),
+        ("safari", "connect-src", "data", 0, True),
     ],
 )
 def test_the_canary_s_own_preload_is_no_cause(
-    directive: str, blocked: str, line: int, counts: bool
+    engine: str, directive: str, blocked: str, line: int, counts: bool
 ):
     """Rules in trial report it as well: by its scheme, in Firefox a data: address that no line
     asked for; the site's own counts.
     """
     source = f"{SITE}/cart" if line else ""
-    added = World().add(directive=directive, blocked=blocked, sample="", source=source, line=line)
+    known = {"directive": directive, "blocked": blocked, "source": source, "line": line}
+    added = World().add(engine=engine, sample="", **known)
     assert (added is not None) is counts
 
 

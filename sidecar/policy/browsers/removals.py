@@ -18,6 +18,10 @@ DEFAULT = "strict-origin-when-cross-origin"
 """What browsers do without a Referrer-Policy."""
 _TELLING = (DEFAULT, "no-referrer-when-downgrade", "unsafe-url")
 """Policies that send no less than the default, each at least as much as the one before."""
+_HIDING = ("no-referrer", "same-origin")
+"""Policies under which other sites get no Referer, so that images that they refuse to show in pages
+of others are shown.
+"""
 
 
 def telling(token: str | None) -> bool:
@@ -50,7 +54,8 @@ def removal_test(facts: Facts, fetch: Fetch) -> Outcome:
 def referrer_of_rule(rule: Rule, value: str) -> BreakageTest | None:
     """That of a rule on Referrer-Policy; None where its policy sends less than the default.
 
-    It sees whether the service itself sends more today, which somebody may need.
+    It sees whether the service itself sends more today, which somebody may need, or hides it from
+    other sites, which may refuse what comes from elsewhere.
     """
     token = DEFAULT if rule.action == "remove" else referrer_policy(value)
     if not telling(token):
@@ -60,9 +65,9 @@ def referrer_of_rule(rule: Rule, value: str) -> BreakageTest | None:
         if not fetch.browser:
             return "irrelevant"
         own = referrer_policy(b",".join(lines(facts, b"referrer-policy")).decode("latin-1"))
-        more = own == "origin-when-cross-origin" and token == DEFAULT
+        needed = own in _HIDING or (own == "origin-when-cross-origin" and token == DEFAULT)
         if own in _TELLING and token in _TELLING:
-            more = _TELLING.index(own) > _TELLING.index(token)
-        return "open" if more else "safe"
+            needed = _TELLING.index(own) > _TELLING.index(token)
+        return "open" if needed else "safe"
 
     return judge

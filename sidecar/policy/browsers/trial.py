@@ -13,7 +13,8 @@ from typing import Literal, NamedTuple, TypeAlias
 from http_sf import Token
 
 from sidecar.policy import csp
-from sidecar.policy.csp.table import NONCES_COUNT_IN
+from sidecar.policy.csp.sources import meet, source_list
+from sidecar.policy.csp.table import DIRECTIVES, FALLBACKS, NONCES_COUNT_IN
 from sidecar.policy.headers import fields
 from sidecar.policy.model import Rule
 from sidecar.policy.rules.conditions import RawFields, Seen
@@ -81,6 +82,8 @@ def report_only(finding: Finding, key: str, scheme: str, seen: Seen) -> ReportOn
         return ReportOnly(position, "waiting", ())
     # An append adds a line; for every other action `after` is the whole header.
     added = finding.after[len(finding.before) :] if finding.action == "append" else finding.after
+    if finding.key == _CSP:
+        added = tuple(_news(value, finding.before) for value in added)
     values = [text for value in added for text in row.values(value.decode("latin-1"), key)]
     if finding.key == _CSP and _upgrades(finding.before) and _upgrades(finding.after):
         # Browsers report an address before they upgrade it, and http: matches https: too (CSP3
@@ -178,6 +181,47 @@ def _csp(value: str, key: str) -> list[str]:
         if policy.get("require-trusted-types-for") and not policy.get("trusted-types"):
             made.append(f"trusted-types 'none'; {report}")
     return made
+
+
+_OPEN = (
+    *("*", "data:", "blob:", "filesystem:", "mediastream:"),
+    *("'unsafe-inline'", "'unsafe-eval'", "'unsafe-hashes'"),
+)
+
+
+def _news(value: bytes, before: Iterable[bytes]) -> bytes:
+    """A policy, open where one of the service's own stops as much: what that blocks is blocked
+    today, and browsers would report it again.
+    """
+    own = [policy for line in before for policy in csp.parse(line.decode("latin-1"))]
+    if not own:
+        return value
+    made = []
+    for policy in csp.parse(value.decode("latin-1")):
+        directives = [
+            directive._replace(values=_OPEN)
+            if any(_stops(one, policy, directive) for one in own)
+            else directive
+            for directive in policy.directives
+        ]
+        made.append(csp.Policy(tuple(directives)))
+    return csp.serialise(*made).encode("latin-1")
+
+
+def _stops(own: csp.Policy, policy: csp.Policy, directive: csp.Directive) -> bool:
+    """Whether `own` allows nothing that this directive of `policy` forbids."""
+    if DIRECTIVES.get(directive.name) != "sources":
+        return False
+    ruled = {name for name in FALLBACKS if csp.effective(policy, name) is directive}
+    allowed = source_list(directive.values)
+    for name in ruled | {directive.name}:
+        governing = csp.effective(own, name)
+        if governing is None:
+            return False
+        sources = source_list(governing.values)
+        if sources.keys() - meet(sources, allowed).keys():
+            return False
+    return True
 
 
 def _sampled(directive: csp.Directive) -> str:

@@ -264,3 +264,34 @@ _add(
     witness="nobody",
     schemes=("http",),
 )
+_REFUSES = ("Content-Security-Policy", "script-src 'self'")
+_REFUSED = {
+    "/": html("", "<script>dead()</script><script src=/app.js></script>", _REFUSES),
+    "/app.js": _OWN,
+}
+for name, rule in (
+    ("csp-merge-refused-already", "merge, value: {object-src: [\"'none'\"]}"),
+    ("csp-append-refused-already", "append, value: \"script-src 'self' 'unsafe-eval'\""),
+):
+    _add(
+        name,
+        f"header: Content-Security-Policy, action: {rule}",
+        _REFUSED,
+        WORKS,
+        breaks=False,
+        witness="browsers",
+    )
+_add(
+    "csp-data-fetched-by-no-line",
+    _csp("default-src 'self'"),
+    {
+        "/": _APP,
+        "/app.js": script(
+            "Promise.resolve('data:text/plain,works').then(fetch).then((it) => it.text()).then("
+            "(it) => { document.title = it; })"
+        ),
+    },
+    WORKS,
+    breaks=True,
+    witness="browsers",
+)

@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from tests.zoo.site import WORKS, Asked, Family, Page, Visitor, html, script, shows
+from tests.zoo.site import (
+    PICTURE,
+    SEEN,
+    WORKS,
+    Asked,
+    Family,
+    Page,
+    Visitor,
+    html,
+    script,
+    shows,
+)
 
 FAMILY = Family("Others")
 _add = FAMILY.add
@@ -324,3 +335,21 @@ _add(
     breaks=False,
     witness="proxy",
 )
+_HIDES = ("Referrer-Policy", "no-referrer")
+for name, action in (
+    ("referrer-hidden", "set, value: strict-origin-when-cross-origin"),
+    ("referrer-hidden-removed", "remove"),
+):
+    _add(
+        name,
+        f"header: Referrer-Policy, action: {action}",
+        {
+            "/": html("<img src='%CDN%/i.png'>", "", _HIDES),
+            "cdn:/i.png": lambda asked: (
+                Page("not here", "text/plain", 403) if "referer" in asked.headers else PICTURE
+            ),
+        },
+        SEEN,
+        breaks=True,
+        witness="nobody",
+    )
