@@ -1,11 +1,11 @@
-"""Markdown: tables, text that is safe in them, and pages from templates."""
+"""Markdown: text that is safe in it, and pages from templates."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
 from typing import Any
 
+from sidecar.policy.words import counted
 from sidecar.templates import templates
 
 _SPECIAL = str.maketrans({char: f"\\{char}" for char in "\\`*_[]<>|~$"})
@@ -21,12 +21,6 @@ def escaped(text: str) -> str:
     return text.translate(_SPECIAL)
 
 
-def as_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table; the cells are Markdown already."""
-    lines = [columns, ["---"] * len(columns), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
 def cell(text: str) -> str:
     """Text in a cell that may hold markup, but ends neither the cell nor the row."""
     return text.replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")
@@ -35,9 +29,10 @@ def cell(text: str) -> str:
 def page(package: str, name: str, **facts: Any) -> str:
     """A template of a package, filled in; it ends with a line feed.
 
-    The template has the filters `code` and `escaped`; of several empty lines one is kept.
+    The template has the filters `cell`, `code`, `counted` and `escaped`; of several empty lines one
+    is kept.
     """
     made = templates(package)
-    made.filters |= {"code": as_code, "escaped": escaped}
+    made.filters |= {"cell": cell, "code": as_code, "counted": counted, "escaped": escaped}
     text = made.get_template(name).render(**facts)
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"

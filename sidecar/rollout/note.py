@@ -9,8 +9,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sidecar.markdown import as_table, cell
-from sidecar.policy.words import counted
+from sidecar.markdown import page
 from sidecar.revisions.chain import Check, check
 from sidecar.revisions.granted import GRANTED, NEVER_CAME, fulfilled, moved, unfulfilled
 from sidecar.rollout.model import span
@@ -171,80 +170,12 @@ def _point(entry: Mapping[str, Any], *, never: bool) -> dict[str, str]:
 
 def markdown(note: Note, admin: str) -> str:
     """The note for people; `admin` is the address for the rollback command."""
-    parts = [
-        _HEAD.format(
-            note=note,
-            reason=note.reason or "(none given)",
-            owner=note.owner or "(none given)",
-            expected=note.expected or "(none given)",
-            admin=admin,
-            rollback=f" ({note.rollback})" if note.rollback else "",
-        )
-    ]
-    for file in note.files:
-        digests = f"- before: sha256 {file['before']}\n- after: sha256 {file['after']}"
-        diff = file["diff"].rstrip("\n")
-        parts += [f"`{file['path']}`", digests, f"```diff\n{diff}\n```"]
-    if not note.files:
-        parts.append("None: the text of the policy is the same.")
-    parts.append("## Commands used")
-    commands = "\n".join(f"    {command}" for command in note.commands)
-    parts.append(commands or "The file was edited by hand.")
-    if note.verdicts:
-        parts += ["## Evidence at the promotion", as_table(_JUDGED, map(_verdict, note.verdicts))]
-        parts += [text for verdict in note.verdicts for text in _asked(verdict)]
-    if note.waived:
-        parts.append(f"Causes that did not count (`--waive`): {', '.join(note.waived)}.")
-    parts += ["## Before and after", as_table(_COMPARED, _comparison(note))]
-    if note.drift is not None:
-        ways = counted(len(note.drift.get("findings", ())), "way")
-        parts.append(
-            f"The service differs from its baseline in {ways} now (`sidecar drift` lists them)."
-        )
-    keys = ("time", "event", "what", "who", "why")
-    rows = ([cell(entry[key]) for key in keys] for entry in note.timeline)
-    parts += ["## What happened", as_table(keys, rows), f"The journal is {note.journal}."]
-    return "\n\n".join(parts) + "\n"
+    facts = {"note": note, "admin": admin, "compared": _comparison(note)}
+    return page("sidecar.rollout", "note.md.jinja", span=span, moment=_moment, **facts)
 
 
-_HEAD = """\
-# Change note: {note.policy}
-
-- **Reason:** {reason}
-- **Owner:** {owner}
-- **Expected result:** {expected}
-- **Revision:** {note.since} -> {note.revision} (mode {note.mode})
-- **Roll back:** `sidecar rollback --to {note.since} --admin {admin}`{rollback}
-
-## Files touched"""
-_JUDGED = (
-    *("rule", "verdict", "witness", "responses judged", "watched for", "would break"),
-    *("unknown", "reasons"),
-)
-_COMPARED = (
-    *("route", "rule", "mode before", "responses with a violation before"),
-    *("mode after", "responses with a violation after"),
-)
-
-
-def _verdict(verdict: Mapping[str, Any]) -> tuple[str, ...]:
-    witness = ", ".join(verdict.get("witnesses", ())) or "none"
-    seen = (f"{verdict['evaluated']:g}", span(verdict["elapsed"]))
-    doubt = (f"{verdict['breaks']:g}", f"{verdict['unknown']:g}")
-    reasons = "; ".join(verdict["reasons"])
-    return (verdict["rule"], verdict["outcome"], witness, *seen, *doubt, reasons)
-
-
-def _asked(verdict: Mapping[str, Any]) -> list[str]:
-    """The time of a verdict's numbers, and their query; nothing where the journal lacks them."""
-    if "at" not in verdict:
-        return []
-    moment = datetime.fromtimestamp(verdict["at"], UTC).isoformat(timespec="seconds")
-    if not verdict["query"]:
-        return [f"{verdict['rule']}: counted by {verdict['source']} until {moment}."]
-    at = f"at {moment} (`time={verdict['at']:.0f}`)"
-    again = "a query for that time gives the same number"
-    return [f"{verdict['rule']}: {verdict['source']} {at}; {again}:", f"    {verdict['query']}"]
+def _moment(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")
 
 
 def _comparison(note: Note) -> Iterator[tuple[str, ...]]:
