@@ -54,10 +54,11 @@ class _Verbs(click.Group):
         if cmd_name not in self.commands:
             own = [name for name, verbs in FAMILIES.items() if cmd_name in verbs]
             for family in own or FAMILIES:  # all for an unknown word: click names the nearest
-                for verb in import_module(f"sidecar.cli.{family}").VERBS:
-                    # Also where a verb is called by itself.
-                    verb.context_settings = _HELP | verb.context_settings
-                    self.add_command(verb)
+                for verb in vars(import_module(f"sidecar.cli.{family}")).values():
+                    if isinstance(verb, click.Command):
+                        # Also where a verb is called by itself.
+                        verb.context_settings = {**_HELP, **verb.context_settings}
+                        self.add_command(verb)
         return super().get_command(ctx, cmd_name)
 
     def invoke(self, ctx: click.Context) -> object:

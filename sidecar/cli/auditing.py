@@ -21,7 +21,7 @@ from sidecar.audit.sarif import sarif
 from sidecar.audit.visit import Visit
 from sidecar.cli.files import read_bytes
 from sidecar.cli.options import CACERT, INSECURE, PATH, format_options
-from sidecar.cli.printing import as_json, err, next_step, out, table
+from sidecar.cli.printing import as_json, next_step, say, show, table
 from sidecar.cli.progress import steps
 from sidecar.files import write_file
 from sidecar.observed import complete
@@ -155,7 +155,7 @@ def _by_asvs(visits: Sequence[Visit], level: asvs.Level, form: str) -> int:
     else:
         for visit, results in pages:
             _controls_table(visit, results)
-        out().print(Text(asvs_report.SCOPE, style="dim"))
+        show(asvs_report.SCOPE, style="dim")
     if any(not results for _, results in pages):
         next_step("start the service, or name another address: sidecar audit URL")
     fine = all(results and all(one.outcome != "fail" for one in results) for _, results in pages)
@@ -163,7 +163,7 @@ def _by_asvs(visits: Sequence[Visit], level: asvs.Level, form: str) -> int:
 
 
 def _controls_table(visit: Visit, results: Sequence[asvs.ControlResult]) -> None:
-    out().print(Text(asvs_report.address(visit), style="bold"), soft_wrap=True)
+    show(asvs_report.address(visit), style="bold", soft_wrap=True)
     rows = []
     for one in results:
         outcome = Text(one.outcome, style=_OUTCOMES[one.outcome])
@@ -171,8 +171,8 @@ def _controls_table(visit: Visit, results: Sequence[asvs.ControlResult]) -> None
         rows.append((one.control, outcome, f"{one.asks}.\n{one.why}", proof))
     table("", ("control", "outcome", "asks, and why", "proof"), rows)
     for note in visit.notes:
-        out().print(Text(f"note: {note}", style="dim"), soft_wrap=True)
-    out().print()
+        show(f"note: {note}", style="dim", soft_wrap=True)
+    show()
 
 
 def look(address: str, *, insecure: bool) -> Visit:
@@ -203,37 +203,33 @@ def _summary(one: Report) -> tuple[object, ...]:
 
 
 def _table(one: Report) -> None:
-    console = out()
     mark = "no score" if one.grade is None else f"grade {one.grade}, score {one.score}"
-    console.print(Text.assemble((one.url, "bold"), "  ", (mark, "bold cyan")), soft_wrap=True)
+    show((one.url, "bold"), "  ", (mark, "bold cyan"), soft_wrap=True)
     if one.coverage:
-        console.print(f"OWASP: {one.coverage.said}")
+        show(f"OWASP: {one.coverage.said}")
     rows = []
     for row in sorted(one.rows, key=lambda row: _LEVELS.index(one.level(row))):
         verdict = Text(row.verdict, style=_STYLES.get(row.verdict, "red"))
         rows.append((row.header, verdict, "\n".join(row.observed), "\n".join(row.said)))
     if rows:
-        console.print()
+        show()
         table("", ("header", "verdict", "observed", "why"), rows)
     if one.results:
-        console.print()
+        show()
         tests = [(each.test.value, each.outcome.value, each.points) for each in one.results]
         table("", ("test", "outcome", "points"), tests)
     if found := gather((one,)):
         title = "rules for the findings (--write FILE makes a report-only policy of them):"
-        console.print(f"\n{title}", style="bold")
+        show(f"\n{title}", style="bold")
         for rule in found:
-            console.print(Text(rule.fix.yaml), soft_wrap=True)
+            show(rule.fix.yaml, soft_wrap=True)
     for note in one.notes:
-        console.print(Text(f"note: {note}", style="dim"), soft_wrap=True)
-    console.print()
+        show(f"note: {note}", style="dim", soft_wrap=True)
+    show()
 
 
 def _write(reports: list[Report], file: Path) -> None:
     text = draft(reports)
     load_policy(text.encode(), str(file))
     write_file(file, text)
-    err().print(Text(f"{file}: a report-only policy; read it, then: sidecar check {file}"))
-
-
-VERBS = (audit,)
+    say(f"{file}: a report-only policy; read it, then: sidecar check {file}")

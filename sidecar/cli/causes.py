@@ -10,7 +10,7 @@ from rich.text import Text
 
 from sidecar.cli.evidence import warn_of
 from sidecar.cli.operate import Admin, admin_options
-from sidecar.cli.printing import as_json, err, table
+from sidecar.cli.printing import as_json, say, table
 from sidecar.policy.browsers.reports import CAUSE_KINDS
 from sidecar.rollout.model import span
 from sidecar.rollout.summing import source
@@ -35,17 +35,17 @@ def reports_verb(
         as_json({**got, "causes": shown})
         return
     if fleet:
-        err().print(Text(f"reported to {source(got['fleet'])}"))
+        say(f"reported to {source(got['fleet'])}")
         warn_of(got["fleet"]["silent"])
     if not shown:
         why = "either nothing would break, or no rule is in trial (see `sidecar evidence`)"
-        err().print(f"no reports: {why}")
+        say(f"no reports: {why}")
         return
     seen = ("pages", "reports", "clients", "over", "whose")
     table("", ("id", "rule", "directive", "blocked", *seen), map(_row, shown))
     if got["overflow"]:
         why = "too many causes, or too many from one client"
-        err().print(f"{got['overflow']} more reports were not kept: {why}")
+        say(f"{got['overflow']} more reports were not kept: {why}")
 
 
 def _row(cause: Mapping[str, Any]) -> tuple[object, ...]:
@@ -54,6 +54,3 @@ def _row(cause: Mapping[str, Any]) -> tuple[object, ...]:
     seen = (Text(", ".join(cause["pages"])), cause["count"], cause["clients"], over)
     about = (cause["id"], cause["rule"], cause["directive"], blocked)
     return (*about, *seen, CAUSE_KINDS[cause["kind"]])
-
-
-VERBS = (reports_verb,)

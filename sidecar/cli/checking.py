@@ -13,7 +13,7 @@ import click
 from sidecar.cli import findings
 from sidecar.cli.files import read_bytes
 from sidecar.cli.options import PATH, format_options
-from sidecar.cli.printing import as_json, complain, err, next_step
+from sidecar.cli.printing import as_json, complain, next_step, say
 from sidecar.policy.engine.resolve import Resolved
 from sidecar.policy.problems import did_you_mean
 from sidecar.policy.terms import PolicyError, Problem
@@ -130,12 +130,11 @@ def _tell(one: _Checked, *, notes: bool, limit: int | None) -> None:
     complain(
         shown, [f"{line}\n{mark}" if line else "" for line, mark in zip(at, marks, strict=True)]
     )
-    console = err()
     for rule, count in left.items():
-        console.print(f"{one.file}: {count} more on {rule} (--all shows them)")
+        say(f"{one.file}: {count} more on {rule} (--all shows them)")
     code = next((problem.code for problem in shown if problem.code), "")
     if code:
-        console.print(f"why, with an example: sidecar check --explain {code}")
+        say(f"why, with an example: sidecar check --explain {code}")
     if one.resolved is None:
         next_step(f"correct it, then: sidecar check {one.file}")
         return
@@ -146,7 +145,4 @@ def _tell(one: _Checked, *, notes: bool, limit: int | None) -> None:
     for severity, word, more in (("warning", "warning", ""), ("info", "note", hidden)):
         if count := sum(problem.severity == severity for problem in one.problems):
             parts.append(counted(count, word) + more)
-    err().print(f"{one.file}: ok: {', '.join(parts)}")
-
-
-VERBS = (check,)
+    say(f"{one.file}: ok: {', '.join(parts)}")

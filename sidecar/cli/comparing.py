@@ -17,7 +17,7 @@ from sidecar.baseline.file import read_baseline
 from sidecar.cli.files import read_bytes, read_har
 from sidecar.cli.options import FILE, JSON, NEW_FILE, PATH, format_options
 from sidecar.cli.policy import read_policy
-from sidecar.cli.printing import as_json, err, mode_text, next_step, out, refused, table
+from sidecar.cli.printing import as_json, mode_text, next_step, refused, say, show, table
 from sidecar.files import write_file
 from sidecar.markdown import page
 from sidecar.policy.engine.compare import Comparison, Effect, RuleChange, compare, effects
@@ -68,7 +68,7 @@ def diff_verb(old: Path, new: Path, *, baseline: Path | None, har: Path | None, 
         _print_meaning(found)
         _print_effects(changed, len(seen), asked=asked)
         if not differs:
-            err().print(f"both mean the same (revision {after.revision()})")
+            say(f"both mean the same (revision {after.revision()})")
     sys.exit(1 if differs else 0)
 
 
@@ -103,23 +103,22 @@ def _place(change: RuleChange) -> str:
 
 
 def _print_meaning(found: Comparison) -> None:
-    console = out()
     for key in found.about:
         was, now = key.before or "(nothing)", key.after or "(nothing)"
         parts = (f"{key.key}: ", "bold"), (was, "red"), " -> ", (now, "green")
-        console.print(Text.assemble(*parts))
+        show(*parts)
     for route in found.routes:
         keys = (f"{key.key} {key.before or '-'} -> {key.after or '-'}" for key in route.keys)
         said = f"{route.what}: {'; '.join(keys)}"
-        console.print(Text.assemble((f"route {route.route} ", "bold"), said))
+        show((f"route {route.route} ", "bold"), said)
     if found.order:
         order = ", ".join(found.order)
-        console.print(Text.assemble(("routes are tried in another order: ", "bold"), order))
+        show(("routes are tried in another order: ", "bold"), order)
     for name in found.reordered:
-        console.print(Text(f"the rules of route {name} are judged in another order"))
+        show(f"the rules of route {name} are judged in another order")
     for shadow in found.shadowed:
         text = f"route {shadow.route} is never reached: {shadow.by} takes all its requests before"
-        console.print(Text(text, style="yellow"))
+        show(text, style="yellow")
     if found.rules:
         rows = []
         for change, routes in _by_change(found.rules):
@@ -132,7 +131,7 @@ def _print_meaning(found: Comparison) -> None:
     ):
         if changes:
             rules = dict.fromkeys(change.rule for change in changes)
-            console.print(Text.assemble((f"{title}: ", f"bold {style}"), ", ".join(rules)))
+            show((f"{title}: ", f"bold {style}"), ", ".join(rules))
 
 
 def _by_change(changes: Iterable[RuleChange]) -> list[tuple[RuleChange, list[str]]]:
@@ -155,24 +154,23 @@ def _keys(change: RuleChange) -> str:
 def _print_effects(changed: Sequence[Effect], count: int, *, asked: bool) -> None:
     if not asked:
         return
-    console = out()
     total = sum(effect.responses for effect in changed)
-    console.print(Text(f"\nOf {counted(count, 'response')}, {total} would differ", style="bold"))
+    show(f"\nOf {counted(count, 'response')}, {total} would differ", style="bold")
     for effect in changed:
         moved = effect.before != effect.after
         route = f"{effect.before} -> {effect.after}" if moved else effect.after
         seen = f"  {counted(effect.responses, 'response')}, as {effect.example}"
-        console.print(Text.assemble((f"\nroute {route}", "bold"), seen))
+        show((f"\nroute {route}", "bold"), seen)
         for header in effect.headers:
-            console.print(Text(f"  - {header.header}: {_lines(header.before)}", style="red"))
+            show(f"  - {header.header}: {_lines(header.before)}", style="red")
             now = f"  + {header.header}: {_lines(header.after)}"
             weaker = f"   weaker: {header.weaker}" if header.weaker else ""
-            console.print(Text.assemble((now, "green"), (weaker, "yellow")))
+            show((now, "green"), (weaker, "yellow"))
         silent = ("no longer reported", effect.silent)
         for title, complaints in (("reported now", effect.reported), silent):
             if complaints:
                 names = (f"{one.rule} {one.kind} ({one.header})" for one in complaints)
-                console.print(f"  {title}: {', '.join(names)}")
+                show(f"  {title}: {', '.join(names)}")
 
 
 def _lines(lines: Lines) -> str:
@@ -224,7 +222,7 @@ def cases_verb(
     else:
         _print_results(results)
         more = f"; {counted(len(broken), 'problem')}" if broken else ""
-        err().print(f"{counted(len(results), 'case')}: {passed} passed, {failed} failed{more}")
+        say(f"{counted(len(results), 'case')}: {passed} passed, {failed} failed{more}")
         if failed:
             next_step("sidecar explain says why, rule by rule, for any response")
     sys.exit(1 if failed or broken else 0)
@@ -237,13 +235,12 @@ def _print_results(results: Sequence[Result]) -> None:
     ]
     if rows:
         table("", ("", "case", "where"), rows)
-    console = out()
     for result in (result for result in results if result.failures):
-        console.print()
+        show()
         where = f"  {result.file}:{result.line}"
-        console.print(Text.assemble(("FAIL ", "red"), (result.case, "bold"), where))
+        show(("FAIL ", "red"), (result.case, "bold"), where)
         for failure in result.failures:
-            console.print(_marked(failure))
+            show(_marked(failure))
 
 
 def _marked(failure: Failure) -> Text:
@@ -263,6 +260,3 @@ def _marked(failure: Failure) -> Text:
         (f"  + got      {got}", "red"),
         (mark, "yellow"),
     )
-
-
-VERBS = (diff_verb, cases_verb)

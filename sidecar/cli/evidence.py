@@ -14,7 +14,7 @@ from rich.text import Text
 
 from sidecar.cli.operate import Admin, admin_options
 from sidecar.cli.options import Parsed
-from sidecar.cli.printing import as_json, err, mode_text, next_step, out, table
+from sidecar.cli.printing import as_json, mode_text, next_step, say, show, table
 from sidecar.policy.values import percentage, seconds
 from sidecar.policy.words import counted, number
 from sidecar.rollout.gate import judge, judged
@@ -135,7 +135,7 @@ def warn_of(silent: Sequence[str]) -> None:
     """Name the replicas whose evidence is missing."""
     if silent:
         text = f"no response within 3 s, so missing from these numbers: {', '.join(silent)}"
-        err().print(Text(text, style="yellow"))
+        say(text, "yellow")
 
 
 def _answered(ask: Callable[[], T]) -> T:
@@ -143,7 +143,7 @@ def _answered(ask: Callable[[], T]) -> T:
     try:
         return ask()
     except PrometheusFailed as failed:
-        err().print(Text(str(failed), style="red"))
+        say(str(failed), "red")
         next_step("correct --prometheus URL, or leave it out to ask this sidecar alone")
         sys.exit(1)
 
@@ -177,11 +177,10 @@ def _print_next(found: Sequence[Evidence], verdicts: Sequence[Verdict]) -> None:
         if verdict.rule in lower:
             todo = f"{verdict.reasons[0]}. {verdict.next}" if verdict.next else "ready to enforce"
             groups.setdefault(todo, []).append(verdict.rule)
-    console = out()
     if groups:
-        console.print()
+        show()
     for todo, rules in groups.items():
-        console.print(Text.assemble((", ".join(rules), "bold"), f": {todo}"), soft_wrap=True)
+        show((", ".join(rules), "bold"), f": {todo}", soft_wrap=True)
     if ready := groups.get("ready to enforce"):
         next_step(f"sidecar promote {' '.join(ready)}")
 
@@ -229,8 +228,5 @@ def evidence_verb(client: Admin, machine: bool, **options: Any) -> None:
     print_evidence(found, verdicts)
     _print_next(found, verdicts)
     if options["fleet"]:
-        err().print(Text(f"evidence of {gathered.source}"))
+        say(f"evidence of {gathered.source}")
     warn_of(gathered.silent)
-
-
-VERBS = (evidence_verb,)

@@ -8,11 +8,10 @@ from dataclasses import asdict
 from pathlib import Path
 
 import click
-from rich.text import Text
 
 from sidecar.cli.options import PATH, POLICY_TO_READ
 from sidecar.cli.policy import read_policy
-from sidecar.cli.printing import as_json, err, plain
+from sidecar.cli.printing import as_json, say
 from sidecar.exporting import TARGETS, export
 from sidecar.exporting.target import WEIGHTS
 from sidecar.files import write_file
@@ -67,11 +66,8 @@ def export_verb(
             click.echo(written.text, nl=False)
         for weight, title in WEIGHTS.items():
             for gap in (gap for gap in written.gaps if gap.weight == weight):
-                err().print(Text(plain(f"{title.lower()}: {gap}"), style=_STYLES[weight]))
+                say(f"{title.lower()}: {gap}", _STYLES[weight])
         for limit in TARGETS[target].limits:
-            err().print(Text(plain(f"in general: {limit}"), style="dim"))
+            say(f"in general: {limit}", "dim")
     lost = any(gap.weight == "lost" for gap in written.gaps)
     sys.exit(1 if strict and lost else 0)
-
-
-VERBS = (export_verb,)

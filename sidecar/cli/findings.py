@@ -7,9 +7,8 @@ from collections.abc import Iterable
 from typing import Any
 
 import click
-from rich.text import Text
 
-from sidecar.cli.printing import as_json, out, plain, problem_data
+from sidecar.cli.printing import as_json, plain, problem_data, show
 from sidecar.codes import table
 from sidecar.policy.problems import did_you_mean
 from sidecar.policy.terms import Path, Problem
@@ -102,15 +101,14 @@ def explain(name: str, *, machine: bool) -> None:
         about = {"code": row.name, "severity": severity, "why": row.why}
         as_json({**about, **examples, "source": row.source, "url": row.url})
         return
-    console = out()
-    console.print(Text.assemble((row.name, "bold"), f"  {found.severity}" if found else ""))
-    console.print(f"\n{row.why}\n", soft_wrap=False)
+    show((row.name, "bold"), f"  {found.severity}" if found else "")
+    show(f"\n{row.why}\n")
     for title, example in (("wrong", row.wrong), ("right", row.right)):
         for at, line in enumerate(example.lines if example else ()):
-            console.print(Text(f"{'' if at else title:8}{line}"), soft_wrap=True)
+            show(f"{'' if at else title:8}{line}", soft_wrap=True)
         if title == "wrong" and found:
-            console.print(Text(f"{'':8}{row.says()}", style="yellow"), soft_wrap=True)
-    console.print(Text(f"source  {row.source}: {row.url}"), soft_wrap=True)
+            show(f"{'':8}{row.says()}", style="yellow", soft_wrap=True)
+    show(f"source  {row.source}: {row.url}", soft_wrap=True)
 
 
 _ORDER = {"error": 0, "warning": 1, "info": 2}

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from sidecar.cli.printing import as_json, mode_text, next_step, out, plain, say, table
+from sidecar.cli.printing import as_json, mode_text, next_step, plain, say, show, table
 from sidecar.policy.words import counted
 
 _LIVES = 10
@@ -47,7 +47,7 @@ def print_progress(get: Get, fleet: dict[str, Any] | None) -> None:
     if fleet["pending"] or not fleet["connected"]:
         trouble = f"its store cannot be used ({fleet['trouble']})"
         then = f"This holds on {fleet['replica']} alone, and is published when the store is back"
-        say(f"fleet {fleet['name']}: {trouble}. {then}", colour="yellow")
+        say(f"fleet {fleet['name']}: {trouble}. {then}", "yellow")
         return
     end = time.monotonic() + _WAIT
     while True:
@@ -61,25 +61,23 @@ def print_progress(get: Get, fleet: dict[str, Any] | None) -> None:
     say(f"fleet {fleet['name']}: version {fleet['version']}, {where}")
 
 
-def show(fleet: dict[str, Any] | None, *, machine: bool) -> None:
+def show_fleet(fleet: dict[str, Any] | None, *, machine: bool) -> None:
     """`status --fleet`; exit code 1 where there is none."""
     if fleet is None:
-        say("this sidecar is in no fleet", colour="red")
+        say("this sidecar is in no fleet", "red")
         next_step("set fleet.url and fleet.name, or leave --fleet out")
         sys.exit(1)
     if machine:
         as_json(fleet)
         return
-    from rich.text import Text
 
-    console = out()
     version = f"{fleet['name']}, version {fleet['version']}"
-    console.print(Text.assemble(("fleet     ", "bold"), version))
+    show(("fleet     ", "bold"), version)
     if not fleet["connected"]:
-        console.print(Text(f"the store cannot be used: {plain(fleet['trouble'])}", style="red"))
+        show(f"the store cannot be used: {plain(fleet['trouble'])}", style="red")
     if fleet["pending"]:
         pending = f"what was decided on {fleet['replica']} meanwhile is still to be published"
-        console.print(Text(pending, style="yellow"))
+        show(pending, style="yellow")
     rows = []
     for one in fleet["replicas"] or ():
         name = one["replica"] + (" (this one)" if one["replica"] == fleet["replica"] else "")
@@ -94,7 +92,7 @@ def show_journal(fleet: dict[str, Any] | None, last: int, *, machine: bool) -> N
     """`history --fleet`: the journal in the store, newest first."""
     if fleet is None or fleet["journal"] is None:
         why = f"its store cannot be used: {fleet['trouble']}" if fleet else "set fleet.url"
-        say(f"no fleet to ask; {why}", colour="red")
+        say(f"no fleet to ask; {why}", "red")
         sys.exit(1)
     entries = fleet["journal"][:last]
     if machine:

@@ -178,6 +178,3 @@ def _bare(seen: Response, service: str | None) -> Response | None:
     parts = seen.place
     headers = {"Host": parts.netloc.rpartition("@")[2], "X-Forwarded-Proto": parts.scheme}
     return ask(service.rstrip("/") + target_of(parts), headers=headers)
-
-
-VERBS = (import_verb,)

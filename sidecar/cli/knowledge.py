@@ -9,7 +9,7 @@ import click
 from rich.text import Text
 
 from sidecar.cli.options import JSON
-from sidecar.cli.printing import as_json, out, table
+from sidecar.cli.printing import as_json, show, table
 from sidecar.policy import headers
 from sidecar.policy.data import read_table
 from sidecar.policy.faults import ROWS, Fault, FaultVerdict
@@ -103,11 +103,8 @@ def _judged(row: Header) -> list[tuple[str, FaultVerdict, str]]:
 
 
 def _tell(row: Header) -> None:
-    console = out()
-    console.print(
-        Text.assemble((row.name, "bold"), ("  deprecated" if row.deprecated else "", "red"))
-    )
-    console.print(row.purpose)
+    show((row.name, "bold"), ("  deprecated" if row.deprecated else "", "red"))
+    show(row.purpose)
     facts = (
         ("grammar", GRAMMARS[row.grammar]),
         ("matters on", SCOPES[row.scope]),
@@ -120,11 +117,8 @@ def _tell(row: Header) -> None:
         ("may break", row.breaks),
         ("specification", row.spec),
     )
-    console.print()
+    show()
     table("", ("", ""), [(Text(key, style="bold"), text) for key, text in facts if text])
     if judged := _judged(row):
-        console.print()
+        show()
         table("What is judged in a value", ("code", "verdict", "why"), judged)
-
-
-VERBS = (headers_verb,)

@@ -10,7 +10,7 @@ import click
 from sidecar.cli.files import read_bytes, read_text
 from sidecar.cli.operate import Admin, admin_options
 from sidecar.cli.options import NEW_FILE
-from sidecar.cli.printing import as_json, err, next_step, say
+from sidecar.cli.printing import as_json, next_step, say
 from sidecar.files import write_file
 from sidecar.policy.words import counted
 from sidecar.revisions.chain import check
@@ -84,7 +84,7 @@ def _give(client: Admin, text: str, output: Path | None) -> None:
         return
     write_file(output, text)
     client.post("/-/note", file=str(output), sha256=digest(text))
-    err().print(f"{output} is written")
+    say(f"{output} is written")
 
 
 def _pci(client: Admin, inventory: Path, output: Path | None, *, machine: bool) -> int:
@@ -97,7 +97,7 @@ def _pci(client: Admin, inventory: Path, output: Path | None, *, machine: bool) 
     scripts = merged(held, seen_scripts(pages))
     if scripts != held or not inventory.exists():
         write_file(inventory, write_inventory(scripts))
-        err().print(f"{inventory} is written")
+        say(f"{inventory} is written")
     status, drift = client.get("/api/status"), client.get("/api/baseline")["drift"]
     journal = check(client.get("/api/revisions")["entries"][::-1])
     note = pci_note(status, pages, drift, journal, str(inventory), scripts)
@@ -108,7 +108,7 @@ def _pci(client: Admin, inventory: Path, output: Path | None, *, machine: bool) 
     if not note.unauthorised:
         return 0
     number = counted(len(note.unauthorised), "script")
-    say(f"{number} without owner or reason in {inventory}", colour="red")
+    say(f"{number} without owner or reason in {inventory}", "red")
     next_step(f"write owner and why into {inventory}, then the same command again")
     return 1
 
@@ -127,9 +127,6 @@ def _checked(client: Admin, file: Path, *, machine: bool) -> int:
         said = f"has sha256 {found}, {why}"
         if entry:
             said = f"is as it was written at {entry['time']} by {entry.get('who', '')}"
-        say(f"{file} {said}", colour=None if entry else "red")
-        say(f"the journal is {chain}", colour="red" if chain.breaks else None)
+        say(f"{file} {said}", None if entry else "red")
+        say(f"the journal is {chain}", "red" if chain.breaks else None)
     return 0 if entry and not chain.breaks else 1
-
-
-VERBS = (note_verb,)

@@ -19,7 +19,7 @@ import click
 from sidecar.cli import fleet as replicas
 from sidecar.cli.files import read_token
 from sidecar.cli.options import FILE, JSON
-from sidecar.cli.printing import as_json, mode_text, next_step, out, plain, run_again, say, table
+from sidecar.cli.printing import as_json, mode_text, next_step, plain, run_again, say, show, table
 from sidecar.observed import NoResponse, Response
 from sidecar.observed.client import ask
 from sidecar.policy.terms import MODES
@@ -72,7 +72,7 @@ class Admin:
 
 
 def _absent(text: str) -> NoReturn:
-    say(text, colour="red")
+    say(text, "red")
     next_step("sidecar run --policy policy.yaml, or the same command with --admin URL")
     sys.exit(1)
 
@@ -80,7 +80,7 @@ def _absent(text: str) -> NoReturn:
 def _refused(found: Response, data: Any) -> NoReturn:
     said = data if isinstance(data, dict) else {}
     for line in said.get("problems") or [said.get("error", f"HTTP {found.status}")]:
-        say(str(line), colour="red")
+        say(str(line), "red")
     if "sidecar " in str(said):
         pass  # the command to go on with is named already
     elif found.status == _WRONG:
@@ -143,7 +143,7 @@ def admin_options(verb: Callable[..., object]) -> Any:
 def status(client: Admin, machine: bool, fleet: bool) -> None:
     """Show what is in force: policy, revision, mode, and the problems of the last reload."""
     if fleet:
-        replicas.show(client.get("/api/fleet")["fleet"], machine=machine)
+        replicas.show_fleet(client.get("/api/fleet")["fleet"], machine=machine)
         return
     from rich.text import Text
 
@@ -151,10 +151,9 @@ def status(client: Admin, machine: bool, fleet: bool) -> None:
     if machine:
         as_json(data)
         return
-    console = out()
 
     def line(label: str, *parts: str | Text, style: str = "") -> None:
-        console.print(Text.assemble((f"{label:<10}", "bold"), *parts, style=style))
+        show((f"{label:<10}", "bold"), *parts, style=style)
 
     line("policy", f"{data['name']} (owner: {data['owner'] or 'nobody'})")
     line("revision", f"{data['revision']}, since {_time(data['activated'])} by {data['who']}")
@@ -171,8 +170,8 @@ def status(client: Admin, machine: bool, fleet: bool) -> None:
         see = f"see `sidecar history --diff {in_file}`"
         line("file", f"holds {in_file}, and the fleet decided otherwise: {see}", style="yellow")
     for problem in data["problems"]:
-        console.print(Text(plain(problem), style="red"))
-    console.print()
+        show(plain(problem), style="red")
+    show()
     rows = [
         (route["name"], rule["name"], mode_text(rule["mode"]), rule["ceiling"])
         for route in data["routes"]
@@ -221,7 +220,7 @@ def history(
         rows.append((entry["time"], entry["event"], what, entry.get("who", ""), why))
     table("", ("time", "event", "what", "who", "why"), rows)
     if verify or chain.breaks:
-        say(f"the journal is {chain}", colour="red" if chain.breaks else None)
+        say(f"the journal is {chain}", "red" if chain.breaks else None)
     if verify and chain.breaks:
         sys.exit(1)
 
@@ -264,7 +263,7 @@ def rollback(
         say(f"pinned: the file still holds {data['pinned']} and will not come back {until}")
     replicas.print_progress(client.get, data["fleet"])
     for promise in _promises(client):
-        say(promise, colour="yellow")
+        say(promise, "yellow")
 
 
 @click.command()
@@ -307,6 +306,3 @@ def _difference(client: Admin, revision: str, active: str) -> str:
 
 def _time(stamp: float) -> str:
     return datetime.fromtimestamp(stamp).astimezone().isoformat(timespec="seconds")
-
-
-VERBS = (status, history, reload, rollback, mode)

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from sidecar.cli.files import read_bytes
 from sidecar.cli.options import JSON, POLICY_TO_READ
-from sidecar.cli.printing import as_json, mode_text, out, plain, table
+from sidecar.cli.printing import as_json, mode_text, plain, show, table
 from sidecar.policy.engine.explain import Explanation, Step, explain
 from sidecar.policy.engine.nonces import SOURCE
 from sidecar.policy.engine.plan import Matched, compile_policy
@@ -153,14 +153,13 @@ _NONCE = (
 
 
 def _print(data: Explanation, matched: Matched, mode: Mode) -> None:
-    console = out()
     where = ("route ", "bold"), data.route, ("   mode ", "bold"), mode_text(mode)
     what = ("   class ", "bold"), ", ".join(data.classes) or "none", ("   path ", "bold")
-    console.print(Text.assemble(*where, *what, shown(matched.reading)))
+    show(*where, *what, shown(matched.reading))
     for way, route in matched.ways:
         if route is not matched.route:
-            console.print(Text(f"also read as {shown(way)}: route {route.name}", style="dim"))
-    console.print()
+            show(f"also read as {shown(way)}: route {route.name}", style="dim")
+    show()
     rows = []
     for step in data.steps:
         found, now, then = step.finding, "", ""
@@ -173,25 +172,25 @@ def _print(data: Explanation, matched: Matched, mode: Mode) -> None:
         rows.append((*about, Text(step.reason, style=style), now, then, step.origin))
     values = ("why", "service sends", "policy wants", "from")
     table("Rules in order", ("rule", "mode", "set by", "header", *values), rows)
-    console.print()
-    console.print(Text("Who can tell whether a rule breaks the site", style="bold"))
+    show()
+    show("Who can tell whether a rule breaks the site", style="bold")
     by_rule = {step.rule: step.witnesses for step in data.steps}
     for rule, witnesses in by_rule.items():
         for witness in witnesses:
             way = f". {witness.next.replace('RULE', rule)}" if witness.next else ""
-            console.print(Text(f"  {rule}: {witness.kind}; {witness.why}{way}"), soft_wrap=True)
-    console.print()
+            show(f"  {rule}: {witness.kind}; {witness.why}{way}", soft_wrap=True)
+    show()
     before, after = list(data.before), list(data.after)
-    console.print(Text("Response that leaves", style="bold"))
+    show("Response that leaves", style="bold")
     for field in (*after, *(field for field in before if field not in after)):
         text = plain(f"{field[0].decode('latin-1')}: {field[1].decode('latin-1')}")
         if field not in after:
-            console.print(Text(f"- {text}", style="red"))
+            show(f"- {text}", style="red")
         else:
             new = field not in before
-            console.print(Text(f"+ {text}" if new else f"  {text}", style="green" if new else ""))
+            show(f"+ {text}" if new else f"  {text}", style="green" if new else "")
     if any(SOURCE in value for _, value in after):
-        console.print(Text(f"{SOURCE.decode()}: {_NONCE}", style="dim"))
+        show(f"{SOURCE.decode()}: {_NONCE}", style="dim")
 
 
 @click.command("schema")
@@ -220,6 +219,3 @@ def presets(name: str | None, machine: bool) -> None:
         as_json([{"name": known, "rules": rules, "about": about} for known, rules, about in rows])
     else:
         table("", ("preset", "rules", "about"), rows)
-
-
-VERBS = (explain_verb, schema_verb, presets)

@@ -9,6 +9,7 @@ import json
 import os
 import re
 from collections.abc import Iterable, Sequence
+from textwrap import indent
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -30,17 +31,28 @@ def out() -> Console:
     return Console(width=None if os.isatty(1) else 200, highlight=False, markup=False, emoji=False)
 
 
-def err() -> Console:
-    """Stderr for people."""
-    from rich.console import Console
+def show(*parts: str | Text | tuple[str, str], style: str = "", soft_wrap: bool = False) -> None:
+    """A line on stdout for people, of texts, some with a style; `soft_wrap`: it is not broken."""
+    from rich.text import Text
 
-    return Console(stderr=True, soft_wrap=True, highlight=False, markup=False, emoji=False)
+    out().print(Text.assemble(*parts, style=style), soft_wrap=soft_wrap)
 
 
-def say(text: str, colour: str | None = None) -> None:
-    """A line on stderr for people, without waiting for `rich`."""
-    coloured = None if "NO_COLOR" not in os.environ else False
-    click.secho(plain(text), err=True, fg=colour, color=coloured)
+def show_diff(diff: str) -> None:
+    """A unified diff on stdout, in colours on a terminal."""
+    from rich.syntax import Syntax
+
+    if out().is_terminal:
+        out().print(Syntax(diff, "diff", theme="ansi_light", background_color="default"))
+    else:
+        show(diff, soft_wrap=True)
+
+
+def say(text: str, style: str | None = None) -> None:
+    """A line on stderr for people in a colour, or `dim`, without waiting for `rich`."""
+    look: dict[str, Any] = {"dim": True} if style == "dim" else {"fg": style}
+    coloured = False if "NO_COLOR" in os.environ else bool(os.environ.get("FORCE_COLOR")) or None
+    click.secho(plain(text), err=True, color=coloured, **look)
 
 
 def plain(text: str) -> str:
@@ -55,16 +67,12 @@ def as_json(data: Any) -> None:
 
 def complain(problems: Iterable[Problem], excerpts: Iterable[str] = ()) -> None:
     """Problems on stderr, a line each, with the source line below where it is known."""
-    from rich.text import Text
-
-    console = err()
     shown = list(excerpts)
     for position, problem in enumerate(problems):
         style = {"error": "red", "warning": "yellow", "info": "cyan"}[problem.severity]
-        console.print(Text(plain(str(problem)), style=style))
+        say(str(problem), style)
         if position < len(shown) and shown[position]:
-            excerpt = plain(shown[position]).replace("\n", "\n    ")
-            console.print(Text(f"    {excerpt}", style="dim"))
+            say(indent(shown[position], " " * 4), "dim")
 
 
 def problem_data(problem: Problem) -> dict[str, Any]:

@@ -13,8 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.syntax import Syntax
-from rich.text import Text
 
 from sidecar.cli import configmap
 from sidecar.cli import fleet as replicas
@@ -22,7 +20,7 @@ from sidecar.cli.evidence import STYLES, gather, minimums, print_evidence, sourc
 from sidecar.cli.files import read_text
 from sidecar.cli.operate import Admin, admin_options
 from sidecar.cli.options import NEW_FILE
-from sidecar.cli.printing import as_json, err, out, say
+from sidecar.cli.printing import as_json, say, show, show_diff
 from sidecar.files import edit_file
 from sidecar.policy.terms import Mode, PolicyError
 from sidecar.rollout.model import from_data, verdict
@@ -111,11 +109,11 @@ def promote_verb(
         put = {"name": applied, "patch": patch} if applied else None
         as_json(outcome.data(waived, override, put))
     else:
-        outcome.say()
+        outcome.tell()
         if decided["revision"]:
             replicas.print_progress(client.get, decided["fleet"])
         for promise in decided["kept"]:
-            err().print(Text(promise, style="yellow"))
+            say(promise, "yellow")
         if applied and patch:
             click.echo(configmap.command(applied, patch))
     sys.exit(0 if outcome.granted else 1)
@@ -179,9 +177,7 @@ def _await_reports(client: Admin, rules: Sequence[str], *, fleet: bool) -> None:
         if item["rule"] in rules and item["trial"]["loads"] > item["trial"]["settled"]
     ]
     if late and max(late) <= _PATIENCE:
-        err().print(
-            f"reports of the last page loads may still be on their way: waiting {max(late):g} s"
-        )
+        say(f"reports of the last page loads may still be on their way: waiting {max(late):g} s")
         time.sleep(max(late) + _READING)
 
 
@@ -210,7 +206,7 @@ class _Outcome:
         except PolicyError as error:
             if not self._fleet:
                 raise
-            say(str(error), colour="yellow")
+            say(str(error), "yellow")
 
     def data(
         self, waived: Sequence[str], override: str | None, applied: dict[str, Any] | None
@@ -227,10 +223,10 @@ class _Outcome:
             "evidence": self._decided["evidence"],
         }
 
-    def say(self) -> None:
+    def tell(self) -> None:
         """In a sentence on stderr."""
         if not self.changes:
-            err().print(
+            say(
                 "the fleet has it in force so already"
                 if self._fleet
                 else "the file says so already; if it is not in force, it may be pinned: see"
@@ -238,12 +234,12 @@ class _Outcome:
             )
         elif self.done and self._fleet:
             where = f"{self._file} is written too" if self._held else "no file here holds it"
-            err().print(
+            say(
                 f"in force in the fleet; {where}. Take the change into the file that the replicas"
                 " are given, before it is edited again: an edited file is the fleet's next decision"
             )
         elif self.done:
-            err().print(
+            say(
                 f"{self._file} is written; a sidecar that watches it puts it in force within two"
                 " seconds"
             )
@@ -252,28 +248,19 @@ class _Outcome:
             steps = dict.fromkeys(one["next"] for one in verdicts if one["next"])
             if self._decided["silent"]:
                 steps["Ask again when every replica answers."] = None
-            text = f"not promoted; nothing is changed. {' '.join(steps)}"
-            err().print(Text(text, style="yellow"))
+            say(f"not promoted; nothing is changed. {' '.join(steps)}", "yellow")
 
 
 def _print_verdicts(decided: dict[str, Any]) -> None:
-    console, diff = out(), decided["diff"]
     verdicts = [verdict(row) for row in decided["verdicts"]]
     for one in verdicts:
-        console.print(Text.assemble((one.rule, "bold"), ": ", (one.outcome, STYLES[one.outcome])))
+        show((one.rule, "bold"), ": ", (one.outcome, STYLES[one.outcome]))
         for reason in one.reasons:
-            console.print(Text(f"  {reason}"))
+            show(f"  {reason}")
         if one.next:
-            console.print(Text(f"  next: {one.next}", style="bold"))
+            show(f"  next: {one.next}", style="bold")
     if verdicts:
-        console.print()
+        show()
         print_evidence([from_data(item) for item in decided["evidence"]], verdicts)
-        console.print()
-    console.print(
-        Syntax(diff, "diff", theme="ansi_light", background_color="default")
-        if console.is_terminal
-        else Text(diff)
-    )
-
-
-VERBS = (promote_verb,)
+        show()
+    show_diff(decided["diff"])

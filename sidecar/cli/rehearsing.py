@@ -14,7 +14,7 @@ from sidecar.baseline import responses
 from sidecar.baseline.file import read_baseline
 from sidecar.cli.files import read_bytes, read_har
 from sidecar.cli.options import FILE, JSON, PATH
-from sidecar.cli.printing import as_json, next_step, out
+from sidecar.cli.printing import as_json, next_step, show
 from sidecar.cli.progress import Steps, steps
 from sidecar.runtime.settings_file import read_settings
 
@@ -66,7 +66,7 @@ def rehearse_verb(
                 took = "" if step.seconds is None else f"{step.seconds * 1000:.1f} ms"
                 mark = Text("pass", style="green") if step.passed else Text("FAIL", style="red")
                 with bar.aside():
-                    out().print(Text.assemble(mark, f"  {step.name:<14}{took:>10}  {step.text}"))
+                    show(mark, f"  {step.name:<14}{took:>10}  {step.text}")
 
     with steps("rehearse", None) as bar:
         run_to_end(run(bar))
@@ -78,6 +78,3 @@ def rehearse_verb(
             "correct what failed and rehearse again; sidecar check finds faults of the policy"
         )
     sys.exit(0 if passed else 1)
-
-
-VERBS = (rehearse_verb,)

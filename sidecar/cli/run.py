@@ -85,6 +85,3 @@ def health(url: str, timeout: float) -> None:
         say(text)
         sys.exit(1)
     click.echo(text)
-
-
-VERBS = (run, demo, health)

@@ -7,14 +7,13 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import click
-from rich.text import Text
 
 from sidecar.audit.first_files import Wishes, policy_text, preset_for, tests_text
 from sidecar.audit.report import report
 from sidecar.audit.visit import Visit
 from sidecar.cli.auditing import look
 from sidecar.cli.options import INSECURE, NEW_FILE
-from sidecar.cli.printing import err
+from sidecar.cli.printing import say
 from sidecar.files import write_file
 from sidecar.observed import complete
 from sidecar.policy.words import counted
@@ -69,16 +68,15 @@ def init(
     for file, content in ((output, text), (tests, tests_text(wishes, resolved, visit))):
         write_file(file, content)
     rules = len(resolved.routes[-1].rules)
-    console = err()
     says = "the sidecar logs what they would change, and changes nothing (mode: report-only)"
-    console.print(Text(f"{output}: {counted(rules, 'rule')}; {says}"))
-    console.print(Text(f"{tests}: 2 tests of it"))
+    say(f"{output}: {counted(rules, 'rule')}; {says}")
+    say(f"{tests}: 2 tests of it")
     if visit and (wrong := [row.header for row in report(visit).rows if row.verdict == "invalid"]):
         names = ", ".join(dict.fromkeys(wrong))
         text = f"browsers ignore some of what the service sends ({names}): sidecar audit {url}"
-        console.print(Text(text))
-    console.print(Text(f"next: sidecar check {output} && sidecar test {tests}"))
-    console.print(Text(f"then: sidecar run --policy {output} --upstream {_origin(url)}"))
+        say(text)
+    say(f"next: sidecar check {output} && sidecar test {tests}")
+    say(f"then: sidecar run --policy {output} --upstream {_origin(url)}")
 
 
 def _free(files: tuple[Path, ...], *, asks: bool, force: bool) -> None:
@@ -143,6 +141,3 @@ def _called(url: str) -> str:
 def _origin(url: str) -> str:
     parts = urlsplit(url if "://" in url else f"http://{url}")
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
-
-
-VERBS = (init,)

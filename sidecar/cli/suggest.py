@@ -12,13 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.syntax import Syntax
 from rich.text import Text
 
 from sidecar.cli.files import read_bytes, read_text, trust
 from sidecar.cli.operate import Admin, admin_options
 from sidecar.cli.options import FILE, Parsed
-from sidecar.cli.printing import as_json, err, out, plain
+from sidecar.cli.printing import as_json, plain, say, show, show_diff
 from sidecar.cli.progress import steps
 from sidecar.files import edit_file
 from sidecar.observed import NoResponse, Response, without_query
@@ -207,7 +206,6 @@ def _load(page: Response) -> Load:
 
 
 def _print(found: Suggestion, diff: str) -> None:
-    console = out()
     alike: dict[tuple[str, ...], list[Proposal]] = {}
     for one in found.proposals:
         alike.setdefault((one.rule, one.outcome, one.directive, one.text, one.fix), []).append(one)
@@ -215,9 +213,9 @@ def _print(found: Suggestion, diff: str) -> None:
         several = len(group) if outcome in ("allowed", "waiting", "advice") else 0
         for one in group[:3] if several > 4 else group:
             for line in _lines(one):
-                console.print(line, soft_wrap=True)
+                show(line, soft_wrap=True)
         if several > 4:
-            console.print(f"         and {several - 3} more like these (--json has them all)")
+            show(f"         and {several - 3} more like these (--json has them all)")
     snippets = {
         snippet.hash: snippet
         for one in found.proposals
@@ -226,16 +224,13 @@ def _print(found: Suggestion, diff: str) -> None:
     }
     if snippets:
         text = "\nread each of these whole: an injection that is stored looks just as stable"
-        console.print(text, style="bold")
+        show(text, style="bold")
         for snippet in snippets.values():
             for line in _script(snippet):
-                console.print(line, soft_wrap=True)
+                show(line, soft_wrap=True)
     if diff:
-        console.print()
-        shown: Syntax | Text = Text(diff)
-        if console.is_terminal:
-            shown = Syntax(diff, "diff", theme="ansi_light", background_color="default")
-        console.print(shown, soft_wrap=True)
+        show()
+        show_diff(diff)
 
 
 def _lines(one: Proposal) -> Iterator[Text]:
@@ -275,18 +270,14 @@ def _visible(text: str) -> str:
 def _print_next(
     found: Suggestion, file: Path, diff: str, *, written: bool, from_trial: bool
 ) -> None:
-    console = err()
     if not found.proposals:
         why = "either nothing would break, or no rule is in trial (see `sidecar evidence`)"
-        console.print(f"nothing to do: there is no cause; {why}")
+        say(f"nothing to do: there is no cause; {why}")
     elif written:
         then = "the trial begins anew with it: let browsers come, then `sidecar reports`"
-        console.print(f"{file} is written; {then}")
+        say(f"{file} is written; {then}")
     elif diff:
-        console.print("nothing is written; --write makes the edit")
+        say("nothing is written; --write makes the edit")
     if from_trial and found.open:
         names = ", ".join(found.open)
-        console.print(f"default-src does not govern {names}: write and try them in the same way")
-
-
-VERBS = (suggest_verb,)
+        say(f"default-src does not govern {names}: write and try them in the same way")

@@ -15,7 +15,7 @@ from rich.text import Text
 from sidecar.cli.files import read_har, read_token, trust
 from sidecar.cli.options import CACERT, FILE, INSECURE, JSON, POLICY_TO_READ
 from sidecar.cli.policy import read_policy
-from sidecar.cli.printing import as_json, err, next_step, out, plain, table
+from sidecar.cli.printing import as_json, next_step, plain, say, show, table
 from sidecar.cli.progress import steps
 from sidecar.exporting import TARGETS, export
 from sidecar.exporting.replay import Request, examples, named, recorded
@@ -100,7 +100,7 @@ def verify_verb(
     try:
         _ask(found, url, asked, more, trust(**certificates))
     except NoResponse as silent:
-        err().print(Text(plain(str(silent)), style="red"))
+        say(str(silent), "red")
         if "CERTIFICATE" in str(silent):
             next_step("the same command with --cacert FILE, or with --insecure")
         else:
@@ -164,25 +164,24 @@ def _print(rows: Sequence[Row], responses: int, others: int, target: str | None)
     if rows:
         columns = ("route", "rule", "header", "result", "responses", "what was seen")
         table("", columns, _together(rows))
-    console = out()
     for row in rows:
         for example in row.examples:
             head = f"{row.verdict}: route {row.route}, rule {row.rule}: {example.request}"
-            console.print()
-            console.print(Text(plain(head), style=_STYLES[row.verdict]))
+            show()
+            show(plain(head), style=_STYLES[row.verdict])
             for mark, lines in (("- expected", example.expected), ("+ got     ", example.got)):
                 text = " | ".join(lines) or "(absent)"
-                console.print(Text(plain(f"  {mark} {row.header}: {text}")))
+                show(plain(f"  {mark} {row.header}: {text}"))
     seen = counts(rows)
     said = ", ".join(f"{verdict} {number}" for verdict, number in seen.items() if number)
     said = f"rules: {said}" if said else "no rule is enforced"
-    err().print(f"{counted(responses, 'response')}; {said}")
+    say(f"{counted(responses, 'response')}; {said}")
     if others:
         why = "their methods may change something"
-        err().print(f"not repeated: {counted(others, 'request')} of the archive; {why}")
+        say(f"not repeated: {counted(others, 'request')} of the archive; {why}")
     if target and seen["differs"]:
         for limit in TARGETS[target].limits:
-            err().print(Text(f"{target}, in general: {limit}", style="dim"))
+            say(f"{target}, in general: {limit}", "dim")
     if not rows:
         next_step("set mode: enforce in the policy; only what is enforced is compared")
     elif not any(seen[one] for one in ("differs", "announced", "holds")):
@@ -201,6 +200,3 @@ def _together(rows: Sequence[Row]) -> Iterator[tuple[object, ...]]:
     for (route, rule, verdict, reason, responses), names in found.items():
         result = Text(verdict, style=_STYLES[verdict])
         yield route, rule, ", ".join(dict.fromkeys(names)), result, responses or "", reason
-
-
-VERBS = (verify_verb,)

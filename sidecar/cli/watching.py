@@ -20,7 +20,7 @@ from sidecar.cli.files import read_bytes, read_har
 from sidecar.cli.operate import Admin, admin_options, who
 from sidecar.cli.options import FILE, NEW_FILE, PATH, Parsed
 from sidecar.cli.policy import read_policy
-from sidecar.cli.printing import as_json, err, next_step, out, plain, table
+from sidecar.cli.printing import as_json, next_step, say, show, table
 from sidecar.cli.progress import steps
 from sidecar.files import write_file
 from sidecar.observed import NoResponse, is_silent
@@ -66,7 +66,7 @@ def capture_verb(
     baseline = Baseline(cells, stamp(time.time()), who(), source)
     if not cells:
         text = "no response of the service has been seen yet; nothing is written"
-        err().print(text, style="yellow")
+        say(text, "yellow")
         sys.exit(1)
     _write(output, baseline)
     if machine:
@@ -79,7 +79,7 @@ def capture_verb(
     ]
     seen = ("responses", "headers", "cookies", "first", "last")
     table("", ("route", "status", "content", *seen), rows)
-    err().print(f"{output} is written; commit it, and compare with: sidecar drift {output}")
+    say(f"{output} is written; commit it, and compare with: sidecar drift {output}")
 
 
 @click.command("drift")
@@ -146,7 +146,7 @@ def drift_verb(
             next_step(f"sidecar drift {file} --accept --reason WHY, where the change was meant")
         if accepting:
             nothing = "there was nothing to accept"
-            err().print(f"{file} is written" if taken is not baseline else nothing)
+            say(f"{file} is written" if taken is not baseline else nothing)
     sys.exit(1 if failed else 0)
 
 
@@ -182,7 +182,7 @@ def _responses(urls: Iterable[str], hars: Iterable[Path]) -> list[Facts]:
         for har in hars:
             found += [one.facts() for one in read_har(har)]
     except NoResponse as unanswered:
-        err().print(Text(str(unanswered), style="red"))
+        say(str(unanswered), "red")
         next_step(
             "start the service, or name another address; sidecar audit URL shows what it sends"
             if is_silent(unanswered)
@@ -219,20 +219,16 @@ def _print(report: DriftReport) -> None:
         table("", ("severity", "kind", "where", "header", "baseline", "now", "seen", "why"), rows)
     elif report.compared:
         kinds = counted(report.compared, "kind of response", "kinds of responses")
-        out().print(f"nothing differs in {kinds}")
-    console = err()
+        show(f"nothing differs in {kinds}")
     if not report.compared:
         text = "nothing could be compared: no response was of a kind that the baseline holds"
-        console.print(text, style="yellow")
+        say(text, "yellow")
     unknown = ("not in the baseline", report.unknown)
     for title, cells in (("no response now in", report.unseen), unknown):
         if cells:
             more = f" and {len(cells) - 12} more" if len(cells) > 12 else ""
-            console.print(plain(f"{title}: {', '.join(cells[:12])}{more}"))
+            say(f"{title}: {', '.join(cells[:12])}{more}")
 
 
 def _shown(variants: tuple[Lines, ...]) -> str:
     return "\n".join(" | ".join(lines) or "(absent)" for lines in variants[:3]) or "(absent)"
-
-
-VERBS = (capture_verb, drift_verb)
