@@ -13,7 +13,7 @@ import click
 from rich.text import Text
 
 from sidecar.cli.operate import Admin, admin_options
-from sidecar.cli.options import Parsed
+from sidecar.cli.options import Parsed, together
 from sidecar.cli.printing import as_json, mode_text, next_step, say, show, table
 from sidecar.policy.values import percentage, seconds
 from sidecar.policy.words import counted, number
@@ -31,7 +31,11 @@ def _window(value: object) -> str:
     return str(value)
 
 
-_SOURCE = (
+def _count(name: str, default: int, text: str) -> Callable[[Any], Any]:
+    return click.option(name, type=click.IntRange(0), default=default, help=text)
+
+
+source_options = together(
     click.option(
         "--fleet",
         is_flag=True,
@@ -57,33 +61,15 @@ _SOURCE = (
         show_default=False,
         help="With --prometheus: which series, as 'job=\"shop\"'.",
     ),
-)
-"""Where evidence comes from."""
-_MINIMUMS = (
-    click.option(
-        "--min-requests",
-        type=click.IntRange(0),
-        default=1000,
-        help="Page loads or requests that the rule's witness must have seen.",
-    ),
+    _count("--min-requests", 1000, "Page loads or requests that its witness must have seen."),
     click.option(
         "--min-time",
         type=Parsed("time", seconds),
         default="24h",
         help="How long the rule must have been watched.",
     ),
-    click.option(
-        "--min-routes",
-        type=click.IntRange(0),
-        default=1,
-        help="Routes on which it must have been seen.",
-    ),
-    click.option(
-        "--max-breaks",
-        type=click.IntRange(0),
-        default=0,
-        help="Requests that may have been broken.",
-    ),
+    _count("--min-routes", 1, "Routes on which it must have been seen."),
+    _count("--max-breaks", 0, "Requests that may have been broken."),
     click.option(
         "--min-https",
         type=Parsed("percent", percentage),
@@ -91,14 +77,7 @@ _MINIMUMS = (
         help="To climb a ladder: the share of browsers' requests that must come over https.",
     ),
 )
-"""What the gate asks for."""
-
-
-def source_options(command: Any) -> Any:
-    """Where evidence comes from, and the minimums of the gate."""
-    for option in reversed(_SOURCE + _MINIMUMS):
-        command = option(command)
-    return command
+"""Where evidence comes from, and the minimums of the gate."""
 
 
 def minimums(options: dict[str, Any]) -> Minimums:

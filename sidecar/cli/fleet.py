@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from sidecar.cli.options import together
 from sidecar.cli.printing import as_json, mode_text, next_step, plain, say, show, table
 from sidecar.policy.words import counted
 
@@ -21,23 +22,24 @@ Get = Callable[[str], Any]
 """GET from the admin API, as data."""
 
 
-def fleet_options(command: Any) -> Any:
-    """The options of every order that a fleet shares; the verb gets `fleet` and `version`."""
-    command = click.option(
-        "--if-version",
-        "version",
-        type=click.IntRange(0),
-        metavar="N",
-        help="Only if the fleet's decision is still this one, as `status --fleet` shows it.",
-    )(command)
-    return click.option(
+fleet_options = together(
+    click.option(
         "--fleet",
         is_flag=True,
         help=(
             "Refuse while the fleet's store cannot be reached. With fleet.url a command always"
             " applies to the fleet; without this option it takes effect here at once even then."
         ),
-    )(command)
+    ),
+    click.option(
+        "--if-version",
+        "version",
+        type=click.IntRange(0),
+        metavar="N",
+        help="Only if the fleet's decision is still this one, as `status --fleet` shows it.",
+    ),
+)
+"""The options of every order that a fleet shares; the verb gets `fleet` and `version`."""
 
 
 def print_progress(get: Get, fleet: dict[str, Any] | None) -> None:

@@ -32,6 +32,25 @@ POLICY_TO_READ = click.option(
 )
 
 
+def together(*options: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Several options as one decorator."""
+
+    def decorate(verb: Any) -> Any:
+        for option in reversed(options):
+            verb = option(verb)
+        return verb
+
+    return decorate
+
+
+SERVICE = together(
+    click.option("--config", type=PATH, envvar="SIDECAR_CONFIG", help="Settings file."),
+    click.option("--policy", help="Policy file. [default: policy.yaml]"),
+    click.option("--upstream", metavar="URL", help="The service. [default: http://127.0.0.1:8000]"),
+)
+"""What runs: the settings file, and flags over it."""
+
+
 class Parsed(click.ParamType[T], Generic[T]):
     """What a function makes of an option's text; its ValueError is a usage error."""
 

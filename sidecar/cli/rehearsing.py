@@ -13,16 +13,14 @@ from rich.text import Text
 from sidecar.baseline import responses
 from sidecar.baseline.file import read_baseline
 from sidecar.cli.files import read_bytes, read_har
-from sidecar.cli.options import FILE, JSON, PATH
+from sidecar.cli.options import FILE, JSON, SERVICE
 from sidecar.cli.printing import as_json, next_step, show
 from sidecar.cli.progress import Steps, steps
 from sidecar.runtime.settings_file import read_settings
 
 
 @click.command("rehearse")
-@click.option("--config", type=PATH, envvar="SIDECAR_CONFIG", help="Settings file.")
-@click.option("--policy", help="Policy file. [default: policy.yaml]")
-@click.option("--upstream", metavar="URL", help="The service. [default: http://127.0.0.1:8000]")
+@SERVICE
 @click.option(
     "--state", metavar="DIR", help="The real state folder; only its permissions are looked at."
 )

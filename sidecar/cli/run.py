@@ -9,15 +9,13 @@ from typing import Any
 
 import click
 
-from sidecar.cli.options import PATH
+from sidecar.cli.options import PATH, SERVICE
 from sidecar.cli.printing import next_step, say
 from sidecar.policy.terms import MODES
 
 
 @click.command()
-@click.option("--config", type=PATH, envvar="SIDECAR_CONFIG", help="Settings file.")
-@click.option("--policy", help="Policy file. [default: policy.yaml]")
-@click.option("--upstream", metavar="URL", help="The service. [default: http://127.0.0.1:8000]")
+@SERVICE
 @click.option("--listen", metavar="HOST:PORT", help="Data listener. [default: 127.0.0.1:18000]")
 @click.option("--admin", metavar="HOST:PORT", help="Admin listener. [default: 127.0.0.1:19000]")
 @click.option("--health", metavar="HOST:PORT", help="Health listener. [default: 127.0.0.1:19001]")

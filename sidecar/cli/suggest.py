@@ -16,7 +16,7 @@ from rich.text import Text
 
 from sidecar.cli.files import read_bytes, read_text, trust
 from sidecar.cli.operate import Admin, admin_options
-from sidecar.cli.options import FILE, Parsed
+from sidecar.cli.options import CACERT, FILE, Parsed
 from sidecar.cli.printing import as_json, plain, say, show, show_diff
 from sidecar.cli.progress import steps
 from sidecar.files import edit_file
@@ -82,11 +82,7 @@ _MAX_SHOWN = 32_768
     help="Over how long they must have done so.",
 )
 @click.option("--fleet", is_flag=True, help="Also what browsers reported to other replicas.")
-@click.option(
-    "--cacert",
-    type=FILE,
-    help="With --url: trust these certificate authorities (PEM) and no others.",
-)
+@CACERT
 @admin_options
 def suggest_verb(
     rule: str | None,

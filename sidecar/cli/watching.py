@@ -18,7 +18,7 @@ from sidecar.baseline.drift import SEVERITIES, DriftReport, accept, drift
 from sidecar.baseline.file import from_data, read_baseline, to_data, yaml_text
 from sidecar.cli.files import read_bytes, read_har
 from sidecar.cli.operate import Admin, admin_options, who
-from sidecar.cli.options import FILE, NEW_FILE, PATH, Parsed
+from sidecar.cli.options import FILE, NEW_FILE, PATH, Parsed, together
 from sidecar.cli.policy import read_policy
 from sidecar.cli.printing import as_json, next_step, say, show, table
 from sidecar.cli.progress import steps
@@ -36,13 +36,18 @@ from sidecar.policy.words import counted
 _STYLES = {"error": "red", "warning": "yellow", "info": "cyan"}
 
 
-def _source_options(command: Any) -> Any:
-    """Where responses come from: a running sidecar, or addresses and archives."""
-    command = click.argument("urls", nargs=-1, metavar="[URL]...")(command)
-    routes = "With URLs and --har: name routes by this policy. [default: all are `default`]"
-    command = click.option("--policy", "policy", type=PATH, help=routes)(command)
-    archive = "Read this HTTP archive; may be repeated."
-    return click.option("--har", "hars", multiple=True, type=FILE, help=archive)(command)
+_source_options = together(
+    click.option(
+        "--har", "hars", multiple=True, type=FILE, help="Read this HTTP archive; may be repeated."
+    ),
+    click.option(
+        "--policy",
+        type=PATH,
+        help="With URLs and --har: name routes by this policy. [default: all are `default`]",
+    ),
+    click.argument("urls", nargs=-1, metavar="[URL]..."),
+)
+"""Where responses come from: a running sidecar, or addresses and archives."""
 
 
 @click.command("capture")
