@@ -195,6 +195,23 @@ def test_a_cookie_that_comes_back_would_have_been_cleared():
     assert _visit(clearing, "sid=1", client="a") == ("unknown", True)
 
 
+@pytest.mark.parametrize(
+    ("host", "returned"),
+    [
+        ("www.shop.example:8443", True),
+        ("SHOP.example", True),
+        ("other.example", False),
+        ("10.0.0.1", False),
+        ("[::1]:80", False),
+    ],
+)
+def test_a_cookie_is_cleared_on_the_hosts_of_its_domain(host: str, returned: bool):
+    """Clear Site Data section 4.2.2: on the registered domain, and on no other."""
+    clearing = Clearing('"cookies"')
+    _visit(clearing, "theme=dark", host="shop.example")
+    assert _visit(clearing, "theme=dark", host=host)[1] is returned
+
+
 def test_a_cookie_that_is_set_anew_is_not_missed():
     """What the response sets or ends itself is not lost by the rule."""
     clearing = Clearing('"cookies"')

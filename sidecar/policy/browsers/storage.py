@@ -87,8 +87,8 @@ def cleared(value: str) -> frozenset[str]:
 class Clearing:
     """The breakage test of `Clear-Site-Data`, and a bounded memory of the cookies it would clear.
 
-    A visitor who still sends such a cookie would have lost it. Hashes of client and cookie are
-    kept.
+    A visitor who still sends such a cookie to a host of the same domain would have lost it. Hashes
+    of client, domain and cookie are kept.
     """
 
     __slots__ = ("_cleared", "_cookies", "_storage")
@@ -109,7 +109,7 @@ class Clearing:
         renewed = _set_names(facts)
         lost = [pair for pair in sent_cookies(fetch) if pair[0] not in renewed]
         for pair in lost:
-            self._cleared[hash((facts.client, pair))] = None
+            self._cleared[_key(facts, pair)] = None
             if len(self._cleared) > REMEMBERED:
                 self._cleared.popitem(last=False)
         return "unknown" if lost or self._storage else "safe"
@@ -118,11 +118,24 @@ class Clearing:
         """Whether this request, of any route, carries a cookie that would have been cleared."""
         if not self._cleared:
             return False
-        keys = {hash((facts.client, pair)): pair[0] for pair in sent_cookies(fetch)}
+        keys = {_key(facts, pair): pair[0] for pair in sent_cookies(fetch)}
         back = keys.keys() & self._cleared.keys()
         for key in back:
             del self._cleared[key]
         return bool(back) and not {keys[key] for key in back} <= _set_names(facts)
+
+
+def _key(facts: Facts, pair: tuple[bytes, bytes]) -> int:
+    return hash((facts.client, _domain(facts.host), pair))
+
+
+def _domain(host: str) -> str:
+    """What all hosts of a registered domain have in common: the last two labels; of an address
+    all.
+    """
+    name = host.partition("]")[0] if host.startswith("[") else host.partition(":")[0]
+    labels = name.lower().rstrip(".").split(".")
+    return name if labels[-1].isdecimal() else ".".join(labels[-2:])
 
 
 def _loopback(host: str) -> bool:
