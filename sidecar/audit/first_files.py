@@ -30,7 +30,7 @@ _SIGNS = (
 """Header, a part of its value, and the preset for such a service."""
 
 _HEAD = """\
-# The security headers of {name}. The policy is report-only: the sidecar logs what it would change, and changes nothing.
+# The security headers of {name}. A rule in report-only changes nothing: the sidecar logs what it would change.
 #   sidecar check {file}     every problem with its place and fix
 #   sidecar test {tests}     what the policy makes of the responses that were seen
 #   sidecar evidence; sidecar promote RULE     when traffic has shown that a rule breaks nothing

@@ -13,7 +13,7 @@ import click
 from rich.text import Text
 
 from sidecar.cli.operate import Admin, admin_options
-from sidecar.cli.options import Parsed, together
+from sidecar.cli.options import Parsed, as_given, together
 from sidecar.cli.printing import as_json, mode_text, next_step, say, show, table
 from sidecar.policy.values import percentage, seconds
 from sidecar.policy.words import counted, number
@@ -161,7 +161,7 @@ def _print_next(found: Sequence[Evidence], verdicts: Sequence[Verdict]) -> None:
     for todo, rules in groups.items():
         show((", ".join(rules), "bold"), f": {todo}", soft_wrap=True)
     if ready := groups.get("ready to enforce"):
-        next_step(f"sidecar promote {' '.join(ready)}")
+        next_step(f"sidecar promote {' '.join(ready)} {as_given('machine')}".rstrip())
 
 
 def _at_top(item: Evidence) -> bool:

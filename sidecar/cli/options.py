@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import click
+from click.core import ParameterSource
 
 T = TypeVar("T")
 
@@ -59,10 +61,28 @@ class Parsed(click.ParamType[T], Generic[T]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> T:
         """The value, or the usage error."""
+        if ctx is not None and param is not None:
+            ctx.meta[f"{__name__}.{param.name}"] = value
         try:
             return self._parse(value)
         except ValueError as error:
             self.fail(str(error), param, ctx)
+
+
+def as_given(*besides: str) -> str:
+    """The options as they were written on the command line, for another command that takes the
+    same; without those of these names.
+    """
+    context = click.get_current_context()
+    words: list[str] = []
+    for param in context.command.params:
+        name = param.name or ""
+        if context.get_parameter_source(name) is not ParameterSource.COMMANDLINE or name in besides:
+            continue
+        words.append(max(param.opts, key=len))
+        if not (isinstance(param, click.Option) and param.is_flag):
+            words.append(str(context.meta.get(f"{__name__}.{name}", context.params.get(name))))
+    return shlex.join(words)
 
 
 def format_options(

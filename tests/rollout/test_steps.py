@@ -151,7 +151,25 @@ def test_promote_names_the_trial_as_the_next_step(rule: str, start: Start, shop:
     shown = sidecar.verb("evidence", "--min-requests", "1", "--min-time", "0s")
     todo = f"only browsers can tell, and the rule is not in trial. Run `sidecar promote {rule} --to"
     assert f"{rule}: {todo} trial`" in shown.stdout
-    assert shown.stderr in ("", "next: sidecar promote idle\n")
+    assert shown.stderr == ""
+
+
+def test_evidence_names_the_promotion_with_the_same_minimums(start: Start, shop: Service):
+    """The next command passes where the evidence was enough: its options are those that were
+    given.
+    """
+    sidecar = start(
+        POLICY.replace(
+            "X-Idle, action: set, value: x, mode: off",
+            "X-Powered-By, action: remove, mode: report-only",
+        ),
+        shop.url,
+    )
+    sidecar.get("/")
+
+    shown = sidecar.verb("evidence", "--min-requests", "1", "--min-time", "0ms")
+    given = f"--admin {sidecar.admin} --min-requests 1 --min-time 0ms"
+    assert shown.stderr == f"next: sidecar promote idle {given}\n", shown.stdout
 
 
 LADDER = """\
