@@ -4,6 +4,9 @@ leaves no break.
 
 from __future__ import annotations
 
+import errno
+import json
+import os
 from pathlib import Path
 
 import pytest
@@ -125,6 +128,73 @@ def test_dropping_leaves_no_break(kept: set[int]):
 
     assert (check(made).breaks, check(made).head) == ((), chained(10)[-1]["hash"])
     assert sum(int(str(one["entries"])) for one in made if is_gap(one)) == 10 - len(kept)
+
+
+def _rejected(day: int) -> dict[str, object]:
+    return {"time": f"2026-01-{day:02}T00:00:00Z", "event": "policy.rejected"}
+
+
+def _opened(folder: Path) -> Store:
+    store = Store(folder)
+    store.open()
+    return store
+
+
+def test_two_processes_write_one_journal(tmp_path: Path):
+    """A second sidecar that was started on the folder by mistake breaks no chain, nor does its
+    compaction.
+    """
+    first, second = _opened(tmp_path), _opened(tmp_path)
+    first.save_state({"active": "x"})
+    for number in range(6):
+        first.append(_rejected(2 * number + 1))
+        second.append(_rejected(2 * number + 2))
+    second.compact(Bounds(3, 1e12, 0.0))
+    first.append(_rejected(13))
+
+    assert check(first.journal()).breaks == ()
+    assert len(first.journal()) == 5
+
+
+@pytest.mark.parametrize("edit", ["the last less", "one put in", "one edited"])
+def test_an_edit_beside_a_running_process_shows(tmp_path: Path, edit: str):
+    """What another writes into the file does not follow; the next entry does not hide it."""
+    store = _opened(tmp_path)
+    for day in (1, 2, 3):
+        store.append(_rejected(day))
+    file = tmp_path / "journal.jsonl"
+    lines = file.read_bytes().splitlines(keepends=True)
+    if edit == "the last less":
+        lines.pop()
+    elif edit == "one put in":
+        lines.append(json.dumps(_rejected(4)).encode() + b"\n")
+    else:
+        lines[1] = lines[1].replace(b"rejected", b"activated")
+    file.write_bytes(b"".join(lines))
+    store.append(_rejected(5))
+
+    assert check(store.journal()).breaks
+
+
+def test_an_entry_that_could_not_be_written_leaves_no_part(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """A full disk: the error is raised, and the next entry stands on a line of its own."""
+    store = _opened(tmp_path)
+    store.append(_rejected(1))
+    with monkeypatch.context() as full:
+        full.setattr("sidecar.revisions.store._line", lambda _: b'{"half": ')
+        full.setattr("os.fsync", _full)
+        with pytest.raises(OSError, match="No space"):
+            store.append(_rejected(2))
+    store.append(_rejected(3))
+
+    assert [entry["time"][:10] for entry in store.journal()] == ["2026-01-01", "2026-01-03"]
+    assert check(store.journal()).breaks == ()
+
+
+def _full(_: int) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def test_a_store_compacts_without_a_break(tmp_path: Path):

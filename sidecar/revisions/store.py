@@ -7,11 +7,13 @@ torn last line is cut when the folder is opened).
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +35,9 @@ class Store:
         self._journal = folder / "journal.jsonl"
         self._head: str | None = None
         """The hash of the last entry; None = not read yet."""
-        self._writing = threading.Lock()
-        """Held while the journal is written: no entry is added to one that is being replaced."""
+        self._size = 0
+        """Of the journal, when this store last wrote it."""
+        self._lock = threading.Lock()
 
     def open(self) -> dict[str, Any]:
         """Make or repair the folder; returns the last saved state ({} = a new folder)."""
@@ -86,15 +89,24 @@ class Store:
 
     def append(self, entry: dict[str, Any]) -> None:
         """Add one journal entry, sealed; when this returns, it stays."""
-        with self._writing:
+        with self._alone():
+            new = not self._journal.exists()
+            size = 0 if new else self._journal.stat().st_size
             if self._head is None:
                 self._head = self._last_hash()
+            elif size != self._size:
+                self._head = self._followed(self._head)
             made = sealed(entry, self._head)
-            new = not self._journal.exists()
-            with self._journal.open("ab") as file:
-                file.write(_line(made))
-                file.flush()
-                os.fsync(file.fileno())
+            try:
+                with self._journal.open("ab") as file:
+                    file.write(_line(made))
+                    file.flush()
+                    os.fsync(file.fileno())
+                    self._size = file.tell()
+            except OSError:
+                with suppress(OSError):  # no next entry may stand on a part of this one
+                    os.truncate(self._journal, size)
+                raise
             self._head = made["hash"]
             if new:
                 sync_folder(self.folder)
@@ -121,7 +133,7 @@ class Store:
             return 0, 0
         if not isinstance(state, dict):
             return 0, 0
-        with self._writing:
+        with self._alone():
             lines = self._lines()
             entries = [entry for entry, _ in lines]
             places = kept_entries(entries, state, bounds)
@@ -135,6 +147,32 @@ class Store:
         for revision in written.keys() - kept:
             (self._revisions / f"{revision}.yaml").unlink(missing_ok=True)
         return dropped, len(written) - len(kept)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """While the journal is written: no entry is added to one that is being replaced, and
+        another process that was started on the same folder waits.
+        """
+        with self._lock:
+            folder = os.open(self.folder, os.O_RDONLY)
+            try:
+                with suppress(OSError):  # a file system without locks
+                    fcntl.flock(folder, fcntl.LOCK_EX)
+                yield
+            finally:
+                os.close(folder)
+
+    def _followed(self, head: str) -> str:
+        """The hash of the last entry, where those behind `head` follow it one by one: another
+        process wrote them. Else `head`, so that the break is seen.
+        """
+        last = ""
+        for entry in self.journal():
+            if last and entry.get("previous") != last:
+                return head
+            if last or entry.get("hash") == head:
+                last = str(entry.get("hash", ""))
+        return last or head
 
     def _last_hash(self) -> str:
         """The hash that the next entry holds. A last line that is no entry any more has one that no
