@@ -32,8 +32,21 @@ _AFTER = {
     409: "sidecar status (what is in force), or sidecar check policy.yaml (what is wrong with it)",
 }
 """Status of a refusal -> what to do."""
+_REFUSALS = {"error", "problems", "result"}
+"""Keys of which a refusal has one."""
 _WRONG = 400
 """Status of an order that is wrong itself."""
+
+
+class _Reply(dict[str, Any]):
+    """What the admin API says; a key that it always has and that is missing ends the command."""
+
+    def __init__(self, data: dict[str, Any], url: str) -> None:
+        super().__init__(data)
+        self._url = url
+
+    def __missing__(self, key: str) -> NoReturn:
+        _stranger(self._url)
 
 
 class Admin:
@@ -41,7 +54,12 @@ class Admin:
 
     def __init__(self, url: str, token_file: Path | None) -> None:
         self.url = (url if "://" in url else f"http://{url}").rstrip("/")
-        if not self.url.startswith(("http://", "https://")):
+        try:
+            parts = urllib.parse.urlsplit(self.url)
+            right = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        except ValueError:
+            right = False
+        if not right:
             raise click.UsageError(f"unknown admin URL {url!r}; write http://HOST:PORT")
         self._token = read_token(token_file) if token_file else None
 
@@ -65,10 +83,12 @@ class Admin:
         try:
             data = json.loads(found.body)
         except ValueError:
-            _absent(f"{self.url}: what responds there is not the admin API of a sidecar")
+            _stranger(self.url)
+        if not isinstance(data, dict) or (found.status >= 300 and not data.keys() & _REFUSALS):
+            _stranger(self.url)
         if found.status >= 300:
             _refused(found, data)
-        return data
+        return _Reply(data, self.url)
 
 
 def _absent(text: str) -> NoReturn:
@@ -77,8 +97,11 @@ def _absent(text: str) -> NoReturn:
     sys.exit(1)
 
 
-def _refused(found: Response, data: Any) -> NoReturn:
-    said = data if isinstance(data, dict) else {}
+def _stranger(url: str) -> NoReturn:
+    _absent(f"{url}: what responds there is not the admin API of a sidecar")
+
+
+def _refused(found: Response, said: dict[str, Any]) -> NoReturn:
     for line in said.get("problems") or [said.get("error", f"HTTP {found.status}")]:
         say(str(line), "red")
     if "sidecar " in str(said):

@@ -10,7 +10,7 @@ import click
 from rich.text import Text
 
 from sidecar.cli.files import read_bytes
-from sidecar.cli.options import JSON, POLICY_TO_READ
+from sidecar.cli.options import JSON, POLICY_TO_READ, Parsed
 from sidecar.cli.printing import as_json, mode_text, plain, show, table
 from sidecar.policy.engine.explain import Explanation, Step, explain
 from sidecar.policy.engine.nonces import SOURCE
@@ -20,6 +20,7 @@ from sidecar.policy.model import schema
 from sidecar.policy.rules.conditions import Facts, RawFields
 from sidecar.policy.rules.paths import shown
 from sidecar.policy.terms import MODES, Mode
+from sidecar.policy.values import request_method, request_path
 from sidecar.source import load_policy, preset_texts
 
 
@@ -35,9 +36,16 @@ def read_policy(file: Path) -> Resolved:
 
 @click.command("explain")
 @POLICY_TO_READ
-@click.option("--method", default="GET", help="Method of the request.")
+@click.option(
+    "--method", type=Parsed("text", request_method), default="GET", help="Method of the request."
+)
 @click.option("--host", default="localhost", help="Host of the request.")
-@click.option("--path", default="/", help="Path of the request, without query.")
+@click.option(
+    "--path",
+    type=Parsed("text", lambda text: request_path(str(text).partition("?")[0])),
+    default="/",
+    help="Path of the request; a query does not count.",
+)
 @click.option(
     "--scheme", type=click.Choice(("http", "https")), default="https", help="Scheme of the request."
 )
@@ -82,9 +90,9 @@ def explain_verb(
     if response is not None:
         status, fields = _head(response.read(1 << 20), fields)
     plan = compile_policy(read_policy(file), override=override)
-    bare, sent = path.partition("?")[0], [_field(line) for line in request_header]
-    matched = plan.matched(host, method, bare)
-    data = explain(matched.route, Facts(method, host, bare, scheme, sent, status, fields))
+    sent = [_field(line) for line in request_header]
+    matched = plan.matched(host, method, path)
+    data = explain(matched.route, Facts(method, host, path, scheme, sent, status, fields))
     if machine:
         as_json(_explained(data, matched, plan.mode))
     else:

@@ -65,6 +65,10 @@ def fault(code: str, part: str = "", hint: Hint = "") -> Fault:
     return Fault(code, excerpt(part), hint)
 
 
+SHORT = 0.65
+"""The `cutoff` of `nearest` for words of three or four letters: GTE is near to GET."""
+
+
 def nearest(word: str, known: Iterable[str], *, cutoff: float = 0.75) -> str:
     """The known word nearest to a misspelt one, in any case and punctuation; "" = none is near.
 

@@ -8,6 +8,9 @@ from typing import Annotated, Any, Literal, TypeAlias, get_args
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, WithJsonSchema
 
+from sidecar.policy.faults import SHORT, nearest
+from sidecar.policy.terms import METHODS
+
 ResponseClass: TypeAlias = Literal["html", "api", "static", "download", "docs", "logout"]
 
 CLASSES: tuple[ResponseClass, ...] = get_args(ResponseClass)
@@ -21,6 +24,21 @@ PROXY_OWNED = frozenset(
 )
 """Framing and hop-by-hop headers (RFC 9110 section 7.6.1)."""
 MAX_VALUE = 16_384
+
+
+def request_path(value: object) -> str:
+    """The path of a request without its query; raises ValueError with the fix."""
+    if not isinstance(value, str) or not value.startswith("/") or "?" in value:
+        raise ValueError(f"unknown path {value!r}; write it with '/' first and without query")
+    return value
+
+
+def request_method(value: object) -> str:
+    """A method that the sidecar passes on; raises ValueError with the fix."""
+    if value not in METHODS:
+        known = nearest(str(value), METHODS, cutoff=SHORT) or "a registered method, as GET"
+        raise ValueError(f"unknown method {value!r}; write {known}")
+    return str(value)
 
 
 def as_tuple(value: object) -> object:

@@ -18,7 +18,7 @@ from sidecar.policy.model import StrictModel
 from sidecar.policy.problems import did_you_mean, translate
 from sidecar.policy.rules.conditions import Facts, RawFields
 from sidecar.policy.terms import Mode, Path, PolicyError, Problem, ViolationKind
-from sidecar.policy.values import TOKEN, header_value
+from sidecar.policy.values import TOKEN, header_value, request_method, request_path
 from sidecar.source import Source, load, located
 
 
@@ -54,12 +54,6 @@ def _expected(value: object) -> object:
     return {name: tuple(map(header_value, said)) for name, said in lines.items()}
 
 
-def _path(value: object) -> object:
-    if not isinstance(value, str) or not value.startswith("/") or "?" in value:
-        raise ValueError(f"unknown path {value!r}; write it with '/' first and without query")
-    return value
-
-
 Pairs = Annotated[tuple[tuple[str, str], ...], BeforeValidator(_pairs)]
 Expected = Annotated[dict[str, tuple[str, ...]], BeforeValidator(_expected)]
 
@@ -67,9 +61,9 @@ Expected = Annotated[dict[str, tuple[str, ...]], BeforeValidator(_expected)]
 class Request(StrictModel):
     """The client's request."""
 
-    method: str = "GET"
+    method: Annotated[str, BeforeValidator(request_method)] = "GET"
     host: str = "localhost"
-    path: Annotated[str, BeforeValidator(_path)] = "/"
+    path: Annotated[str, BeforeValidator(request_path)] = "/"
     scheme: Literal["http", "https"] = "https"
     headers: Pairs = ()
     client: str = ""

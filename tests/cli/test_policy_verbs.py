@@ -347,6 +347,8 @@ def test_presets_are_listed_and_printed():
         (("explain", "--policy", "-", "-H", ": no name"), 2, "write NAME:VALUE"),
         (("explain", "--policy", "-"), 1, "a policy is a mapping"),
         (("explain", "--status", "1000"), 2, "100<=x<=599"),
+        (("explain", "--path", "api"), 2, "unknown path 'api'; write it with '/' first"),
+        (("explain", "--method", "get"), 2, "unknown method 'get'; write GET"),
         (("explain", "--override", "loud"), 2, "'loud' is not one of"),
         (("presets", "nowhere"), 2, "unknown preset 'nowhere'; known: "),
         (("schema", "--jsn"), 2, "No such option"),

@@ -162,6 +162,10 @@ def test_wrong_expectations_fail_with_both_sides(case: str, failed: list[Failure
             "4:31: error: unknown path '/?a'; write it with '/' first and without query",
         ),
         (
+            HEAD + "  - {name: a, request: {method: GTE}, expect: {route: x}}",
+            "4:33: error: unknown method 'GTE'; write GET",
+        ),
+        (
             HEAD + "  - {name: a, expect: {violations: [{rule: a, kind: mising}]}}",
             "4:53: error: unknown kind 'mising'; did you mean 'missing'?",
         ),

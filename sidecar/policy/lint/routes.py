@@ -10,7 +10,7 @@ from sidecar.policy import csp, headers
 from sidecar.policy.csp.table import REPORTING
 from sidecar.policy.engine.overlap import match_covers, when_covers
 from sidecar.policy.engine.resolve import NamedRoute, NamedRule, Resolved
-from sidecar.policy.faults import nearest
+from sidecar.policy.faults import SHORT, nearest
 from sidecar.policy.headers import destinations
 from sidecar.policy.lint import nonces as lint_nonces
 from sidecar.policy.lint.findings import finding
@@ -93,7 +93,7 @@ def _match_problems(earlier: Sequence[NamedRoute], route: NamedRoute) -> Iterato
             yield finding("route-never-matches", ("match", "host", at), host=host)
     for at, method in enumerate(route.match.method or ()):
         if method not in METHODS:
-            known = nearest(method, METHODS, cutoff=0.65) or "a registered method, as GET"
+            known = nearest(method, METHODS, cutoff=SHORT) or "a registered method, as GET"
             path = ("match", "method", at)
             yield finding("method-unknown", path, method=method[:60], known=known)
 
