@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 from sidecar.audit import observatory_csp, observatory_page
-from sidecar.audit.outcomes import Outcome, Test
+from sidecar.audit.outcomes import POINTS
 from sidecar.audit.page import Page, decoded, read_page
 from sidecar.audit.visit import HTML_TYPES, Visit
 from sidecar.observed import Response, split
@@ -15,38 +16,24 @@ from sidecar.policy.headers.fields import parse_item, serialise
 from sidecar.policy.headers.tokens import HALF_YEAR, REFERRER_POLICIES, parse_hsts, referrer_policy
 
 _CSP = "content-security-policy"
-_HSTS_PASSED = frozenset({Outcome.HSTS_SIX_MONTHS, Outcome.HSTS_PRELOADED})
-
-_CORP: Mapping[str, Outcome] = {
-    "same-origin": Outcome.CORP_SAME_ORIGIN,
-    "same-site": Outcome.CORP_SAME_SITE,
-    "cross-origin": Outcome.CORP_CROSS_ORIGIN,
-}
-_COEP: Mapping[str, Outcome] = {
-    "": Outcome.COEP_ABSENT,
-    "require-corp": Outcome.COEP_REQUIRE_CORP,
-    "credentialless": Outcome.COEP_CREDENTIALLESS,
-    "unsafe-none": Outcome.COEP_UNSAFE_NONE,
-}
-_COOP: Mapping[str, Outcome] = {
-    "": Outcome.COOP_ABSENT,
-    "same-origin": Outcome.COOP_SAME_ORIGIN,
-    "same-origin-allow-popups": Outcome.COOP_ALLOW_POPUPS,
-    "noopener-allow-popups": Outcome.COOP_NOOPENER,
-    "unsafe-none": Outcome.COOP_UNSAFE_NONE,
-}
+_HSTS_PASSED = frozenset({"hsts-implemented-max-age-at-least-six-months", "hsts-preloaded"})
 
 
 class Result(NamedTuple):
-    """One test of one page."""
+    """One test of one page: its name, and that of its outcome (see `OUTCOMES`)."""
 
-    test: Test
-    outcome: Outcome
+    test: str
+    outcome: str
 
     @property
-    def points(self) -> str:
-        """What it adds to the score, with its sign."""
-        return f"{self.outcome.points:+d}" if self.outcome.points else "0"
+    def points(self) -> int:
+        """What it adds to the score."""
+        return POINTS[self.outcome]
+
+    @property
+    def signed(self) -> str:
+        """The same with its sign, for people."""
+        return f"{self.points:+d}" if self.points else "0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +67,7 @@ def observatory_results(seen: Seen) -> tuple[Result, ...]:
     return tuple(Result(test, find(seen)) for test, find in TESTS.items())
 
 
-def _csp(seen: Seen) -> Outcome:
+def _csp(seen: Seen) -> str:
     return observatory_csp.outcome(
         seen.response.values(_CSP),
         seen.metas,
@@ -89,119 +76,139 @@ def _csp(seen: Seen) -> Outcome:
     )
 
 
-def _cookies(seen: Seen) -> Outcome:
+def _cookies(seen: Seen) -> str:
     kept = observatory_page.cookies_kept((*seen.visit.session, *seen.visit.others))
     return observatory_page.cookies(kept, seen.response, hsts=_hsts(seen) in _HSTS_PASSED)
 
 
-def _cors(seen: Seen) -> Outcome:
+def _cors(seen: Seen) -> str:
     probe = seen.visit.probe
     allowed = probe.first("access-control-allow-origin") if probe else ""
     if probe is None or not allowed:
-        return Outcome.CORS_ABSENT
+        return "cross-origin-resource-sharing-not-implemented"
     if allowed == "*":
-        return Outcome.CORS_PUBLIC
+        return "cross-origin-resource-sharing-implemented-with-public-access"
     with_credentials = probe.first("access-control-allow-credentials").lower() == "true"
     mirrored = allowed == seen.visit.origin and with_credentials
-    return Outcome.CORS_UNIVERSAL if mirrored else Outcome.CORS_RESTRICTED
+    return (
+        "cross-origin-resource-sharing-implemented-with-universal-access"
+        if mirrored
+        else "cross-origin-resource-sharing-implemented-with-restricted-access"
+    )
 
 
-def _redirection(seen: Seen) -> Outcome:
+def _redirection(seen: Seen) -> str:
     chain = seen.visit.http
     if not chain:
-        return Outcome.REDIRECTION_NO_HTTP
+        return "redirection-not-needed-no-http"
     if not all(response.verified for response in chain):
-        return Outcome.REDIRECTION_BAD_CERTIFICATE
+        return "redirection-invalid-cert"
     urls = [response.url for response in chain]
     if chain[-1].target:
         urls.append(chain[-1].target)
     places = [split(url) for url in urls]
     if all(seen.visit.is_preloaded(place.hostname or "") for place in places):
-        return Outcome.REDIRECTION_PRELOADED
+        return "redirection-all-redirects-preloaded"
     if len(places) == 1:
-        return Outcome.REDIRECTION_ABSENT
+        return "redirection-missing"
     if places[-1].scheme != "https":
-        return Outcome.REDIRECTION_NEVER_HTTPS
+        return "redirection-not-to-https"
     if places[1].scheme != "https":
-        return Outcome.REDIRECTION_LATE
+        return "redirection-not-to-https-on-initial-redirection"
     same_host = places[0].hostname == places[1].hostname
-    return Outcome.REDIRECTION_HTTPS if same_host else Outcome.REDIRECTION_OFF_HOST
+    return "redirection-to-https" if same_host else "redirection-off-host-from-http"
 
 
-def _hsts(seen: Seen) -> Outcome:
+def _hsts(seen: Seen) -> str:
     chain = seen.visit.https
     if not chain:
-        return Outcome.HSTS_NO_HTTPS
+        return "hsts-not-implemented-no-https"
     if seen.visit.is_preloaded(seen.visit.host):
-        return Outcome.HSTS_PRELOADED
+        return "hsts-preloaded"
     if not all(response.verified for response in chain):
-        return Outcome.HSTS_BAD_CERTIFICATE
+        return "hsts-invalid-cert"
     values = chain[-1].values("strict-transport-security")
     if not values:
-        return Outcome.HSTS_ABSENT
+        return "hsts-not-implemented"
     hsts = parse_hsts(values[0])
     if len(values) > 1 or "," in values[0] or not hsts.valid or hsts.max_age is None:
-        return Outcome.HSTS_INVALID
-    return Outcome.HSTS_SIX_MONTHS if hsts.max_age >= HALF_YEAR else Outcome.HSTS_SHORTER
+        return "hsts-header-invalid"
+    return (
+        "hsts-implemented-max-age-at-least-six-months"
+        if hsts.max_age >= HALF_YEAR
+        else "hsts-implemented-max-age-less-than-six-months"
+    )
 
 
-def _referrer(seen: Seen) -> Outcome:
+def _referrer(seen: Seen) -> str:
     written = seen.page.referrer if seen.page else None
     values = (*seen.response.values("referrer-policy"), *(() if written is None else (written,)))
     if not values:
-        return Outcome.REFERRER_ABSENT
+        return "referrer-policy-not-implemented"
     policy = referrer_policy(", ".join(values))
     if policy is None:
-        return Outcome.REFERRER_INVALID
-    return Outcome.REFERRER_PRIVATE if REFERRER_POLICIES[policy] else Outcome.REFERRER_UNSAFE
+        return "referrer-policy-header-invalid"
+    return "referrer-policy-private" if REFERRER_POLICIES[policy] else "referrer-policy-unsafe"
 
 
-def _nosniff(seen: Seen) -> Outcome:
+def _nosniff(seen: Seen) -> str:
     value = seen.response.first("x-content-type-options")
     if not value:
-        return Outcome.NOSNIFF_ABSENT
-    return Outcome.NOSNIFF if value.lower() == "nosniff" else Outcome.NOSNIFF_INVALID
+        return "x-content-type-options-not-implemented"
+    return (
+        "x-content-type-options-nosniff"
+        if value.lower() == "nosniff"
+        else "x-content-type-options-header-invalid"
+    )
 
 
-def _framing(seen: Seen) -> Outcome:
+def _framing(seen: Seen) -> str:
     policy = observatory_csp.policy_of(seen.response.values(_CSP))
     if policy is not None and policy.get("frame-ancestors"):
-        return Outcome.FRAMING_BY_CSP
+        return "x-frame-options-implemented-via-csp"
     value = seen.response.first("x-frame-options").lower()
     if not value:
-        return Outcome.FRAMING_ABSENT
+        return "x-frame-options-not-implemented"
     if value in ("deny", "sameorigin"):
-        return Outcome.FRAMING_LIMITED
-    return Outcome.FRAMING_ALLOW_FROM if value.startswith("allow-from") else Outcome.FRAMING_INVALID
+        return "x-frame-options-sameorigin-or-deny"
+    return (
+        "x-frame-options-allow-from-origin"
+        if value.startswith("allow-from")
+        else "x-frame-options-header-invalid"
+    )
 
 
-def _corp(seen: Seen) -> Outcome:
+def _corp(seen: Seen) -> str:
     value = seen.response.first("cross-origin-resource-policy").lower()
-    return _CORP.get(value, Outcome.CORP_INVALID) if value else Outcome.CORP_ABSENT
+    if not value:
+        return "corp-not-implemented"
+    found = f"corp-implemented-with-{value}"
+    return found if found in POINTS else "corp-header-invalid"
 
 
-def _token(seen: Seen, header: str, known: Mapping[str, Outcome], invalid: Outcome) -> Outcome:
+def _token(header: str, name: str, seen: Seen) -> str:
     """The outcome of a header that is one structured token; a second line makes it void."""
     values = seen.response.values(header)
     if not any(values):
-        return known[""]
+        return f"{name}-not-implemented"
     item = parse_item(values[0]).value if len(values) == 1 else None
     # Serialised, a string has quotes: only a token is found.
-    return known.get(serialise((item[0], {})), invalid) if item else invalid
+    found = f"{name}-implemented-with-{serialise((item[0], {}))}" if item else ""
+    return found if found in POINTS else f"{name}-header-invalid"
 
 
-TESTS: Mapping[Test, Callable[[Seen], Outcome]] = {
-    Test.CSP: _csp,
-    Test.COOKIES: _cookies,
-    Test.CORS: _cors,
-    Test.REDIRECTION: _redirection,
-    Test.REFERRER: _referrer,
-    Test.HSTS: _hsts,
-    Test.SRI: lambda seen: observatory_page.scripts(seen.response, seen.page),
-    Test.NOSNIFF: _nosniff,
-    Test.FRAMING: _framing,
-    Test.CORP: _corp,
-    Test.COEP: lambda seen: _token(seen, Test.COEP, _COEP, Outcome.COEP_INVALID),
-    Test.COOP: lambda seen: _token(seen, Test.COOP, _COOP, Outcome.COOP_INVALID),
+TESTS: Mapping[str, Callable[[Seen], str]] = {
+    "content-security-policy": _csp,
+    "cookies": _cookies,
+    "cross-origin-resource-sharing": _cors,
+    "redirection": _redirection,
+    "referrer-policy": _referrer,
+    "strict-transport-security": _hsts,
+    "subresource-integrity": lambda seen: observatory_page.scripts(seen.response, seen.page),
+    "x-content-type-options": _nosniff,
+    "x-frame-options": _framing,
+    "cross-origin-resource-policy": _corp,
+    "cross-origin-embedder-policy": partial(_token, "cross-origin-embedder-policy", "coep"),
+    "cross-origin-opener-policy": partial(_token, "cross-origin-opener-policy", "coop"),
 }
 """Test -> how its outcome is found."""

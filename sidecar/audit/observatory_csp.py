@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from functools import reduce
 
-from sidecar.audit.outcomes import Outcome
 from sidecar.policy import csp
 from sidecar.policy.csp.sources import source_list
 from sidecar.policy.csp.table import REPORTING
@@ -20,10 +19,10 @@ _BROAD = {"ftp:", "http:", "https:", "*", "http://*", "http://*.*", "https://*",
 _OPEN = _BROAD | {"'unsafe-inline'", "data:"}
 _PASSED = frozenset(
     {
-        Outcome.CSP_DEFAULT_NONE,
-        Outcome.CSP_NO_UNSAFE,
-        Outcome.CSP_UNSAFE_STYLE,
-        Outcome.CSP_INSECURE_PASSIVE,
+        "csp-implemented-with-no-unsafe-default-src-none",
+        "csp-implemented-with-no-unsafe",
+        "csp-implemented-with-unsafe-inline-in-style-src-only",
+        "csp-implemented-with-insecure-scheme-in-passive-content-only",
     }
 )
 
@@ -52,28 +51,28 @@ def _repeated(policies: tuple[csp.Policy, ...]) -> set[str]:
 
 def outcome(
     headers: tuple[str, ...], metas: tuple[str, ...], *, report_only: bool, is_https: bool
-) -> Outcome:
+) -> str:
     """The outcome for the values of all header lines and meta elements."""
     policy = policy_of(headers, metas)
     if policy is None:
-        return Outcome.CSP_INVALID
+        return "csp-header-invalid"
     if not policy.directives:
-        return Outcome.CSP_REPORT_ONLY if report_only else Outcome.CSP_ABSENT
+        return "csp-not-implemented-but-reporting-enabled" if report_only else "csp-not-implemented"
     found = _worst(policy, is_https=is_https)
     # Reporting named twice is reported in place of any outcome that counts as passed, even of one
     # with points.
     if found in _PASSED and _repeated((*csp.parse(",".join(headers)), *csp.parse(",".join(metas)))):
-        return Outcome.CSP_DUPLICATE_REPORTING
+        return "csp-implemented-but-duplicate-directives"
     return found
 
 
-def _worst(policy: csp.Policy, *, is_https: bool) -> Outcome:
+def _worst(policy: csp.Policy, *, is_https: bool) -> str:
     scripts, styles, objects = (
         _sources(policy, name) for name in ("script-src", "style-src", "object-src")
     )
     if "'strict-dynamic'" in scripts:
         if not _has_secret(scripts):
-            return Outcome.CSP_INVALID
+            return "csp-header-invalid"
         scripts = {
             one
             for one in scripts
@@ -83,19 +82,23 @@ def _worst(policy: csp.Policy, *, is_https: bool) -> Outcome:
         one - {"'unsafe-inline'"} if _has_secret(one) else one for one in (scripts, styles)
     )
     if scripts & _OPEN or objects & _BROAD:
-        return Outcome.CSP_UNSAFE_INLINE
+        return "csp-implemented-with-unsafe-inline"
     active = (one.values for one in policy.directives if one.name not in (*_PASSIVE, "script-src"))
     if is_https and _insecure({value.lower() for values in active for value in values} | scripts):
-        return Outcome.CSP_INSECURE_SCHEME
+        return "csp-implemented-with-insecure-scheme"
     if "'unsafe-eval'" in scripts | styles:
-        return Outcome.CSP_UNSAFE_EVAL
+        return "csp-implemented-with-unsafe-eval"
     if is_https and any(_insecure(_sources(policy, name)) for name in _PASSIVE):
-        return Outcome.CSP_INSECURE_PASSIVE
+        return "csp-implemented-with-insecure-scheme-in-passive-content-only"
     if styles & _OPEN:
-        return Outcome.CSP_UNSAFE_STYLE
+        return "csp-implemented-with-unsafe-inline-in-style-src-only"
     default = policy.get("default-src")
     closed = default is not None and not source_list(default.values)
-    return Outcome.CSP_DEFAULT_NONE if closed else Outcome.CSP_NO_UNSAFE
+    return (
+        "csp-implemented-with-no-unsafe-default-src-none"
+        if closed
+        else "csp-implemented-with-no-unsafe"
+    )
 
 
 def _sources(policy: csp.Policy, name: str) -> set[str]:

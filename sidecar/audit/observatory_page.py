@@ -7,26 +7,25 @@ import re
 from collections.abc import Iterable, Iterator
 from email.utils import parsedate_to_datetime
 
-from sidecar.audit.outcomes import Outcome
 from sidecar.audit.page import Page
 from sidecar.audit.visit import HTML_TYPES
 from sidecar.observed import Response, split
 from sidecar.policy.headers.cookies import Cookie, parse
 
 _COOKIES_WORST_LAST = (
-    Outcome.COOKIES_INSECURE_HSTS,
-    Outcome.COOKIES_INSECURE,
-    Outcome.COOKIES_SESSION_INSECURE_HSTS,
-    Outcome.COOKIES_BAD_SAME_SITE,
-    Outcome.COOKIES_CSRF_NO_SAME_SITE,
-    Outcome.COOKIES_SESSION_READABLE,
-    Outcome.COOKIES_SESSION_INSECURE,
+    "cookies-without-secure-flag-but-protected-by-hsts",
+    "cookies-without-secure-flag",
+    "cookies-session-without-secure-flag-but-protected-by-hsts",
+    "cookies-samesite-flag-invalid",
+    "cookies-anticsrf-without-samesite-flag",
+    "cookies-session-without-httponly-flag",
+    "cookies-session-without-secure-flag",
 )
 _SCRIPTS_WORST_LAST = (
-    Outcome.SRI_ALL,
-    Outcome.SRI_INSECURE,
-    Outcome.SRI_ABSENT_SECURE,
-    Outcome.SRI_ABSENT_INSECURE,
+    "sri-implemented-and-all-scripts-loaded-securely",
+    "sri-implemented-but-external-scripts-not-loaded-securely",
+    "sri-not-implemented-but-external-scripts-loaded-securely",
+    "sri-not-implemented-and-external-scripts-not-loaded-securely",
 )
 _FORGIVEN = frozenset({"heroku-session-affinity"})
 """Cookies of a platform that its users cannot change."""
@@ -61,45 +60,53 @@ def is_deletion(cookie: Cookie, response: Response) -> bool:
         return False
 
 
-def cookies(kept: tuple[Cookie, ...], page: Response, *, hsts: bool) -> Outcome:
+def cookies(kept: tuple[Cookie, ...], page: Response, *, hsts: bool) -> str:
     """The worst outcome of any cookie; `hsts`: browsers use only HTTPS for the host."""
     if not kept:
-        return Outcome.COOKIES_ABSENT
+        return "cookies-not-found"
     found = {outcome for cookie in kept for outcome in _complaints(cookie, hsts=hsts)}
     said = (parse(line).get("samesite") for line in page.values("set-cookie"))
     if any(value is not None and value.lower() not in _SAME_SITES for value in said):
-        found.add(Outcome.COOKIES_BAD_SAME_SITE)
+        found.add("cookies-samesite-flag-invalid")
     if found:
         return max(found, key=_COOKIES_WORST_LAST.index)
     same_site = all(cookie.get("samesite") for cookie in kept)
-    return Outcome.COOKIES_SAME_SITE if same_site else Outcome.COOKIES_SECURE
+    return (
+        "cookies-secure-with-httponly-sessions-and-samesite"
+        if same_site
+        else "cookies-secure-with-httponly-sessions"
+    )
 
 
-def _complaints(cookie: Cookie, *, hsts: bool) -> Iterator[Outcome]:
+def _complaints(cookie: Cookie, *, hsts: bool) -> Iterator[str]:
     name, same_site = cookie.name.lower(), (cookie.get("samesite") or "").lower()
     is_session = "login" in name or "sess" in name
     if cookie.get("secure") is None:
-        yield Outcome.COOKIES_INSECURE_HSTS if hsts else Outcome.COOKIES_INSECURE
+        yield (
+            "cookies-without-secure-flag-but-protected-by-hsts"
+            if hsts
+            else "cookies-without-secure-flag"
+        )
         if is_session and hsts:
-            yield Outcome.COOKIES_SESSION_INSECURE_HSTS
+            yield "cookies-session-without-secure-flag-but-protected-by-hsts"
         elif is_session:
-            yield Outcome.COOKIES_SESSION_INSECURE
+            yield "cookies-session-without-secure-flag"
         if same_site == "none":
-            yield Outcome.COOKIES_BAD_SAME_SITE
+            yield "cookies-samesite-flag-invalid"
     if "csrf" in name and not same_site:
-        yield Outcome.COOKIES_CSRF_NO_SAME_SITE
+        yield "cookies-anticsrf-without-samesite-flag"
     if is_session and cookie.get("httponly") is None:
-        yield Outcome.COOKIES_SESSION_READABLE
+        yield "cookies-session-without-httponly-flag"
 
 
-def scripts(response: Response, page: Page | None) -> Outcome:
+def scripts(response: Response, page: Page | None) -> str:
     """How the page's scripts are loaded; `page` is None where the HTML cannot be read."""
     if response.media_type and response.media_type not in HTML_TYPES:
-        return Outcome.SRI_NOT_HTML
+        return "sri-not-implemented-response-not-html"
     if page is None:
-        return Outcome.HTML_BROKEN
+        return "html-not-parseable"
     if not page.scripts:
-        return Outcome.SRI_NO_SCRIPTS
+        return "sri-not-implemented-but-no-scripts-loaded"
     loads = [
         (*_origin(script.src, response), script.has_integrity)
         for script in page.scripts
@@ -109,16 +116,28 @@ def scripts(response: Response, page: Page | None) -> Outcome:
     if found:
         return max(found, key=_SCRIPTS_WORST_LAST.index)
     foreign = any(is_foreign for is_foreign, *_ in loads)
-    return Outcome.SRI_EXTERNAL if foreign else Outcome.SRI_SAME_ORIGIN
+    return (
+        "sri-implemented-and-external-scripts-loaded-securely"
+        if foreign
+        else "sri-not-implemented-but-all-scripts-loaded-from-secure-origin"
+    )
 
 
-def _load(is_foreign: bool, is_secure: bool, has_integrity: bool) -> Outcome | None:
+def _load(is_foreign: bool, is_secure: bool, has_integrity: bool) -> str | None:
     """The outcome for one script; None = it changes nothing."""
     if not is_foreign:
-        return Outcome.SRI_ALL if has_integrity and is_secure else None
+        return (
+            "sri-implemented-and-all-scripts-loaded-securely"
+            if has_integrity and is_secure
+            else None
+        )
     if has_integrity:
-        return None if is_secure else Outcome.SRI_INSECURE
-    return Outcome.SRI_ABSENT_SECURE if is_secure else Outcome.SRI_ABSENT_INSECURE
+        return None if is_secure else "sri-implemented-but-external-scripts-not-loaded-securely"
+    return (
+        "sri-not-implemented-but-external-scripts-loaded-securely"
+        if is_secure
+        else "sri-not-implemented-and-external-scripts-not-loaded-securely"
+    )
 
 
 def _origin(src: str, response: Response) -> tuple[bool, bool]:

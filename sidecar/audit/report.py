@@ -44,7 +44,7 @@ class Report:
         if row.verdict == "good":
             return "none"
         name = "cookies" if row.header == "Set-Cookie" else row.header.lower()
-        points = sum(result.outcome.points for result in self.results if result.test == name)
+        points = sum(result.points for result in self.results if result.test == name)
         if points <= _BAD and row.verdict != "leaks":
             return "error"
         return "warning" if points < 0 or row.verdict in ("weak", "invalid") else "note"
@@ -55,7 +55,7 @@ def report(visit: Visit) -> Report:
     seen, page = look(visit), visit.page
     results = observatory_results(seen) if seen else ()
     scored = page is not None and is_judged(page.status)
-    score = outcomes.score(tuple(result.outcome for result in results)) if scored else None
+    score = outcomes.score(result.outcome for result in results) if scored else None
     return Report(
         url=without_query(page.url if page else visit.url),
         host=visit.host,
@@ -102,8 +102,8 @@ def as_data(one: Report) -> dict[str, Any]:
         "grade": one.grade,
         "score": one.score,
         "tests": [
-            {"test": test.value, "outcome": outcome.value, "points": outcome.points}
-            for test, outcome in one.results
+            {"test": each.test, "outcome": each.outcome, "points": each.points}
+            for each in one.results
         ],
         "oshp": covered
         and {

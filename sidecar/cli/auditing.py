@@ -216,7 +216,7 @@ def _table(one: Report) -> None:
         table("", ("header", "verdict", "observed", "why"), rows)
     if one.results:
         show()
-        tests = [(each.test.value, each.outcome.value, each.points) for each in one.results]
+        tests = [(each.test, each.outcome, each.signed) for each in one.results]
         table("", ("test", "outcome", "points"), tests)
     if found := gather((one,)):
         title = "rules for the findings (--write FILE makes a report-only policy of them):"

@@ -11,7 +11,7 @@ from sidecar.audit.draft import draft
 from sidecar.audit.markdown import markdown
 from sidecar.audit.observatory import TESTS
 from sidecar.audit.oshp import recommended, removed
-from sidecar.audit.outcomes import Outcome
+from sidecar.audit.outcomes import POINTS
 from sidecar.audit.recording import from_har, from_raw
 from sidecar.audit.report import as_data, report
 from sidecar.audit.sarif import sarif
@@ -137,7 +137,7 @@ def test_any_response_is_judged_written_and_answered(visits):
     for one in reports:
         assert len(one.results) in (0, len(TESTS))
         assert one.score is None or 0 <= one.score <= 100 + sum(
-            outcome.points for outcome in Outcome if outcome.points > 0
+            points for points in POINTS.values() if points > 0
         )
 
 
