@@ -12,7 +12,8 @@ from typing import Any
 
 from sidecar.policy.words import counted
 from sidecar.rollout.isolation import FRAME
-from sidecar.rollout.model import Evidence, Minimums, Reasons, Verdict, span
+from sidecar.rollout.model import Evidence, Minimums, Verdict, span
+from sidecar.rollout.reasons import Reasons
 from sidecar.rollout.witness_checks import canaries, check_witnesses, total
 
 REAL = ("served", "script")
@@ -50,8 +51,7 @@ def judge(
     """
     live, reasons = judged(rule, evidence), Reasons()
     if not live:
-        step = "Name a rule of the policy that is not off."
-        reasons.lack("the rule is not judged on any route (unknown, or off)", step)
+        reasons.lack("not-judged")
     causes = _causes(live, waived, reasons)
     breaks = _breaks(live, minimums, reasons)
     silent = not (causes or _without_cause(live) or _dropped(live, reasons))
@@ -88,8 +88,7 @@ def admit(rule: str, evidence: Iterable[Evidence], prospect: Iterable[str], at: 
     if live:
         reasons.met.extend(prospect)
     else:
-        step = "Let the running sidecar read this file, and see `sidecar status`."
-        reasons.lack("the rule is not judged on any route (unknown to the sidecar, or off)", step)
+        reasons.lack("not-judged-there")
     return Verdict(
         rule,
         reasons.outcome(),
@@ -123,30 +122,26 @@ def _breaks(live: Sequence[Evidence], minimums: Minimums, reasons: Reasons) -> f
     """Requests that would have broken, as they themselves show."""
     breaks = total(live, "break")
     if breaks > minimums.breaks:
-        reasons.fail(
-            f"{counted(breaks, 'request')} would have broken; allowed: {minimums.breaks}",
-            "Change the rule or the service, or allow so many with --max-breaks.",
-        )
+        reasons.fail("breaks", breaks=breaks, allowed=minimums.breaks)
     return breaks
 
 
 def _watched(live: Iterable[Evidence], minimums: Minimums, at: float, reasons: Reasons) -> float:
     """For how many seconds the rule has been watched on the route where it is youngest."""
     elapsed = min((at - item.since for item in live), default=0.0)
-    text = f"watched for {span(elapsed)}; needed: {span(minimums.time)}"
-    wait = f"Wait {span(minimums.time - elapsed)} longer."
-    reasons.at_least(elapsed, minimums.time, text, wait)
+    spans = {"watched": elapsed, "wanted": minimums.time, "left": minimums.time - elapsed}
+    told = {name: span(seconds) for name, seconds in spans.items()}
+    reasons.at_least(elapsed, minimums.time, "watched", **told)
     return elapsed
 
 
 def _places(live: Sequence[Evidence], minimums: Minimums, reasons: Reasons) -> None:
     """On how many routes the rule has been seen."""
     seen = [item.route for item in live if item.evaluated > 0]
-    text = f"seen on {len(seen)} of {counted(len(live), 'route')}; needed: {minimums.routes}"
-    reasons.at_least(len(seen), minimums.routes, text, "Send traffic to the other routes.")
+    reasons.at_least(len(seen), minimums.routes, "routes", routes=len(live))
     unseen = [item.route for item in live if item.route not in seen]
     if unseen and seen:
-        reasons.notes.append(f"no response yet on route {', '.join(unseen)}")
+        reasons.note("routes-unseen", routes=", ".join(unseen))
 
 
 def _causes(
@@ -157,16 +152,15 @@ def _causes(
     standing = [cause for cause in known if cause["id"] not in waived]
     real = [cause for cause in standing if cause["kind"] in REAL]
     for cause in real[:5]:
-        reasons.failing.append(f"browsers reported: {describe(cause)}")
+        reasons.fail("reported", cause=describe(cause))
     if len(real) > 5:
-        reasons.failing.append(f"and {counted(len(real) - 5, 'more cause')}")
+        reasons.fail("reported-more", more=len(real) - 5)
     if uncaused := _without_cause(live):
-        text = f"browsers reported {counted(uncaused, 'time')} what the site itself does"
-        reasons.fail(text, "See the causes with `sidecar reports --admin` of each sidecar.")
+        reasons.fail("reported-elsewhere", times=uncaused)
     open_ones = _unexplained(live, waived, reasons)
     gone = [cause for cause in known if cause["id"] in waived]
     if gone:
-        reasons.notes.append(f"waived: {', '.join(cause['id'] for cause in gone)}")
+        reasons.note("waived", ids=", ".join(cause["id"] for cause in gone))
     return [*real, *open_ones]
 
 
@@ -186,24 +180,14 @@ def _unexplained(
     if counts and not waived and not any(item.trial.causes for item in live):
         # A fleet's, as in `_without_cause`. Whoever waives has seen them: the id of a cause is the
         # same in every sidecar.
-        text = f"browsers reported {counted(counts, 'time')} what no page that we served explains"
-        step = (
-            "See the causes with `sidecar reports --admin` of each sidecar, then promote"
-            " --waive ID."
-        )
-        reasons.lack(text, step)
+        reasons.lack("unexplained-elsewhere", times=counts)
     for cause, loads in found[:5]:
-        text = f"not explained by any page we served: {describe(cause)}"
         if 0 < loads * _OFTEN <= cause["count"] and not _usual(cause):
-            reasons.failing.append(f"{text}, on half of the page loads or more")
+            reasons.fail("unexplained-often", cause=describe(cause))
         else:
-            step = (
-                "Look at it with `sidecar reports`; if it is none of the site's doing: promote"
-                f" --waive {cause['id']}."
-            )
-            reasons.lack(text, step)
+            reasons.lack("unexplained", cause=describe(cause), id=cause["id"])
     if len(found) > 5:
-        reasons.notes.append(f"and {counted(len(found) - 5, 'more cause')} that no page explains")
+        reasons.note("unexplained-more", more=len(found) - 5)
     return [cause for cause, _ in found]
 
 
@@ -218,16 +202,7 @@ def _dropped(live: Sequence[Evidence], reasons: Reasons) -> float:
     """
     lost = sum(item.trial.reports.get("dropped", 0.0) for item in live)
     if lost:
-        text = (
-            f"{counted(lost, 'report')} of browsers found no room: too many causes, or too many"
-            " from one address"
-        )
-        step = (
-            "Name the proxies in front in `forwarding.trusted`, so that each client has an address"
-            " of its own; look at `sidecar reports`, and if you know what was reported: --override"
-            ' "why".'
-        )
-        reasons.lack(text, step)
+        reasons.lack("dropped", lost=lost)
     return lost
 
 

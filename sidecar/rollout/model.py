@@ -176,45 +176,6 @@ class Minimums:
         return cls(**data)
 
 
-class Reasons:
-    """Reasons of a verdict as they are found: `failing` ones with a `remedy` each, `lacking` ones
-    with the `step` to take next, those that are `met`, and `notes`.
-    """
-
-    def __init__(self) -> None:
-        self.failing: list[str] = []
-        self.remedies: list[str] = []
-        self.lacking: list[str] = []
-        self.met: list[str] = []
-        self.notes: list[str] = []
-        self.steps: list[str] = []
-
-    def fail(self, reason: str, remedy: str) -> None:
-        """Add a reason against the rule."""
-        self.failing.append(reason)
-        self.remedies.append(remedy)
-
-    def lack(self, reason: str, step: str) -> None:
-        """Add something that is not known yet."""
-        self.lacking.append(reason)
-        self.steps.append(step)
-
-    def at_least(self, held: float, wanted: float, text: str, step: str) -> None:
-        """Add a minimum, which is met or lacking."""
-        if held < wanted:
-            self.lack(text, step)
-        else:
-            self.met.append(text)
-
-    def outcome(self) -> Outcome:
-        """The outcome so far."""
-        return "fail" if self.failing else "inconclusive" if self.lacking else "pass"
-
-    def texts(self) -> tuple[str, ...]:
-        """All reasons, the decisive ones first."""
-        return (*self.failing, *self.lacking, *self.met, *self.notes)
-
-
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """Pass, fail, or not enough known; every reason with its numbers, which are those of the

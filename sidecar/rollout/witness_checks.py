@@ -7,23 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from sidecar.policy.browsers.support import partly
 from sidecar.policy.browsers.witness import OVERRIDE, WAIT
-from sidecar.policy.words import counted, number
-from sidecar.rollout.model import Evidence, Minimums, Reasons
+from sidecar.policy.words import number
+from sidecar.rollout.model import Evidence, Minimums
+from sidecar.rollout.reasons import Reasons, step_of
 from sidecar.telemetry.metric_table import ENGINES
-
-_NO_REPORTS_HERE = "browsers that do not report this here"
-_ASK_BROWSERS = (
-    'Serve the site over https and wait for browsers that report; or give --override "why".'
-)
-_FIND_OUT = (
-    "Find out why reports do not come through: a blocker, another proxy, a path that does not reach"
-    " the sidecar."
-)
-_ASK_OVER_HTTPS = (
-    "Serve the site over https, where browsers say where their requests come from; or give"
-    ' --override "why".'
-)
-
 
 _SILENT = 0.1
 """The share of browsers' requests that may say too little, and the others speak for them."""
@@ -45,23 +32,19 @@ def check_witnesses(
     """
     evaluated = sum(item.evaluated for item in live)
     if not any(item.affected for item in live) and not climbs(live):
-        text = (
-            f"none of {counted(evaluated, 'response')} would have been changed; needed:"
-            f" {minimums.requests}"
-        )
-        reasons.at_least(evaluated, minimums.requests, text, "Wait for more traffic.")
+        reasons.at_least(evaluated, minimums.requests, "unchanged")
         return evaluated, None
     witnesses = {witness["kind"]: witness for item in live for witness in item.witnesses}
     if not set(witnesses) - {"harmless"}:
-        text = f"{counted(evaluated, 'response')} judged; needed: {minimums.requests}"
-        reasons.at_least(evaluated, minimums.requests, text, "Wait for more traffic.")
+        reasons.at_least(evaluated, minimums.requests, "judged")
         if "harmless" in witnesses:
-            reasons.met.append(f"harmless by nature: {witnesses['harmless']['why']}")
+            reasons.meet("harmless", why=witnesses["harmless"]["why"])
         return evaluated, None
     observed: list[float] = []
     bound = None
     if "nobody" in witnesses:
-        reasons.lack(f"nobody can tell: {witnesses['nobody']['why']}", witnesses["nobody"]["next"])
+        nobody = witnesses["nobody"]
+        reasons.lack("nobody", step=nobody["next"], why=nobody["why"])
         observed.append(0.0)
     if "browsers" in witnesses or ("proxy" in witnesses and _in_trial(live) > _known(live)):
         witness = witnesses.get("browsers", witnesses.get("proxy", {}))
@@ -112,19 +95,14 @@ def _requests(
 ) -> float:
     """What requests say of themselves."""
     known, unknown, left = _known(live), total(live, "unknown"), total(live, "open")
-    text = (
-        f"{counted(known, 'request')} of browsers that say where they come from; needed:"
-        f" {minimums.requests}"
-    )
     if left:
         step = witness["next"] if witness["next"] not in ("", WAIT) else OVERRIDE
-        reasons.lack(f"{counted(left, 'request')} of browsers may break: {witness['why']}", step)
+        reasons.lack("may-break", step=step, left=left, why=witness["why"])
     if unknown > (known + unknown) * _SILENT:
-        share = f"{number(unknown)} of {number(unknown + known)}"
-        reasons.lack(f"too many requests of browsers ({share}) say too little", _ASK_OVER_HTTPS)
+        reasons.lack("requests-silent", unknown=unknown, all=unknown + known)
     elif unknown:
-        reasons.notes.append(f"of {counted(unknown, 'request')} of browsers too little is known")
-    reasons.at_least(known, minimums.requests, text, WAIT)
+        reasons.note("requests-unknown", unknown=unknown)
+    reasons.at_least(known, minimums.requests, "requests")
     return known
 
 
@@ -132,31 +110,15 @@ def _over_https(live: Sequence[Evidence], minimums: Minimums, reasons: Reasons) 
     """How many requests of browsers came over https, of those whose scheme is vouched for."""
     safe, unknown = total(live, "safe"), total(live, "unknown")
     known = safe + total(live, "plain")
-    text = (
-        f"{counted(known, 'request')} of browsers whose scheme is vouched for; needed:"
-        f" {minimums.requests}"
-    )
-    reasons.at_least(
-        known, minimums.requests, text, _VOUCH if unknown else "Wait for more traffic."
-    )
+    step = step_of("schemes-unknown") if unknown else ""
+    reasons.at_least(known, minimums.requests, "schemes", step=step)
     if unknown > known:
-        most = f"{number(unknown)} of {number(unknown + known)}"
-        reasons.lack(
-            f"for most requests of browsers ({most}) nobody vouches for the scheme", _VOUCH
-        )
+        reasons.lack("schemes-unknown", unknown=unknown, all=unknown + known)
     if known:
-        share = f"{math.floor(safe / known * 10_000) / 100:.4g}% of them came over https"
-        text = f"{share}; needed: {minimums.https * 100:.4g}%"
-        if safe < known * minimums.https:
-            reasons.fail(text, "Serve the host over https only, or accept less with --min-https.")
-        else:
-            reasons.met.append(text)
+        share = f"{math.floor(safe / known * 10_000) / 100:.4g}"
+        say = reasons.fail if safe < known * minimums.https else reasons.meet
+        say("https", share=share, wanted=f"{minimums.https * 100:.4g}")
     return known
-
-
-_VOUCH = (
-    "Name the proxies in front in `forwarding.trusted`, so that their X-Forwarded-Proto counts."
-)
 
 
 def _browsers(
@@ -169,42 +131,28 @@ def _browsers(
     outside = [item.route for item in live if item.mode != "trial" and item.affected]
     if outside:
         place = f" on route {', '.join(outside)}" if trial else ""
-        step = f"Run `sidecar promote {live[0].rule} --to trial`, and let browsers load pages."
-        reasons.lack(f"only browsers can tell, and the rule is not in trial{place}", step)
+        reasons.lack("no-trial", place=place, rule=live[0].rule)
     if not trial:
         return 0.0, 0.0
     data = total(trial, "data")
     if data and not any(item.trial.loads for item in trial) and not _loaded(trial):
-        text = (
-            f"{counted(data, 'response')} that pages fetched, none that was a page or a worker:"
-            f" there it does nothing; needed: {minimums.requests}"
-        )
-        reasons.at_least(data, minimums.requests, text, WAIT)
+        reasons.at_least(data, minimums.requests, "data")
         return data, 0.0
     # Where requests speak too, their outcomes are of requests, not of page loads in trial.
     asked = trial if witness.get("kind") == "browsers" else ()
     same, unknown, waiting = (total(asked, outcome) for outcome in ("safe", "unknown", "waiting"))
     loads, settled = sum(item.trial.loads for item in trial), _proven(trial, reasons)
     heard = settled + same
-    late = "Reports may take a minute: ask again then."
-    wait = late if loads > _in_trial(trial) else "Wait for more page loads."
+    wait = step_of("loads-late" if loads > _in_trial(trial) else "loads")
     right = f" ({number(same)} of them right already)" if same else ""
-    text = (
-        f"{counted(heard, 'page load')} in browsers that report{right}; needed: {minimums.requests}"
-    )
     _in_part(trial, reasons)
-    reasons.at_least(heard, minimums.requests, text, wait)
+    reasons.at_least(heard, minimums.requests, "loads", step=wait, right=right)
     if unknown > heard:
-        most = f"{number(unknown)} of {number(unknown + heard)}"
-        reasons.lack(f"most page loads ({most}) are of {_NO_REPORTS_HERE}", _ASK_BROWSERS)
+        reasons.lack("loads-silent", unknown=unknown, all=unknown + heard)
     elif unknown:
-        reasons.notes.append(f"{counted(unknown, 'page load')} in {_NO_REPORTS_HERE}")
+        reasons.note("loads-unknown", unknown=unknown)
     if waiting:
-        reasons.lack(
-            f"on {counted(waiting, 'page load')} the service's own report-only line stands in the"
-            " place of ours",
-            "Let the service leave it out while the trial lasts.",
-        )
+        reasons.lack("loads-waiting", waiting=waiting)
     return heard, settled
 
 
@@ -224,31 +172,11 @@ def _in_part(trial: Sequence[Evidence], reasons: Reasons) -> None:
     """
     if partial := total(trial, "partial"):
         known = "; ".join(f"{engine} not {what}" for engine in ENGINES if (what := partly(engine)))
-        text = (
-            f"{counted(partial, 'page load')} in browsers that report a part of this only"
-            f" ({known}): they do not count"
-        )
-        reasons.notes.append(text)
+        reasons.note("loads-partial", partial=partial, known=known)
     if upgraded := total(trial, "upgraded"):
-        text = (
-            f"on {counted(upgraded, 'page load')} it would take away the service's own"
-            " `upgrade-insecure-requests`: what that upgrades today is not reported"
-        )
-        step = (
-            "Add `upgrade-insecure-requests` to the value, or find out that no page asks for http:"
-            " addresses."
-        )
-        reasons.lack(text, step)
+        reasons.lack("upgraded", loads=upgraded)
     if workers := total(trial, "worker"):
-        text = (
-            f"{counted(workers, 'script')} of service workers came with it: in browsers that had"
-            " them before, nothing was tried"
-        )
-        step = (
-            "Write `when: {content-type: text/html}`, so that it is not sent with the scripts of"
-            ' service workers; or give --override "why".'
-        )
-        reasons.lack(text, step)
+        reasons.lack("workers", scripts=workers)
 
 
 def _proven(trial: Sequence[Evidence], reasons: Reasons) -> float:
@@ -267,14 +195,8 @@ def _proven(trial: Sequence[Evidence], reasons: Reasons) -> float:
     named = ", ".join(
         f"{engine} {number(sent[engine][1])} of {number(sent[engine][0])}" for engine in mute
     )
-    text = (
-        f"too few test reports came back ({named}): page loads there do not count,"
-        f" {_percent(share)} of all"
-    )
-    if share > 0.5:
-        reasons.lack(text, _FIND_OUT)
-    else:
-        reasons.notes.append(text)
+    say = reasons.lack if share > 0.5 else reasons.note
+    say("mute", named=named, share=_percent(share))
     return math.floor(settled * (1.0 - share))
 
 
@@ -294,14 +216,7 @@ def _proof(
     if not _in_trial(trial):
         return None
     if not returned:
-        text = (
-            f"no proof that reports come through: none of {counted(sent, 'test report')} came back"
-        )
-        step = (
-            "See that `/.well-known/sidecar/` of the site reaches the sidecar, and wait for page"
-            " loads."
-        )
-        reasons.lack(text, step)
+        reasons.lack("no-proof", sent=sent)
         return None
     each = ", ".join(
         f"{engine} {number(back)} of {number(out)}"
@@ -311,12 +226,10 @@ def _proof(
     proven = [(out, back) for out, back in engines.values() if back >= out * 0.5]
     out, back = (sum(pair[place] for pair in proven) for place in (0, 1))
     rate = min(1.0, back / max(out, back)) if proven and back else returned / max(sent, returned)
-    text = f"{number(returned)} of {counted(sent, 'test report')} came back ({each})"
     bound = min(1.0, 3.0 / (settled * rate)) if silent and settled and rate >= 0.5 else None
+    most = ""
     if bound is not None:
-        text = f"{text}: at most {_percent(bound)} of page loads that report would break (95 %)"
-    if rate >= 0.5:
-        reasons.met.append(text)
-    else:
-        reasons.lack(text, _FIND_OUT)
+        most = f": at most {_percent(bound)} of page loads that report would break (95 %)"
+    say = reasons.meet if rate >= 0.5 else reasons.lack
+    say("proof", returned=returned, sent=sent, each=each, bound=most)
     return bound
