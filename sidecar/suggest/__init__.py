@@ -15,7 +15,7 @@ from sidecar.policy.terms import Path, PolicyError, Problem
 from sidecar.rollout.causes import Cause
 from sidecar.rollout.edits import Edit, applied, rules_block, set_word
 from sidecar.source import Source, load_policy, read_yaml
-from sidecar.suggest.csp import advise, contradicted, not_merged
+from sidecar.suggest.csp import advise, contradicted
 from sidecar.suggest.model import PageContents, Proposal, Terms, proposal
 from sidecar.suggest.other import advise_other
 from sidecar.suggest.value_edit import value_edits
@@ -147,7 +147,7 @@ def _advised(
         return _advised_otherwise(cause, place, terms)
     merged = place.named.rule.action == "merge" and not place.named.rule.widen
     if merged and cause.blocked == "inline":
-        return not_merged(cause)
+        return proposal(cause, "not-merged")
     shown: Proposal | None = None
     for number, policy in enumerate(place.policies):
         found = advise(cause, policy, contents, terms)
@@ -171,7 +171,7 @@ def _advised_otherwise(cause: Cause, place: _Place, terms: Terms) -> Proposal:
     if found.outcome == "advice" and place.value != before:
         first, wanted = advise_other(cause, headers, before, terms)
         if first.outcome == "add" and wanted == place.value:
-            return proposal(cause, "allowed", "the edit for another cause allows it")
+            return proposal(cause, "allowed-by-edit")
     place.value = after
     return found
 

@@ -39,7 +39,7 @@ def advise(cause: Cause, policy: Policy, contents: PageContents, terms: Terms) -
     if DIRECTIVES.get(name) != "sources":
         return _no_sources(cause)
     if effective(policy, name) is None:
-        return proposal(cause, "allowed", f"the value says nothing of {name} any more")
+        return proposal(cause, "ungoverned")
     if word == "inline":
         return advise_inline(cause, policy, contents, terms)
     if word in ("eval", "wasm-eval"):
@@ -54,108 +54,70 @@ def advise(cause: Cause, policy: Policy, contents: PageContents, terms: Terms) -
 def contradicted(cause: Cause, policy: Policy, *, merged: bool) -> Proposal:
     """The value that browsers reported allows the cause already: why they block it all the same."""
     if policy.get("upgrade-insecure-requests") and cause.blocked.startswith(("http:", "ws:")):
-        text = "the page asks for it over plain HTTP, which upgrade-insecure-requests makes https"
-        fix = "see that it is there over https, and write https: in the page"
-    elif merged:
-        return not_merged(cause)
-    elif address(cause.blocked) is None:
-        text = "the value allows it on the pages that were read; others get another text"
-        fix = "name a page that has it: --url URL, or --har FILE"
-    else:
-        text = "the value allows this address, but it redirects to an origin that is not allowed"
-        fix = "see in the browser's network panel where it ends, and add that origin"
-    return proposal(cause, "advice", text, fix)
-
-
-def not_merged(cause: Cause) -> Proposal:
-    """A merge would lose the source again."""
-    text = "a merge keeps only sources that the service's own policy has too"
-    fix = "add it to the service's own policy, or write widen: true or action: set"
-    return proposal(cause, "advice", text, fix)
+        return proposal(cause, "upgraded")
+    if merged:
+        return proposal(cause, "not-merged")
+    return proposal(cause, "other-text" if address(cause.blocked) is None else "redirected")
 
 
 def _no_sources(cause: Cause) -> Proposal:
-    name = cause.directive
-    if name == "require-trusted-types-for":
-        text = "a script writes text where it runs as markup or code"
-        fix = (
-            f"let {cause.source or 'the script'} use textContent, or a Trusted Types policy that"
-            " cleans the text; otherwise remove the directive"
-        )
-    elif name == "trusted-types":
-        text = "a script makes a Trusted Types policy that the value does not name"
-        fix = "read that script, and add the policy's name to trusted-types if it is yours"
-    else:
-        text = f"{name} cannot be repaired by adding a source"
-        fix = "change the page, or the directive"
-    return proposal(cause, "advice", text, fix)
+    known = cause.directive in ("require-trusted-types-for", "trusted-types")
+    code = cause.directive if known else "no-sources"
+    return proposal(cause, code, script=cause.source or "the script")
 
 
 def _eval(cause: Cause, policy: Policy, terms: Terms, *, wasm: bool) -> Proposal:
     governing = effective(policy, "script-src")
     held = source_list(governing.values if governing else ())
     if "'unsafe-eval'" in held or (wasm and "'wasm-unsafe-eval'" in held):
-        return proposal(cause, "allowed", "the value allows it already")
+        return proposal(cause, "allowed")
     where = f" in {cause.source}" if cause.source else ""
     if not wasm:
-        text = f"text is run as code{where}; 'unsafe-eval' would let injected text run too"
-        fix = (
-            "replace eval, new Function and setTimeout with a text by a function or JSON.parse;"
-            " most libraries have a build without eval"
-        )
-        return proposal(cause, "refused", text, fix)
-    text = f"WebAssembly is compiled{where}: 'wasm-unsafe-eval' allows that, and no text as code"
-    return _short(cause, terms) or proposal(cause, "add", text, sources=("'wasm-unsafe-eval'",))
+        return proposal(cause, "eval", where=where)
+    made = proposal(cause, "wasm", where=where, sources=("'wasm-unsafe-eval'",))
+    return _short(cause, terms) or made
 
 
 def _framing(cause: Cause, policy: Policy, terms: Terms) -> Proposal:
     """Anyone who frames the page causes the report, wanted or not."""
     target = address(cause.blocked)
     if target is None or not target.host or is_own(cause.blocked, cause):
-        fix = (
-            "add 'self' to frame-ancestors if the site frames its own pages, and the origin of each"
-            " partner that may"
-        )
-        text = "the page was framed; the report does not say by whom"
-        return proposal(cause, "advice", text, fix)
+        return proposal(cause, "framed")
     if allows_address(policy, cause.directive, cause.blocked, cause.origin):
-        return proposal(cause, "allowed", "the value allows it already")
+        return proposal(cause, "allowed")
     source = _origin(target)
     if cause.id not in terms.accepted:
-        text = f"{source} frames the page: a partner's report and a clickjacker's look the same"
-        return proposal(cause, "refused", text, f"if it is a partner, --accept {cause.id}")
-    return proposal(cause, "add", f"{source} may frame the page, as you say", sources=(source,))
+        return proposal(cause, "framed-by", source=source)
+    return proposal(cause, "may-frame", source=source, sources=(source,))
 
 
 def _local(cause: Cause, policy: Policy, terms: Terms, source: str) -> Proposal:
     name = cause.directive
     if allows_address(policy, name, source, cause.origin):
-        return proposal(cause, "allowed", "the value allows it already")
+        return proposal(cause, "allowed")
     if name in _LOCAL and source in ("data:", "blob:"):
-        text = f"{source} in {name} gives no one more than the page has"
-        return _short(cause, terms) or proposal(cause, "add", text, sources=(source,))
+        made = proposal(cause, "local", source=source, sources=(source,))
+        return _short(cause, terms) or made
     fixes = {
         "worker-src": "serve the worker's code as a file of the site",
         "frame-src": "serve the frame's content from an address, or by srcdoc",
         "object-src": "show the file in a frame or link it",
     }
     usual = "serve it as a file of the site" if name in _BY_FILE else "serve it from an address"
-    text = f"{source} in {name} would allow whatever an attacker can write"
-    return proposal(cause, "refused", text, fixes.get(name, usual))
+    return proposal(cause, "local-refused", source=source, fix=fixes.get(name, usual))
 
 
 def _address(cause: Cause, policy: Policy, contents: PageContents, terms: Terms) -> Proposal:
     name, target = cause.directive, address(cause.blocked)
     if target is None or not target.host:
-        text = f"the report does not say what was blocked, only {cause.blocked or 'nothing'}"
-        return proposal(cause, "advice", text, "look into the page's console in a browser")
+        return proposal(cause, "unsaid", blocked=cause.blocked or "nothing")
     blocked = [
         one
         for one in cause.addresses or (cause.blocked,)
         if not allows_address(policy, name, one, cause.origin)
     ]
     if not blocked:
-        return proposal(cause, "allowed", "the value allows it already")
+        return proposal(cause, "allowed")
     own = is_own(cause.blocked, cause)
     page = _page_of([*blocked, *(_own_path(one) for one in blocked if own)], name, contents)
     if refused := refusal(cause, policy, target, blocked):
@@ -163,16 +125,13 @@ def _address(cause: Cause, policy: Policy, contents: PageContents, terms: Terms)
     found = f"it is in the page {page}" if page else ""
     doubted = name == "form-action" or _is_strange(cause)
     if not page and doubted and cause.id not in terms.accepted:
-        text = "no page that the service sent is known to have it: it may be injected"
-        fix = f"name the page by --url, or, if it is yours, --accept {cause.id}"
-        return proposal(cause, "waiting", text, fix)
+        return proposal(cause, "injected")
     if not page and (short := _short(cause, terms)):
         return short
     if own:
         upload = "files that users upload to the site could be embedded: name a folder, if you can"
         warnings = (upload,) if name == "object-src" else ()
-        text = "the site's own origin"
-        return proposal(cause, "add", text, found=found, sources=("'self'",), warnings=warnings)
+        return proposal(cause, "own", found=found, sources=("'self'",), warnings=warnings)
     return _foreign(cause, target, blocked, found)
 
 
@@ -184,7 +143,7 @@ def _foreign(cause: Cause, target: Address, blocked: Sequence[str], found: str) 
     if by_file:
         sources = tuple(_file(one) for one in files)
         number = "the file" if len(files) == 1 else f"{len(files)} files"
-        text = f"{number} of another origin"
+        what = f"{number} of another origin"
         warnings.append("if it redirects, the origin that it ends at must be allowed as well")
         if name in CODE:
             warnings.append(
@@ -192,10 +151,10 @@ def _foreign(cause: Cause, target: Address, blocked: Sequence[str], found: str) 
                 " it there changes your page"
             )
     else:
-        sources, text = (_origin(target),), "another origin"
+        sources, what = (_origin(target),), "another origin"
     if target.scheme in ("http", "ws"):
         warnings.append("plain HTTP: anyone on the way can change it")
-    return proposal(cause, "add", text, found=found, sources=sources, warnings=warnings)
+    return proposal(cause, "foreign", what=what, found=found, sources=sources, warnings=warnings)
 
 
 def _short(cause: Cause, terms: Terms) -> Proposal | None:
@@ -204,8 +163,7 @@ def _short(cause: Cause, terms: Terms) -> Proposal | None:
         why = "it is in no page that the sidecar saw"
         if cause.kind == "unexplained":
             why = "the report names no page of the site"
-        fix = f"if it is yours, --accept {cause.id}"
-        return proposal(cause, "waiting", f"nothing explains it: {why}", fix)
+        return proposal(cause, "unexplained", why=why)
     return too_little(cause, terms)
 
 

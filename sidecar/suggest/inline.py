@@ -16,7 +16,6 @@ from sidecar.policy.csp.sources import REQUEST_NONCE
 from sidecar.rollout.causes import Cause
 from sidecar.suggest.model import (
     VARIES,
-    Outcome,
     PageContents,
     Proposal,
     Snippet,
@@ -47,61 +46,41 @@ def advise_inline(cause: Cause, policy: Policy, contents: PageContents, terms: T
     name = cause.directive
     name = name if name in _WORDS else f"{name}-elem"
     if name not in _WORDS:
-        text = f"{name} has no inline code"
-        return proposal(cause, "advice", text, "look into the page's console")
+        return proposal(cause, "no-inline-code", directive=name)
     matched = _matching(cause, name, terms, contents.snippets)
     if cause.sample.lower().startswith("javascript:") or (
         matched and all(one.kind == "javascript-url" for one in matched)
     ):
-        text = "a javascript: address would need 'unsafe-inline', and then injected ones run too"
-        fix = "write a button, and addEventListener in a script"
-        return proposal(cause, "refused", text, fix, snippets=matched)
+        return proposal(cause, "javascript-url", snippets=matched)
     if not matched:
         if allows_inline(policy, name, ""):
-            return proposal(cause, "allowed", "the value allows it already")
+            return proposal(cause, "allowed")
         matched = _template(cause, name, terms, contents.snippets)
         if not matched:
             return _unknown(cause, name)
     left = [one for one in matched if not allows_inline(policy, name, one.hash.strip("'"))]
     if not left:
-        return proposal(cause, "allowed", "the value allows it already", snippets=matched)
+        return proposal(cause, "allowed", snippets=matched)
     if allows_nonce(policy, name) and not name.endswith("-attr"):
-        text = f"the value takes a nonce, and this {_WORDS[name]} does not carry it"
-        return _found(cause, "advice", text, _write_nonce(left), left)
+        return _found(cause, "nonce-unwritten", left, what=_WORDS[name])
     stable = [one for one in left if _is_stable(one, cause, terms)]
     if name.endswith("-attr"):
         return _attribute(cause, name, left, stable, terms)
     if len(stable) == len(left) <= _VARIANTS:
-        text, hashes = (
-            f"the {_WORDS[name]} is always the same: its hash",
-            [one.hash for one in left],
-        )
-        return _found(cause, "add", text, "", left, sources=hashes, warnings=_cut(left))
+        hashes = [one.hash for one in left]
+        return _found(cause, "hash", left, what=_WORDS[name], sources=hashes, warnings=_cut(left))
     varied = _varied(left, stable, contents.snippets)
     if varied or len(stable) > _VARIANTS:
         shown = [*left, *(one for one in varied if one not in left)]
-        text = f"the {_WORDS[name]} varies, so that no hash would hold: a nonce"
-        fix = (
-            f"{_write_nonce(shown)}; better, move what varies into a data attribute or JSON block,"
-            " and the code into a file"
-        )
-        return _found(cause, "add", text, fix, shown, sources=(REQUEST_NONCE,))
+        return _found(cause, "nonce", shown, what=_WORDS[name], sources=(REQUEST_NONCE,))
     return _wait(cause, left[0], terms, left)
 
 
-def _found(
-    cause: Cause, outcome: Outcome, text: str, fix: str, held: Sequence[Snippet], **more: Any
-) -> Proposal:
+def _found(cause: Cause, code: str, held: Sequence[Snippet], **more: Any) -> Proposal:
     """A proposal for code that pages hold."""
-    found = f"it is in {_places(held)}"
-    return proposal(cause, outcome, text, fix, found=found, snippets=held, **more)
-
-
-def _write_nonce(held: Sequence[Snippet]) -> str:
-    return (
-        'write nonce="...", with the value of the request header X-CSP-Nonce, into the template of'
-        f" {_places(held)}"
-    )
+    places = _places(held)
+    found = f"it is in {places}"
+    return proposal(cause, code, found=found, snippets=held, places=places, **more)
 
 
 def _unknown(cause: Cause, name: str) -> Proposal:
@@ -113,11 +92,8 @@ def _unknown(cause: Cause, name: str) -> Proposal:
             "style-src-attr": f"let {cause.source} set the property (element.style), or a class",
         }
         file = f"put the code into a file, or let {cause.source} give the element the page's nonce"
-        text = f"a script of the site makes this {what}"
-        return proposal(cause, "advice", text, fixes.get(name, file))
-    text = f"no page that was read has this {what}; read all of it before its hash is allowed"
-    fix = "name the page: --url URL, or --har FILE (not for code of a script or an extension)"
-    return proposal(cause, "waiting", text, fix)
+        return proposal(cause, "code-of-script", what=what, fix=fixes.get(name, file))
+    return proposal(cause, "code-unread", what=what)
 
 
 def _attribute(
@@ -128,22 +104,19 @@ def _attribute(
         move = f"the handler of {_places(left)} into a script (addEventListener)"
     else:
         move = f"the style of {_places(left)} into a class of a style sheet"
-    fix = f"move {move}, and nothing needs to be allowed"
+    words = {"what": _WORDS[name], "move": move}
     if len(stable) < len(left):
         young = next(one for one in left if one not in stable)
         if len(left) > 1 or young.clients == VARIES:
-            text = f"the {_WORDS[name]} varies: no hash would hold, and attributes take no nonce"
-            return _found(cause, "refused", text, fix, left)
+            return _found(cause, "attribute-varies", left, **words)
         return _wait(cause, young, terms, left)
-    text = f"the {_WORDS[name]} is always the same: its hash, with 'unsafe-hashes'"
     sources = ("'unsafe-hashes'", *(one.hash for one in left))
-    return _found(cause, "add", text, fix, left, sources=sources, warnings=(_STEP, *_cut(left)))
+    warnings = (_STEP, *_cut(left))
+    return _found(cause, "attribute", left, sources=sources, warnings=warnings, **words)
 
 
 def _wait(cause: Cause, snippet: Snippet, terms: Terms, left: Sequence[Snippet]) -> Proposal:
-    text = f"not yet known to be always the same: {terms.needs(*_numbers(snippet, cause))}"
-    fix = f"wait; or, if you have read it and know it, --accept {cause.id}"
-    return _found(cause, "waiting", text, fix, left)
+    return _found(cause, "code-young", left, needs=terms.needs(*_numbers(snippet, cause)))
 
 
 def _matching(cause: Cause, name: str, terms: Terms, snippets: Iterable[Snippet]) -> list[Snippet]:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal, TypeAlias
 
 from sidecar.policy.csp.sources import REQUEST_NONCE
+from sidecar.policy.data import read_table
 from sidecar.rollout.causes import Cause
 from sidecar.rollout.model import span
 
@@ -111,8 +112,8 @@ def too_little(cause: Cause, terms: Terms) -> Proposal | None:
     """The proposal to wait, where the evidence is below the minimums."""
     if terms.met(cause, cause.clients, cause.first, cause.last):
         return None
-    text = terms.needs(cause.clients, cause.first, cause.last)
-    return proposal(cause, "waiting", text, f"wait; or, if you know it, --accept {cause.id}")
+    needs = terms.needs(cause.clients, cause.first, cause.last)
+    return proposal(cause, "too-little", needs=needs)
 
 
 def witness(cause: Cause) -> str:
@@ -128,20 +129,26 @@ def _clients(number: int) -> str:
     return f"{number}{more} client{'s' if number != 1 else ''}"
 
 
+_ROWS = read_table("sidecar.suggest", "proposals.json")
+
+
 def proposal(
     cause: Cause,
-    outcome: Outcome,
-    text: str,
-    fix: str = "",
+    code: str,
     *,
     found: str = "",
     sources: Sequence[str] = (),
     warnings: Sequence[str] = (),
     snippets: Sequence[Snippet] = (),
+    **words: str,
 ) -> Proposal:
-    """A proposal for this cause; `found` says where the pages hold it."""
+    """The proposal of a row of `proposals.json`, for this cause; `words` fill its texts, `found`
+    says where the pages hold it.
+    """
+    row = _ROWS[code]
+    text, fix = (row.get(key, "").format(cause=cause, **words) for key in ("text", "fix"))
     seen = f"{witness(cause)}; {found}" if found else witness(cause)
     blocked = f"inline: {cause.sample}" if cause.sample else cause.blocked
-    said = (outcome, cause.directive, blocked, text, seen, fix)
+    said = (row["outcome"], cause.directive, blocked, text, seen, fix)
     parts = (tuple(warnings), tuple(sources), tuple(snippets))
     return Proposal(cause.rule, cause.route, cause.id, *said, *parts)

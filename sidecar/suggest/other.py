@@ -26,23 +26,11 @@ def advise_other(
     if cause.type == "coop":
         return _opener(cause, value, terms)
     if cause.type == "integrity-violation":
-        return _integrity(cause), value
+        return proposal(cause, "integrity", what=cause.blocked or "the script"), value
     if "permissions-policy" in names:
         name = next(iter(taken(value)), "camera")
-        text = "a frame of another origin may need what the value forbids; browsers never report it"
-        fix = (
-            f'name it, with what it needs: {name}=(self "{cause.blocked}"); if it needs nothing:'
-            f" promote --waive {cause.id}"
-        )
-    elif "x-frame-options" in names:
-        text = "the page was framed; the report does not say by whom"
-        fix = (
-            "SAMEORIGIN, if the site frames its own pages; for partners a CSP rule with"
-            " frame-ancestors and their origins"
-        )
-    else:
-        text, fix = "no edit of this rule is known to help", "look into the page's console"
-    return proposal(cause, "advice", text, fix), value
+        return proposal(cause, "feature-of-frame", name=name), value
+    return proposal(cause, "framed-xfo" if "x-frame-options" in names else "no-edit"), value
 
 
 def _permissions(cause: Cause, value: str, terms: Terms) -> tuple[Proposal, str]:
@@ -51,42 +39,25 @@ def _permissions(cause: Cause, value: str, terms: Terms) -> tuple[Proposal, str]
     member = re.compile(rf"(?<![\w-])({re.escape(name)}\s*=\s*)(\(\s*\))")
     found = member.search(value)
     if found is None:
-        text = f"the value lets some use {name}, and this page not"
-        fix = (
-            f'name who may use it: {name}=(self "https://partner.example"), and the frame needs'
-            f" allow={name}"
-        )
-        return proposal(cause, "advice", text, fix), value
+        return proposal(cause, "feature-of-some"), value
     if waiting := too_little(cause, terms):
         return waiting, value
     after = value[: found.start(2)] + "(self)" + value[found.end(2) :]
-    text = f"a page of the site uses {name}: the site may, its frames may not"
-    return proposal(cause, "add", text, sources=(after,)), after
+    return proposal(cause, "feature", sources=(after,)), after
 
 
 def _embedder(cause: Cause, value: str, terms: Terms) -> tuple[Proposal, str]:
     if cause.directive != "corp":
-        what = cause.blocked or "the frame or worker"
-        fix = (
-            f"let {what} send Cross-Origin-Embedder-Policy too (a rule on its route, if it is"
-            " yours), or frame it with the attribute credentialless"
-        )
-        return proposal(cause, "advice", f"{what} does not send the header", fix), value
+        return proposal(cause, "embedder", what=cause.blocked or "the frame or worker"), value
     if value.strip().lower().startswith("credentialless"):
-        fix = f"let {cause.blocked} send Cross-Origin-Resource-Policy: cross-origin"
-        return proposal(cause, "advice", "the resource does not agree to be embedded", fix), value
+        return proposal(cause, "resource"), value
     if waiting := too_little(cause, terms):
         return waiting, value
     after = re.sub(r"(?i)require-corp", "credentialless", value, count=1)
     if after == value:
-        return proposal(cause, "advice", "the resource does not agree to be embedded", ""), value
-    fix = (
-        f"better: let {cause.blocked} send Cross-Origin-Resource-Policy: cross-origin, or load it"
-        " with the attribute crossorigin"
-    )
-    text = "resources of other origins are then loaded without cookies instead of being blocked"
+        return proposal(cause, "resource-unedited"), value
     warnings = ("Safari does not know credentialless, and does not isolate the page",)
-    return proposal(cause, "add", text, fix, sources=(after,), warnings=warnings), after
+    return proposal(cause, "credentialless", sources=(after,), warnings=warnings), after
 
 
 _OPENED = {
@@ -103,21 +74,6 @@ def _opener(cause: Cause, value: str, terms: Terms) -> tuple[Proposal, str]:
         if waiting := too_little(cause, terms):
             return waiting, value
         after = re.sub(r"(?i)same-origin", "same-origin-allow-popups", value, count=1)
-        text = "the page uses windows that it opened: it keeps them; its own opener still loses it"
         warnings = ("the page is then not cross-origin isolated (SharedArrayBuffer)",)
-        return proposal(cause, "add", text, sources=(after,), warnings=warnings), after
-    pages = ", ".join(cause.pages) or "the page"
-    fix = (
-        f"give {pages} a route of its own with unsafe-none for this rule; it is a window that"
-        " another site opened (a sign-in or payment)"
-    )
-    return proposal(cause, "advice", "a window that was opened loses its opener", fix), value
-
-
-def _integrity(cause: Cause) -> Proposal:
-    text = f"{cause.blocked or 'the script'} is loaded without integrity"
-    fix = (
-        "in the page: integrity=sha384-... and crossorigin on its element; the digest: curl -s URL"
-        " | openssl dgst -sha384 -binary | openssl base64 -A"
-    )
-    return proposal(cause, "advice", text, fix)
+        return proposal(cause, "opens", sources=(after,), warnings=warnings), after
+    return proposal(cause, "opened", pages=", ".join(cause.pages) or "the page"), value

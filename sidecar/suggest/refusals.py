@@ -30,40 +30,32 @@ def refusal(
 ) -> Proposal | None:
     """Where an edit would undo the policy, or browsers would not obey it."""
     if cause.directive in CODE and "'strict-dynamic'" in allowed(policy, cause.directive):
-        fix = "give the script element the page's nonce, or let a trusted script load it"
-        return proposal(cause, "advice", "with 'strict-dynamic' browsers ignore hosts", fix)
+        return proposal(cause, "strict-dynamic")
     if is_own(cause.blocked, cause):
         return None
-    text, fix = _reason(cause, target, blocked)
-    return proposal(cause, "refused", text, fix) if text else None
+    code = _reason(cause, target, blocked)
+    return proposal(cause, code, host=target.host) if code else None
 
 
-def _reason(cause: Cause, target: Address, blocked: Sequence[str]) -> tuple[str, str]:
-    """Why an address of another origin must not be allowed, and the fix; ("", "") = it may."""
+def _reason(cause: Cause, target: Address, blocked: Sequence[str]) -> str:
+    """Why an address of another origin must not be allowed, as a code; "" = it may."""
     name, host = cause.directive, target.host
     if is_unmatched_address(host):
-        return f"browsers match no IP address in a policy ({host})", "use a host name in the page"
+        return "ip-address"
     if cause.origin.startswith("https:") and target.scheme in ("http", "ws"):
-        why = "plain HTTP on an HTTPS page: browsers block or upgrade it anyway"
-        return why, "write https: in the page"
+        return "plain-http"
     if name == "base-uri":
-        why = "a base of another origin would redirect every relative script"
-        return why, "use the site's own base, or none"
+        return "base"
     if name == "object-src":
-        why = "plugins and embedded documents of another origin may run scripts"
-        return why, "use an iframe (frame-src)"
+        return "object"
     if name not in CODE:
-        return "", ""
+        return ""
     if host in JSONP_HOSTS and not all(one.lower().endswith((".js", ".mjs")) for one in blocked):
-        why = f"{host} sends scripts of the caller's choice (JSONP)"
-        return why, "ask it with fetch() and CORS, or from your own server"
+        return "jsonp"
     if any("angular" in one.lower() for one in blocked) and host in ANGULAR_HOSTS:
-        why = "AngularJS runs text of the page as script"
-        return why, "serve a build for CSP (ng-csp) yourself, behind 'self'"
-    if is_open(target) and all(len(one) >= CUT for one in blocked):
-        why = f"{host} serves anyone's files, and the report does not give the file's whole address"
-        return why, "serve the file yourself, behind 'self'"
-    return "", ""
+        return "angular"
+    cut = all(len(one) >= CUT for one in blocked)
+    return "anyones-files" if is_open(target) and cut else ""
 
 
 def is_own(url: str, cause: Cause) -> bool:
