@@ -8,18 +8,7 @@ from dataclasses import dataclass, replace
 from sidecar.audit.fixes import Fix, removal
 from sidecar.audit.report import Report
 from sidecar.scalars import scalar
-
-_HEAD = """\
-# A first policy, from an audit. It is report-only: the sidecar logs what it would change, and changes nothing.
-# Let it see real traffic, take out what does not fit, then promote rule by rule.
-version: 1
-name: {name}
-# owner: who is responsible for this policy
-reason: {reason}
-expected: {expected}
-rollback: sidecar rollback
-mode: report-only
-"""  # noqa: E501
+from sidecar.templates import filled
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +17,12 @@ class DraftRule:
 
     fix: Fix
     findings: tuple[str, ...]
+
+    @property
+    def comments(self) -> tuple[str, ...]:
+        """What stands above it in a policy file."""
+        breaks = (f"May break: {self.fix.breaks}",) if self.fix.breaks else ()
+        return (*self.findings, *breaks)
 
 
 def gather(reports: Iterable[Report]) -> tuple[DraftRule, ...]:
@@ -73,21 +68,12 @@ def _both(one: Fix, other: Fix) -> Fix:
 def draft(reports: Iterable[Report]) -> str:
     """A policy file with a rule for each finding of all pages; ASCII."""
     held = tuple(reports)
-    urls = dict.fromkeys(report.url for report in held)
-    text = _HEAD.format(
-        name=scalar(", ".join(dict.fromkeys(report.host for report in held))[:128] or "audited"),
-        reason=scalar(f"audit of {', '.join(urls)}"[:512]),
-        expected=scalar("the findings of the audit are gone, and no page or client is broken"),
+    hosts = ", ".join(dict.fromkeys(report.host for report in held))
+    urls = ", ".join(dict.fromkeys(report.url for report in held))
+    return filled(
+        "sidecar.audit",
+        "draft.yaml.jinja",
+        name=scalar(hosts[:128] or "audited"),
+        reason=scalar(f"audit of {urls}"[:512]),
+        found=gather(held),
     )
-    found = gather(held)
-    if not found:
-        return f"{text}# Nothing was found that a rule could repair.\nrules: {{}}\n"
-    return f"{text}rules:\n{''.join(map(block, found))}"
-
-
-def block(one: DraftRule) -> str:
-    """A rule as text below `rules:`, with its findings as comments above."""
-    fix = one.fix
-    comments = [*one.findings, *([f"May break: {fix.breaks}"] if fix.breaks else [])]
-    lines = (*(f"# {comment}" for comment in comments), *fix.yaml.split("\n"))
-    return "".join(f"  {line}\n" for line in lines)
