@@ -11,40 +11,16 @@ from typing import Any, NamedTuple
 
 from sidecar.policy.browsers.reports import CAUSE_KINDS
 from sidecar.policy.browsers.trial import CANARY
+from sidecar.policy.data import read_table
 from sidecar.policy.terms import MODES
 from sidecar.policy.words import counted
 from sidecar.revisions.granted import NEVER_CAME, fulfilled, moved, unfulfilled
 
-MEANING = {
-    "enforce": "Headers are changed.",
-    "trial": "Nothing is changed; browsers are asked what would break.",
-    "report-only": "Nothing is changed; what would change is counted and logged.",
-    "off": "No rule is judged.",
-}
-"""What a mode does, in one sentence."""
-_WITNESSES = {
-    "harmless": "nobody needs to",
-    "proxy": "the sidecar",
-    "browsers": "browsers, in a trial",
-    "nobody": "nobody",
-}
-_VERDICTS = {
-    "pass": "ready",
-    "fail": "would break",
-    "inconclusive": "not enough seen",
-    "enforcing": "done",
-    "off": "off",
-}
-"""The gate's words in words for the line of a rule."""
-_WHO = {
-    "file": "a change of the file",
-    "start": "the start of the sidecar",
-    "state": "a restart of the sidecar",
-    "guard": "the policy's guard",
-    "signal": "a signal",
-    "operator": "an operator",
-}
-"""Who did it, where it was no named person."""
+_WORDS: Mapping[str, Mapping[str, str]] = read_table("sidecar.admin", "words.json")
+"""The page's words: what a mode does (`meaning`), who can tell (`witnesses`), the gate's outcomes
+(`verdicts`), who did it where it was no named person (`who`), what happened (`titles`).
+"""
+MEANING = _WORDS["meaning"]
 _OF_FILES = ("promote", "suggest")
 """The verbs that edit the policy file."""
 _OF_FLEETS = ("status", "rollback", "mode", "evidence", "reports", "promote", "suggest")
@@ -54,23 +30,6 @@ INTERVAL = 10
 _BARS = 30
 MAX_CLIENTS = 16
 """Clients of a cause are counted up to here."""
-_TITLES = {
-    "policy.activated": "In force",
-    "promotion.granted": "Promotion granted",
-    "promotion.refused": "Promotion refused",
-    "step_back.granted": "Step back granted",
-    "policy.promoted": "Promoted",
-    "policy.stepped_back": "Stepped back",
-    "policy.suggested": "Suggestion written",
-    "policy.rejected": "Refused",
-    "policy.rolled_back": "Rolled back to",
-    "policy.unpinned": "Taken up again",
-    "mode.followed": "Mode now",
-    "decision.superseded": "Gave way in the fleet",
-    "mode.overridden": "Mode limited to",
-    "note.written": "Note written",
-    "journal.compacted": "Older entries dropped",
-}
 
 
 class Here(NamedTuple):
@@ -103,11 +62,13 @@ def rule(item: Mapping[str, Any], here: Here) -> dict[str, Any]:
         "command": whole(item["command"], here),
         "step": MODES.index(item["mode"]) + 1,
         "mixed": ", ".join(places + more) if len(modes) > 1 else "",
-        "verdict": _VERDICTS[item["outcome"]],
+        "verdict": _WORDS["verdicts"][item["outcome"]],
         "open": item["outcome"] == "fail",
         "causes": shown,
         "reasons": [text for text in item["reasons"] if not text.endswith(listed)],
-        "witnesses": [{**one, "who": _WITNESSES[one["kind"]]} for one in item["witnesses"]],
+        "witnesses": [
+            {**one, "who": _WORDS["witnesses"][one["kind"]]} for one in item["witnesses"]
+        ],
         "line": line(trend),
         "trend_text": (
             f"responses that it changes or would change, in each {INTERVAL} seconds, the latest"
@@ -247,7 +208,7 @@ def entry(one: Mapping[str, Any], active: str, done: Collection[str] = ()) -> di
     return {
         "time": _short(str(one.get("time", time.strftime("%Y")))),
         "event": one["event"],
-        "title": "Limit lifted" if lifted else _TITLES.get(event, event),
+        "title": "Limit lifted" if lifted else _WORDS["titles"].get(event, event),
         "what": "" if lifted else what,
         "who": f"{who(str(one.get('who', '')))}{place}",
         "why": why,
@@ -258,7 +219,7 @@ def entry(one: Mapping[str, Any], active: str, done: Collection[str] = ()) -> di
 
 def who(name: str) -> str:
     """Who did something, in words."""
-    return _WHO.get(name, name)
+    return _WORDS["who"].get(name, name)
 
 
 def _short(stamp: str) -> str:
