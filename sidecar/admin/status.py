@@ -18,11 +18,7 @@ def status(revisions: Revisions) -> dict[str, Any]:
     current, plan = revisions.current, revisions.active.plan
     about = current.resolved.policy
     return {
-        "name": about.name,
-        "owner": about.owner,
-        "reason": about.reason,
-        "expected": about.expected,
-        "rollback": about.rollback,
+        **about.model_dump(include={"name", "owner", "reason", "expected", "rollback"}),
         "revision": current.id,
         "parent": current.parent,
         "source": current.source,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal, TypeAlias
 
 from sidecar.audit import outcomes
@@ -114,20 +114,9 @@ def as_data(one: Report) -> dict[str, Any]:
             "headers": dict(covered.states),
             "leaks": list(covered.leaks),
         },
-        "headers": [_row_data(one, row) for row in one.rows],
+        "headers": [
+            {**asdict(row), "level": one.level(row), "fix": row.fix and row.fix.yaml}
+            for row in one.rows
+        ],
         "notes": list(one.notes),
-    }
-
-
-def _row_data(one: Report, row: Row) -> dict[str, Any]:
-    return {
-        "header": row.header,
-        "verdict": row.verdict,
-        "level": one.level(row),
-        "observed": list(row.observed),
-        "why": row.why,
-        "more": list(row.more),
-        "advice": row.advice,
-        "fix": row.fix.yaml if row.fix else None,
-        "spec": row.spec,
     }

@@ -4,7 +4,6 @@ printed.
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
@@ -14,7 +13,7 @@ from rich.text import Text
 
 from sidecar.cli.operate import Admin, admin_options
 from sidecar.cli.options import Parsed, as_given, together
-from sidecar.cli.printing import as_json, mode_text, next_step, say, show, table
+from sidecar.cli.printing import as_json, give_up, mode_text, next_step, say, show, table
 from sidecar.policy.values import percentage, seconds
 from sidecar.policy.words import counted, number
 from sidecar.rollout.gate import judge, judged
@@ -122,9 +121,7 @@ def _answered(ask: Callable[[], T]) -> T:
     try:
         return ask()
     except PrometheusFailed as failed:
-        say(str(failed), "red")
-        next_step("correct --prometheus URL, or leave it out to ask this sidecar alone")
-        sys.exit(1)
+        give_up(failed, "correct --prometheus URL, or leave it out to ask this sidecar alone")
 
 
 def print_evidence(found: Sequence[Evidence], verdicts: Sequence[Verdict]) -> None:

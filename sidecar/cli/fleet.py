@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from sidecar.cli.options import together
-from sidecar.cli.printing import as_json, mode_text, next_step, plain, say, show, table
+from sidecar.cli.printing import as_json, give_up, mode_text, plain, say, show, table
 from sidecar.policy.words import counted
 
 _LIVES = 10
@@ -66,9 +66,8 @@ def print_progress(get: Get, fleet: dict[str, Any] | None) -> None:
 def show_fleet(fleet: dict[str, Any] | None, *, machine: bool) -> None:
     """`status --fleet`; exit code 1 where there is none."""
     if fleet is None:
-        say("this sidecar is in no fleet", "red")
-        next_step("set fleet.url and fleet.name, or leave --fleet out")
-        sys.exit(1)
+        step = "set fleet.url and fleet.name, or leave --fleet out"
+        give_up("this sidecar is in no fleet", step)
     if machine:
         as_json(fleet)
         return

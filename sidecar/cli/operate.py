@@ -19,7 +19,17 @@ import click
 from sidecar.cli import fleet as replicas
 from sidecar.cli.files import read_token
 from sidecar.cli.options import FILE, JSON
-from sidecar.cli.printing import as_json, mode_text, next_step, plain, run_again, say, show, table
+from sidecar.cli.printing import (
+    as_json,
+    give_up,
+    mode_text,
+    next_step,
+    plain,
+    run_again,
+    say,
+    show,
+    table,
+)
 from sidecar.observed import NoResponse, Response
 from sidecar.observed.client import ask
 from sidecar.policy.terms import MODES
@@ -92,9 +102,7 @@ class Admin:
 
 
 def _absent(text: str) -> NoReturn:
-    say(text, "red")
-    next_step("sidecar run --policy policy.yaml, or the same command with --admin URL")
-    sys.exit(1)
+    give_up(text, "sidecar run --policy policy.yaml, or the same command with --admin URL")
 
 
 def _stranger(url: str) -> NoReturn:

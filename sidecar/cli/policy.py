@@ -12,12 +12,13 @@ from rich.text import Text
 from sidecar.cli.files import read_bytes
 from sidecar.cli.options import JSON, POLICY_TO_READ, Parsed
 from sidecar.cli.printing import as_json, mode_text, plain, show, table
-from sidecar.policy.engine.explain import Explanation, Step, explain
+from sidecar.policy.engine.explain import Explanation, explain
 from sidecar.policy.engine.nonces import SOURCE
 from sidecar.policy.engine.plan import Matched, compile_policy
 from sidecar.policy.engine.resolve import Resolved
 from sidecar.policy.model import schema
 from sidecar.policy.rules.conditions import Facts, RawFields
+from sidecar.policy.rules.findings import Finding
 from sidecar.policy.rules.paths import shown
 from sidecar.policy.terms import MODES, Mode
 from sidecar.policy.values import request_method, request_path
@@ -120,39 +121,27 @@ def _head(raw: bytes, more: RawFields) -> tuple[int, RawFields]:
     return int(status), [*map(_field, lines), *more]
 
 
-def _shown(values: tuple[bytes, ...] | None) -> list[str]:
-    return [value.decode("latin-1") for value in values or ()]
+def _shown(values: tuple[bytes, ...]) -> str:
+    return ", ".join(value.decode("latin-1") for value in values)
 
 
 def _explained(data: Explanation, matched: Matched, mode: Mode) -> dict[str, Any]:
-    def lines(fields: RawFields) -> list[list[str]]:
-        return [[name.decode("latin-1"), value.decode("latin-1")] for name, value in fields]
-
-    def step(step: Step) -> dict[str, Any]:
-        found, finding = step.finding, None
-        if found is not None:
-            finding = {name: getattr(found, name) for name in ("kind", "action", "made")}
-            after = None if found.after is None else _shown(found.after)
-            finding |= {"before": _shown(found.before), "after": after}
-        names = ("rule", "header", "mode", "ceiling", "origin")
-        return {
-            **{name: getattr(step, name) for name in names},
-            "witnesses": [asdict(witness) for witness in step.witnesses],
-            "applies": step.applies,
-            "reason": step.reason,
-            "finding": finding,
-        }
-
     return {
         "route": data.route,
         "path": shown(matched.reading),
         "readings": [{"path": shown(way), "route": route.name} for way, route in matched.ways],
         "mode": mode,
-        "classes": list(data.classes),
-        "before": lines(data.before),
-        "steps": [step(item) for item in data.steps],
-        "after": lines(data.after),
+        "classes": data.classes,
+        "before": data.before,
+        "steps": [{**asdict(step), "finding": _finding(step.finding)} for step in data.steps],
+        "after": data.after,
     }
+
+
+def _finding(found: Finding | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    return {name: getattr(found, name) for name in ("kind", "action", "made", "before", "after")}
 
 
 _NONCE = (
@@ -172,9 +161,9 @@ def _print(data: Explanation, matched: Matched, mode: Mode) -> None:
     for step in data.steps:
         found, now, then = step.finding, "", ""
         if found:
-            now = ", ".join(_shown(found.before))
+            now = _shown(found.before)
         if found and found.after is not None:
-            then = ", ".join(_shown(found.after)) or "(removed)"
+            then = _shown(found.after) or "(removed)"
         style = "green" if found and found.made else "yellow" if found else "dim"
         about = (step.rule, mode_text(step.mode), step.ceiling, step.header)
         rows.append((*about, Text(step.reason, style=style), now, then, step.origin))

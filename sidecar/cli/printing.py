@@ -8,9 +8,10 @@ from __future__ import annotations
 import json
 import os
 import re
+import sys
 from collections.abc import Iterable, Sequence
 from textwrap import indent
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -62,7 +63,12 @@ def plain(text: str) -> str:
 
 def as_json(data: Any) -> None:
     """One JSON document on stdout."""
-    click.echo(json.dumps(data, indent=2, default=str))
+    click.echo(json.dumps(data, indent=2, default=_plain_data))
+
+
+def _plain_data(value: object) -> str:
+    """What JSON has no form for; bytes are header lines."""
+    return value.decode("latin-1") if isinstance(value, bytes) else str(value)
 
 
 def complain(problems: Iterable[Problem], excerpts: Iterable[str] = ()) -> None:
@@ -99,6 +105,13 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) 
 def next_step(command: str) -> None:
     """What to do now, as the last line on stderr."""
     say(f"next: {command}")
+
+
+def give_up(why: object, step: str) -> NoReturn:
+    """End the command with status 1: why, and what to do."""
+    say(str(why), "red")
+    next_step(step)
+    sys.exit(1)
 
 
 def refused(problems: Iterable[Problem]) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from sidecar.cli.options import PATH, SERVICE
-from sidecar.cli.printing import next_step, say
+from sidecar.cli.printing import give_up, say
 from sidecar.policy.terms import MODES
 
 
@@ -75,9 +75,7 @@ def health(url: str, timeout: float) -> None:
     try:
         found = ask(url, timeout=timeout, most=4096)
     except ValueError as error:
-        say(str(error))
-        next_step("sidecar run, or name the probe of a running one: sidecar health URL")
-        sys.exit(1)
+        give_up(error, "sidecar run, or name the probe of a running one: sidecar health URL")
     text = found.body.decode("utf-8", "replace").strip()
     if found.status >= 300:
         say(text)

@@ -15,7 +15,7 @@ from rich.text import Text
 from sidecar.cli.files import read_har, read_token, trust
 from sidecar.cli.options import CACERT, FILE, INSECURE, JSON, POLICY_TO_READ
 from sidecar.cli.policy import read_policy
-from sidecar.cli.printing import as_json, next_step, plain, say, show, table
+from sidecar.cli.printing import as_json, give_up, next_step, plain, say, show, table
 from sidecar.cli.progress import steps
 from sidecar.exporting import TARGETS, export
 from sidecar.exporting.replay import Request, examples, named, recorded
@@ -100,12 +100,10 @@ def verify_verb(
     try:
         _ask(found, url, asked, more, trust(**certificates))
     except NoResponse as silent:
-        say(str(silent), "red")
+        step = "start the server, or name another address: sidecar verify URL"
         if "CERTIFICATE" in str(silent):
-            next_step("the same command with --cacert FILE, or with --insecure")
-        else:
-            next_step("start the server, or name another address: sidecar verify URL")
-        sys.exit(1)
+            step = "the same command with --cacert FILE, or with --insecure"
+        give_up(silent, step)
     rows = found.rows()
     seen = counts(rows)
     if machine:

@@ -20,7 +20,7 @@ from sidecar.cli.files import read_bytes, read_har
 from sidecar.cli.operate import Admin, admin_options, who
 from sidecar.cli.options import FILE, NEW_FILE, PATH, Parsed, together
 from sidecar.cli.policy import read_policy
-from sidecar.cli.printing import as_json, next_step, say, show, table
+from sidecar.cli.printing import as_json, give_up, next_step, say, show, table
 from sidecar.cli.progress import steps
 from sidecar.files import write_file
 from sidecar.observed import NoResponse, is_silent
@@ -187,13 +187,12 @@ def _responses(urls: Iterable[str], hars: Iterable[Path]) -> list[Facts]:
         for har in hars:
             found += [one.facts() for one in read_har(har)]
     except NoResponse as unanswered:
-        say(str(unanswered), "red")
-        next_step(
-            "start the service, or name another address; sidecar audit URL shows what it sends"
-            if is_silent(unanswered)
-            else "sidecar capture URL, or --har with another file"
-        )
-        sys.exit(1)
+        step = "sidecar capture URL, or --har with another file"
+        if is_silent(unanswered):
+            step = (
+                "start the service or name another address; sidecar audit URL shows what it sends"
+            )
+        give_up(unanswered, step)
     return found
 
 
