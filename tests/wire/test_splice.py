@@ -374,8 +374,17 @@ def test_a_body_that_goes_on_is_in_time(way: str) -> None:
                 await line.send(raw[at : at + MIB])
             await line.reader.read()
 
+        taken = 0
+
+        async def take(line: Line) -> None:
+            nonlocal taken
+            while data := await line.reader.read(65_536):
+                taken += len(data)
+
         if way == "down":
             stage.origin.script = script
+        else:
+            stage.origin.early = take
         raw = upload(BIG)
         with stage.connect() as client:
             client.sendall(get() if way == "down" else raw[:MIB])
@@ -385,9 +394,10 @@ def test_a_body_that_goes_on_is_in_time(way: str) -> None:
                     left = MIB
                     while left > 1000:
                         left -= len(client.recv(min(left, 65_536)))
-                elif step:
-                    client.sendall(raw[step * MIB : (step + 1) * MIB])
-                    stage.call(asyncio.sleep(0.05))
+                else:
+                    if step:
+                        client.sendall(raw[step * MIB : (step + 1) * MIB])
+                    stage.until(lambda sent=(step + 1) * MIB: taken > sent - 100_000)
                 stage.forward(15)
             assert stage.telemetry.in_flight.n == 1
             with stage.flying():
