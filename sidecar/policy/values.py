@@ -48,13 +48,18 @@ def as_tuple(value: object) -> object:
     return tuple(value) if isinstance(value, list) else value
 
 
+def any_header_name(value: object) -> str:
+    """Check a header name (RFC 9110 section 5.1); raises ValueError with the fix."""
+    if not isinstance(value, str) or not TOKEN.fullmatch(value):
+        raise ValueError(f"illegal header name {value!r}; use letters, digits and hyphens")
+    return value
+
+
 def header_name(value: object) -> str:
-    """Check one header name (RFC 9110 section 5.1); raises ValueError with the fix."""
+    """Check the name of a header that a rule may touch; raises ValueError with the fix."""
     if not isinstance(value, str):
         raise ValueError(f"a header name must be text, got {value!r}")
-    if not TOKEN.fullmatch(value):
-        raise ValueError(f"illegal header name {value!r}; use letters, digits and hyphens")
-    if value.lower() in PROXY_OWNED:
+    if any_header_name(value).lower() in PROXY_OWNED:
         fix = "no rule may touch it"
         raise ValueError(f"{value} frames the message and belongs to the proxy; {fix}")
     return value
@@ -139,12 +144,6 @@ def _media_types(value: object) -> object:
             fix = "write type/subtype, as text/html or image/*"
             raise ValueError(f"unknown media type {item!r}; {fix}")
     return tuple(item.lower() for item in listed)
-
-
-def _condition_name(key: object) -> str:
-    if not isinstance(key, str) or not TOKEN.fullmatch(key):
-        raise ValueError(f"illegal header name {key!r}; use letters, digits and hyphens")
-    return key
 
 
 def _pattern(value: object) -> str | bool:
@@ -248,7 +247,7 @@ MediaTypes = Annotated[
     WithJsonSchema(_TEXT_OR_LIST),
 ]
 Conditions: TypeAlias = dict[
-    Annotated[str, BeforeValidator(_condition_name)],
+    Annotated[str, BeforeValidator(any_header_name)],
     Annotated[str | bool, BeforeValidator(_pattern)],
 ]
 Size = Annotated[int, BeforeValidator(byte_size), WithJsonSchema({"type": ["string", "integer"]})]

@@ -18,14 +18,8 @@ from sidecar.policy.model import StrictModel
 from sidecar.policy.problems import did_you_mean, translate
 from sidecar.policy.rules.conditions import Facts, RawFields
 from sidecar.policy.terms import Mode, Path, PolicyError, Problem, ViolationKind
-from sidecar.policy.values import TOKEN, header_value, request_method, request_path
+from sidecar.policy.values import any_header_name, header_value, request_method, request_path
 from sidecar.source import Source, load, located
-
-
-def _name(value: object) -> str:
-    if not isinstance(value, str) or not TOKEN.fullmatch(value):
-        raise ValueError(f"illegal header name {value!r}; use letters, digits and hyphens")
-    return value
 
 
 def _pairs(value: object) -> object:
@@ -38,7 +32,7 @@ def _pairs(value: object) -> object:
         raise ValueError(
             "headers are a mapping, or a list of pairs; write NAME: VALUE, or [NAME, VALUE]"
         )
-    return tuple((_name(name), header_value(line)) for name, line in listed)
+    return tuple((any_header_name(name), header_value(line)) for name, line in listed)
 
 
 def _listed(value: Any) -> list[Any]:
@@ -50,7 +44,9 @@ def _expected(value: object) -> object:
         raise ValueError(
             "headers are a mapping; write NAME: VALUE, a list for several lines, or null (absent)"
         )
-    lines = {_name(name): _listed([] if said is None else said) for name, said in value.items()}
+    lines = {
+        any_header_name(name): _listed([] if said is None else said) for name, said in value.items()
+    }
     return {name: tuple(map(header_value, said)) for name, said in lines.items()}
 
 

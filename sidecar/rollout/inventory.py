@@ -7,7 +7,7 @@ requirement 6.4.3.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -95,24 +95,25 @@ def _entry(one: Script) -> str:
 
 def seen_scripts(data: Mapping[str, Any]) -> tuple[Script, ...]:
     """The scripts of pages that were read, and those that browsers loaded (`GET /api/pages`)."""
-    found: dict[str, Script] = {}
+    return merged((), _seen(data))
 
-    def add(script: str, one: Mapping[str, Any], digest: str = "") -> None:
-        hashes, pages = (digest,) if digest else (), tuple(one["pages"])
-        days = {"first": _day(one["first"]), "last": _day(one["last"])}
-        seen = Script(script=script, hashes=hashes, pages=pages, **days)
-        found[script] = _joined(found[script], seen) if script in found else seen
 
+def _seen(data: Mapping[str, Any]) -> Iterator[Script]:
     for route in data["routes"].values():
         for one in route["inline"]:
             if one["kind"] in _SCRIPT_KINDS:
-                add(one["hash"].strip("'"), one)
+                yield _script(one["hash"].strip("'"), one)
         for one in route["urls"]:
             if one["directive"].startswith(_SCRIPT_DIRECTIVES):
-                add(one["url"], one)
+                yield _script(one["url"], one)
     for one in sorted(data["scripts"], key=lambda it: it["first"]):
-        add(one["url"], one, one["hash"])
-    return tuple(found.values())
+        yield _script(one["url"], one, one["hash"])
+
+
+def _script(script: str, one: Mapping[str, Any], digest: str = "") -> Script:
+    days = {"first": _day(one["first"]), "last": _day(one["last"])}
+    hashes, pages = (digest,) if digest else (), tuple(one["pages"])
+    return Script(script=script, hashes=hashes, pages=pages, **days)
 
 
 def merged(held: Sequence[Script], seen: Iterable[Script]) -> tuple[Script, ...]:

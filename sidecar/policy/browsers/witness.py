@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from sidecar.policy import csp
 from sidecar.policy.browsers.removals import telling
@@ -31,7 +31,8 @@ WAIT = "Wait for more traffic of browsers."
 _NEXT: Mapping[str, str] = {"harmless": "", "proxy": WAIT, "browsers": TRIAL, "nobody": OVERRIDE}
 
 _TABLE = read_table("sidecar.policy.browsers", "witness.json")
-_HEADERS: Mapping[str, Mapping[str, str]] = _TABLE["headers"]
+_HEADERS: Mapping[str, Mapping[str, Any]] = _TABLE["headers"]
+"""The witness of a header that is `written`, or has one of some `values`, and of one `removed`."""
 _ISOLATING: Mapping[str, frozenset[str]] = {
     "cross-origin-opener-policy": frozenset({"same-origin"}),
     "cross-origin-embedder-policy": frozenset({"require-corp", "credentialless"}),
@@ -119,9 +120,11 @@ def _of_header(name: str, rule: Rule, value: str) -> tuple[Witness, ...]:
         return (_witness(row["removed"]),)
     if name == "permissions-policy":
         return tuple(_permissions(value.strip().lower()))
-    by_value = _BY_VALUE.get(name)
-    names = by_value(value.strip().lower()) if by_value else (row["written"],)
-    return tuple(map(_witness, names))
+    value = value.strip().lower()
+    if by_value := _BY_VALUE.get(name):
+        return tuple(map(_witness, by_value(value)))
+    token = value.partition(";")[0].strip()
+    return (_witness(row.get("values", {}).get(token, row["written"])),)
 
 
 def _csp(value: str) -> tuple[str, ...]:
@@ -158,23 +161,10 @@ def _clearing(value: str) -> tuple[str, ...]:
     return ("clearing", *cookies, *(("clearing-storage",) if types & STORED else ()))
 
 
-def _is_default(value: str) -> bool:
-    return value.partition(";")[0].strip() == "unsafe-none"
-
-
 _BY_VALUE: Mapping[str, Callable[[str], tuple[str, ...]]] = {
     "cache-control": _cached,
     "clear-site-data": _clearing,
     "content-security-policy": _csp,
-    "cross-origin-embedder-policy": lambda value: (
-        "embedder-default" if _is_default(value) else "embedder",
-    ),
-    "cross-origin-opener-policy": lambda value: (
-        "opener-default" if _is_default(value) else "opener",
-    ),
-    "cross-origin-resource-policy": lambda value: (
-        "resource-open" if value == "cross-origin" else "resource",
-    ),
     "pragma": _cached,
     "referrer-policy": lambda value: (
         "referrer-fuller" if telling(referrer_policy(value)) else "referrer",
@@ -182,9 +172,8 @@ _BY_VALUE: Mapping[str, Callable[[str], tuple[str, ...]]] = {
     "strict-transport-security": lambda value: (
         "hsts-subdomains" if _reaches_subdomains(value) else "hsts",
     ),
-    "x-xss-protection": lambda value: ("xss-filter-off" if value == "0" else "xss-filter",),
 }
-"""Headers whose witnesses depend on the value that is written, in lower case."""
+"""Headers whose witnesses depend on more of the value than one word; it is in lower case."""
 
 
 def _permissions(value: str) -> Iterator[Witness]:
