@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from sidecar.policy.engine.resolve import Resolved
 from sidecar.policy.terms import Path, PolicyError, Problem
-from sidecar.source import Source
+from sidecar.source import Source, load_policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +81,30 @@ def _new_rule(source: Source, rule: str, said: str, newline: str) -> Edit:
     return Edit(rules.inside, rules.inside, f"{line}{newline}{indent(source.text, rules.inside)}")
 
 
-def rules_block(source: Source) -> Iterable[Edit]:
-    """The line that a file without rules needs above its first override."""
-    if ("rules",) not in source.spans:
-        newline, end = line_end(source.text), len(source.text)
-        yield Edit(end, end, f"{'' if source.text.endswith(chr(10)) else newline}rules:{newline}")
+def edited(source: Source, edits: Sequence[Edit]) -> tuple[str, Resolved]:
+    """The text with all edits made, and what it then means.
+
+    Raises:
+        PolicyError: it is no policy then.
+    """
+    text, found = source.text, [*edits]
+    if any(edit.start == len(text) for edit in edits) and ("rules",) not in source.spans:
+        # The first override of a preset's rule needs a line above it.
+        newline, end = line_end(text), len(text)
+        found.insert(
+            0, Edit(end, end, f"{'' if text.endswith(chr(10)) else newline}rules:{newline}")
+        )
+    made = applied(text, found)
+    try:
+        return made, load_policy(made.encode(), source.name)
+    except PolicyError as error:
+        hint = by_hand(source, "the file's form does not allow the edit")
+        raise PolicyError((*hint.problems, *error.problems)) from error
+
+
+def by_hand(source: Source, message: str) -> PolicyError:
+    """Why a person has to make an edit."""
+    return PolicyError((Problem(message, "make it by hand", file=source.name),))
 
 
 def line_end(text: str) -> str:

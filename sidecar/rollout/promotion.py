@@ -5,13 +5,15 @@ changes.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Literal
 
 from sidecar.policy.engine.plan import compile_policy
 from sidecar.policy.engine.resolve import Resolved
+from sidecar.policy.model import Rule
 from sidecar.policy.problems import did_you_mean
 from sidecar.policy.rules.ladder import described
 from sidecar.policy.terms import MODES, Mode, Path, PolicyError, Problem
-from sidecar.rollout.edits import Edit, applied, rules_block, said, set_word
+from sidecar.rollout.edits import Edit, applied, by_hand, edited, said, set_word
 from sidecar.source import Source, load_policy, read_yaml
 
 _ABOUT = ("owner", "expected", "rollback")
@@ -40,7 +42,9 @@ def promote(
     edits: list[Edit] = []
     for rule in wanted:
         climbing = to == "enforce" and _enforces(before, rule)
-        edits += _climbed(source, before, rule) if climbing else _raised(source, before, rule, to)
+        edits += (
+            _stepped(source, before, rule, 1) if climbing else _raised(source, before, rule, to)
+        )
     if MODES.index(before.mode) < MODES.index(to):
         others = {named.name for route in before.routes for named in route.rules} - {*wanted}
         edits += [edit for rule in sorted(others) for edit in _kept(source, before, rule)]
@@ -77,7 +81,7 @@ def step_back(text: str, rules: Iterable[str], name: str = "policy.yaml") -> str
     edits: list[Edit] = []
     targets: dict[str, Mode] = {}
     for rule, mode in highest.items():
-        down = list(_descended(source, before, rule)) if mode == "enforce" else []
+        down = list(_stepped(source, before, rule, -1)) if mode == "enforce" else []
         targets[rule] = mode if down else MODES[MODES.index(mode) - 1]
         edits += down or _lowered(source, before, rule, targets[rule])
     return _edited(source, before, edits, targets, min)
@@ -183,29 +187,28 @@ def _not_below(resolved: Resolved, wanted: tuple[str, ...], to: Mode) -> Iterabl
             yield Problem(f"rule {rule!r} enforces already", fix, ("rules", rule))
 
 
-def _places(resolved: Resolved, rule: str) -> Iterator[tuple[Path, Mode | None]]:
-    """Each place of the file that decides on the rule's mode, and the mode declared there; None
-    = the policy's ceiling.
-    """
+def _places(resolved: Resolved, rule: str, key: str) -> Iterator[tuple[Path, Rule]]:
+    """Each place of the file that decides on a key of the rule, and the rule as it is there."""
     base = next((named.rule for named in resolved.routes[-1].rules if named.name == rule), None)
     if base is not None:
-        yield ("rules", rule), base.mode
+        yield ("rules", rule), base
     for position, route in enumerate(resolved.policy.routes):
         override = route.rules.get(rule)
-        if override is not None and (override.mode is not None or base is None):
-            yield ("routes", position, "rules", rule), override.mode
+        if override is not None and (getattr(override, key) is not None or base is None):
+            whole = next(one.rule for one in resolved.routes[position].rules if one.name == rule)
+            yield ("routes", position, "rules", rule), whole
 
 
 def _raised(source: Source, resolved: Resolved, rule: str, to: Mode) -> Iterator[Edit]:
-    for path, declared in _places(resolved, rule):
-        mode = declared or resolved.mode
+    for path, whole in _places(resolved, rule, "mode"):
+        mode = whole.mode or resolved.mode
         if mode != "off" and MODES.index(mode) < MODES.index(to):
             yield set_word(source, path, "mode", to)
 
 
 def _lowered(source: Source, resolved: Resolved, rule: str, to: Mode) -> Iterator[Edit]:
-    for path, declared in _places(resolved, rule):
-        if MODES.index(declared or resolved.mode) > MODES.index(to):
+    for path, whole in _places(resolved, rule, "mode"):
+        if MODES.index(whole.mode or resolved.mode) > MODES.index(to):
             yield set_word(source, path, "mode", to)
 
 
@@ -219,43 +222,25 @@ def _enforces(resolved: Resolved, rule: str) -> bool:
     )
 
 
-def _steps(resolved: Resolved, rule: str) -> Iterator[tuple[Path, int, int]]:
-    """Each place of the file that decides on the rule's step, the step that stands there, and
-    the steps that there are.
+def _stepped(source: Source, resolved: Resolved, rule: str, by: Literal[1, -1]) -> Iterator[Edit]:
+    """One step up where the rule stands lowest, or down where it stands highest; nothing at the end
+    of its ladder.
     """
-    base = next((named.rule for named in resolved.routes[-1].rules if named.name == rule), None)
-    if base is not None and base.ladder is not None:
-        yield ("rules", rule), base.step or 1, len(base.ladder)
-    for position, route in enumerate(resolved.policy.routes):
-        override = route.rules.get(rule)
-        if override is not None and (override.step is not None or base is None):
-            whole = next(one.rule for one in resolved.routes[position].rules if one.name == rule)
-            if whole.ladder is not None:
-                yield ("routes", position, "rules", rule), whole.step or 1, len(whole.ladder)
-
-
-def _climbed(source: Source, resolved: Resolved, rule: str) -> Iterator[Edit]:
-    """One step up where the rule stands lowest; nothing at the top."""
-    places = [place for place in _steps(resolved, rule) if place[1] < place[2]]
-    lowest = min((step for _, step, _ in places), default=0)
-    for path, step, _ in places:
-        if step == lowest:
-            yield set_word(source, path, "step", str(step + 1))
-
-
-def _descended(source: Source, resolved: Resolved, rule: str) -> Iterator[Edit]:
-    """One step down where the rule stands highest; nothing on the first step."""
-    places = [*_steps(resolved, rule)]
-    highest = max((step for _, step, _ in places), default=1)
-    for path, step, _ in places:
-        if step == highest > 1:
-            yield set_word(source, path, "step", str(step - 1))
+    places = [
+        (path, (whole.step or 1) + by)
+        for path, whole in _places(resolved, rule, "step")
+        if whole.ladder is not None and 1 <= (whole.step or 1) + by <= len(whole.ladder)
+    ]
+    first = (min if by > 0 else max)((step for _, step in places), default=0)
+    for path, step in places:
+        if step == first:
+            yield set_word(source, path, "step", str(step))
 
 
 def _kept(source: Source, resolved: Resolved, rule: str) -> Iterator[Edit]:
     """The rule stays where it is when the policy's own ceiling rises."""
-    for path, declared in _places(resolved, rule):
-        if declared is None or MODES.index(declared) > MODES.index(resolved.mode):
+    for path, whole in _places(resolved, rule, "mode"):
+        if whole.mode is None or MODES.index(whole.mode) > MODES.index(resolved.mode):
             yield set_word(source, path, "mode", resolved.mode)
 
 
@@ -271,37 +256,20 @@ def _edited(
     """
     if not edits:
         return source.text
-    at_end = any(edit.start == len(source.text) for edit in edits)  # of a rule of a preset
-    text = applied(source.text, [*(rules_block(source) if at_end else ()), *edits])
-    try:
-        after = load_policy(text.encode(), source.name)
-    except PolicyError as error:
-        problem = Problem(
-            "the file's form does not allow the edit", "write the mode by hand", file=source.name
-        )
-        raise PolicyError((problem, *error.problems)) from error
+    text, after = edited(source, edits)
     was = effective(before)
     stood, stands = _standing(before), _standing(after)
     moved = {rule for (route, rule), step in stood.items() if stands.get((route, rule)) != step}
     for rule in sorted(moved - {*targets}):
-        problem = Problem(
-            f"the edit would move rule {rule!r} on its ladder, which was not asked for",
-            "write the step by hand",
-            file=source.name,
-        )
-        raise PolicyError((problem,))
+        change = f"the edit would move rule {rule!r} on its ladder"
+        raise by_hand(source, f"{change}, which was not asked for")
     for (route, rule), mode in effective(after).items():
         right = was.get((route, rule), mode)
         if rule in targets and right != "off":
             right = toward(right, targets[rule], key=MODES.index)
         if mode != right and not (rule in targets and _held(after, route)):
-            problem = Problem(
-                f"the edit would make rule {rule!r} on route {route!r} {mode}, which was not"
-                " asked for",
-                "write the mode by hand",
-                file=source.name,
-            )
-            raise PolicyError((problem,))
+            change = f"the edit would make rule {rule!r} on route {route!r} {mode}"
+            raise by_hand(source, f"{change}, which was not asked for")
     return text
 
 

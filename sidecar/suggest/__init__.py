@@ -13,7 +13,7 @@ from sidecar.policy.headers import CSP_NAMES
 from sidecar.policy.problems import did_you_mean
 from sidecar.policy.terms import Path, PolicyError, Problem
 from sidecar.rollout.causes import Cause
-from sidecar.rollout.edits import Edit, applied, rules_block, set_word
+from sidecar.rollout.edits import Edit, by_hand, edited, set_word
 from sidecar.source import Source, load_policy, read_yaml
 from sidecar.suggest.csp import advise, contradicted
 from sidecar.suggest.model import PageContents, Proposal, Terms, proposal
@@ -83,12 +83,10 @@ def suggest(
             found = contradicted(cause, place.policies[0], merged=merged)
         proposals.append(found)
     edits = [edit for path, place in places.items() for edit in _edits(source, path, place)]
-    edited = text
     if edits:
-        at_end = any(edit.start == len(text) for edit in edits)  # of a rule of a preset
-        edited = applied(source.text, [*(rules_block(source) if at_end else ()), *edits])
-        _verify(resolved, _loaded(edited, name), places, source, name)
-    return Suggestion(tuple(proposals), edited, tuple(_open(places.values())))
+        text, after = edited(source, edits)
+        _verify(resolved, after, places, source)
+    return Suggestion(tuple(proposals), text, tuple(_open(places.values())))
 
 
 def _same(one: NamedRule, other: NamedRule | None) -> bool:
@@ -208,16 +206,8 @@ def _edits(source: Source, path: Path, place: _Place) -> Iterable[Edit]:
             yield Edit(span.start, end, written)
 
 
-def _loaded(text: str, name: str) -> Resolved:
-    try:
-        return load_policy(text.encode(), name)
-    except PolicyError as error:
-        hint = Problem("the file's form does not allow the edit", "make it by hand", file=name)
-        raise PolicyError((hint, *error.problems)) from error
-
-
 def _verify(
-    before: Resolved, after: Resolved, places: Mapping[Path, _Place], source: Source, name: str
+    before: Resolved, after: Resolved, places: Mapping[Path, _Place], source: Source
 ) -> None:
     """The edit says what was meant, and nothing else has changed."""
     for was, now in zip(before.routes, after.routes, strict=True):
@@ -227,7 +217,7 @@ def _verify(
             other_value = one.rule.model_copy(update={"value": other.rule.value})
             if other_value != other.rule or _meaning(other) != wanted:
                 text = f"the edit would change more of rule {one.name!r} on route {was.name!r}"
-                raise PolicyError((Problem(text, "make it by hand", file=name),))
+                raise by_hand(source, text)
 
 
 def _wanted(place: _Place) -> Sequence[Policy] | str:
