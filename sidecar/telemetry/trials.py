@@ -22,6 +22,7 @@ from sidecar.policy.engine.plan import RoutePlan
 from sidecar.policy.rules.classes import of_media_type
 from sidecar.policy.rules.conditions import Facts
 from sidecar.policy.rules.engines import Engine, engine_of
+from sidecar.policy.rules.fetch import Fetch
 from sidecar.telemetry.metric_table import ENGINES
 from sidecar.telemetry.metrics import Metrics
 from sidecar.telemetry.rule_counters import RouteTally
@@ -220,7 +221,7 @@ def page_load(facts: Facts) -> tuple[Engine, int] | None:
     """
     if facts.method not in ("GET", "POST") or not _is_page(facts):
         return None
-    dest = accept = agent = b""
+    dest = mode = accept = agent = b""
     for name, value in facts.request:
         size = len(name)
         if size == 6 and name.lower() == b"accept":
@@ -229,23 +230,28 @@ def page_load(facts: Facts) -> tuple[Engine, int] | None:
             agent = value
         elif size == 14 and name.lower() == b"sec-fetch-dest":
             dest = value
+        elif size == 14 and name.lower() == b"sec-fetch-mode":
+            mode = value
         elif size == 11 and name.lower() == b"sec-purpose" and b"prefetch" in value:
             return None
-    if dest not in _PAGES if dest else b"text/html" not in accept:
+    # A service worker passes a page load on without saying for what it is.
+    passed_on = dest == b"empty" and mode == b"navigate"
+    if dest not in _PAGES if dest and not passed_on else b"text/html" not in accept:
         return None
     return engine_of(agent)
 
 
 def _fetched(facts: Facts) -> Literal["script", "data"] | None:
     """Whether a browser fetched the response as a worker's script, or as data: a policy that comes
-    with data does nothing (HTML section 7.3). None = neither, or not said.
+    with data does nothing (HTML section 7.3). None = neither, or not said, as for a page that a
+    service worker fetched, or that was fetched ahead.
 
     By Fetch Metadata alone, which curl and probes do not send.
     """
-    dest = next((value for name, value in facts.request if name.lower() == b"sec-fetch-dest"), b"")
-    if not dest or dest in _PAGES:
+    fetch = Fetch(facts)
+    if not fetch.dest or fetch.dest in _PAGES or (fetch.relayed and _is_page(facts)):
         return None
-    return "script" if dest in _WORKERS else "data"
+    return "script" if fetch.dest in _WORKERS else "data"
 
 
 _WORKERS = frozenset({b"worker", b"sharedworker", b"serviceworker"})

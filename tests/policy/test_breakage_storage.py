@@ -128,6 +128,11 @@ def test_a_preflight_asks_for_methods_and_headers(
 
 WINDOW = "Sec-Fetch-Site: none | Sec-Fetch-Mode: navigate | Sec-Fetch-Dest: document"
 IMAGE = "Sec-Fetch-Site: same-origin | Sec-Fetch-Mode: no-cors | Sec-Fetch-Dest: image"
+PASSED_ON = "Sec-Fetch-Site: same-origin | Sec-Fetch-Mode: navigate | Sec-Fetch-Dest: empty"
+BY_WORKER = (
+    "Sec-Fetch-Site: same-origin | Sec-Fetch-Mode: cors | Sec-Fetch-Dest: empty | Referer:"
+    " https://shop.test/sw.js?v=2"
+)
 OVER_HTTP = "Upgrade-Insecure-Requests: 1"
 
 
@@ -144,10 +149,20 @@ OVER_HTTP = "Upgrade-Insecure-Requests: 1"
         (
             SAVE,
             WINDOW,
-            "Content-Type: text/html | Content-Disposition: Attachment; filename=a",
+            "Content-Type: text/html | Content-Disposition: Attachment",
             200,
             "safe",
         ),
+        (
+            SAVE,
+            WINDOW,
+            "Content-Type: text/csv | Content-Disposition: attachment; filename=a",
+            200,
+            "open",
+        ),
+        (SAVE, PASSED_ON, "Content-Type: text/html", 200, "break"),
+        (SAVE, BY_WORKER, "Content-Type: text/html", 200, "open"),
+        (SAVE, BY_WORKER, "Content-Type: application/json", 200, "safe"),
         (SAVE, WINDOW, "Content-Type: text/html", 302, "safe"),
         (SAVE, IMAGE, "Content-Type: image/png", 200, "safe"),
         (SHOW, WINDOW, "Content-Type: text/html | Content-Disposition: attachment", 200, "break"),
@@ -272,3 +287,49 @@ def test_bodies_are_read_where_a_rule_looks_for_cookies():
     assert plan({"it": HIDE}, mode="report-only").routes[-1].reads_body
     assert not plan({"it": HIDE}, mode="enforce").routes[-1].reads_body
     assert not plan({"it": STORE}, mode="report-only").routes[-1].reads_body
+
+
+NOSNIFF = {"header": "X-Content-Type-Options", "action": "set", "value": "nosniff"}
+DENY = {"header": "X-Frame-Options", "action": "set", "value": "DENY"}
+NO_CSP = {"header": "Content-Security-Policy", "action": "remove"}
+LIFTED = "Content-Security-Policy: frame-ancestors a.test | X-Frame-Options: DENY | "
+AHEAD = "Sec-Fetch-Site: same-origin | Sec-Fetch-Mode: no-cors | Sec-Fetch-Dest: empty"
+BY_PAGE = "Sec-Fetch-Site: same-origin | Sec-Fetch-Mode: cors | Sec-Fetch-Dest: empty"
+
+
+@pytest.mark.parametrize(
+    ("rule", "request_", "response", "expected"),
+    [
+        (NOSNIFF, AHEAD, "Content-Type: text/plain", "open"),
+        (NOSNIFF, BY_WORKER, "Content-Type: application/octet-stream", "open"),
+        (NOSNIFF, BY_WORKER, "", "open"),
+        (NOSNIFF, BY_WORKER, "Content-Type: application/json", "safe"),
+        (NOSNIFF, BY_PAGE, "Content-Type: text/plain", "safe"),
+        (NOSNIFF, PASSED_ON, "", "break"),
+        (NOSNIFF, PASSED_ON, "Content-Type: text/html", "safe"),
+        (DENY, PASSED_ON, "Content-Type: text/html", "open"),
+        (DENY, PASSED_ON, "Content-Disposition: attachment", "irrelevant"),
+        (DENY, BY_WORKER, "Content-Type: text/html", "open"),
+        (DENY, BY_WORKER, "Content-Type: application/json", "irrelevant"),
+        (DENY, AHEAD, "Content-Type: text/html", "irrelevant"),
+        (NO_CSP, PASSED_ON, f"{LIFTED}Content-Type: text/html", "open"),
+    ],
+)
+def test_a_service_worker_hides_what_a_response_is_for(
+    rule: dict[str, Any], request_: str, response: str, expected: str
+):
+    """Its own fetch has the destination "empty"; so has what is fetched ahead."""
+    assert outcome(rule, request_, response) == expected
+
+
+@pytest.mark.parametrize(
+    ("path", "response", "expected"),
+    [
+        ("/setup.bin", "Content-Type: text/plain", "open"),
+        ("/robots.txt", "Content-Type: text/plain", "safe"),
+        ("/list", "Content-Type: text/plain | Content-Disposition: attachment", "safe"),
+    ],
+)
+def test_plain_text_that_may_be_none(path: str, response: str, expected: str):
+    """Browsers save what is sent as text/plain and is none, and show it under `nosniff`."""
+    assert outcome(NOSNIFF, WINDOW, response, path=path) == expected

@@ -18,20 +18,26 @@ OUTER = ("/outer", "cross-site", "iframe", "https://partner.example/")
 SITE = "https://shop.test"
 
 
-def outcomes(*visits: tuple[str, str, str, str]) -> list[str]:
-    """What the breakage test says of each request: path, site, destination, Referer ("" = none)."""
-    made = plan({"it": SAME}, mode="report-only")
+def outcomes(*visits: tuple[str, str, str, str], rule: dict[str, Any] = SAME) -> list[str]:
+    """What the breakage test says of each request: path, site, destination, Referer ("" = none).
+
+    Requests for data carry a cookie.
+    """
+    made = plan({"it": rule}, mode="report-only")
     route = made.routes[-1]
     ((index, breakage_test),) = route.breakage_tests
     ((_, _, watcher),) = route.watchers
     found = []
     for path, site, dest, referer in visits:
-        named = {"Site": site, "Mode": "navigate", "Dest": dest}
+        mode = "cors" if dest == "empty" else "navigate"
+        named = {"Site": site, "Mode": mode, "Dest": dest}
         request: Any = [
             (f"Sec-Fetch-{name}".encode(), value.encode()) for name, value in named.items()
         ]
         if referer:
             request.append((b"Referer", referer.encode()))
+        if dest == "empty":
+            request.append((b"Cookie", b"session=1"))
         world = facts(request=[AGENT, *request], path=path, host="shop.test", client="192.0.2.1")
         fetch = Fetch(world)
         assert not watcher.watch(world, fetch)
@@ -70,3 +76,40 @@ def test_it_goes_on_inwards_and_ends_in_a_window_of_its_own():
         "safe",
         "safe",
     ]
+
+
+LAX = {"cookie": "session", "attributes": {"SameSite": "Lax"}}
+
+
+@pytest.mark.parametrize(
+    ("visits", "expected"),
+    [
+        ([OUTER, ("/api", "same-origin", "empty", f"{SITE}/outer")], "break"),
+        ([OUTER, ("/api", "same-origin", "empty", f"{SITE}/shop")], "safe"),
+        ([OUTER, ("/api", "same-origin", "empty", "")], "unknown"),
+        ([("/api", "same-origin", "empty", "")], "safe"),
+        (
+            [
+                OUTER,
+                ("/inner", "same-origin", "iframe", f"{SITE}/outer"),
+                ("/api", "same-origin", "empty", f"{SITE}/inner"),
+            ],
+            "break",
+        ),
+        (
+            [
+                OUTER,
+                ("/outer", "same-origin", "document", ""),
+                ("/api", "same-origin", "empty", f"{SITE}/outer"),
+            ],
+            "safe",
+        ),
+    ],
+)
+def test_in_a_strangers_frame_no_request_is_same_site(
+    visits: list[tuple[str, str, str, str]], expected: str
+):
+    """A cookie with SameSite is not sent there, not even to the page's own host (RFC 6265bis
+    section 5.2.1).
+    """
+    assert outcomes(*visits, rule=LAX)[-1] == expected

@@ -27,12 +27,17 @@ def page(
     agent: bytes = CHROME,
     dest: bytes = b"document",
     media: bytes = b"text/html",
+    mode: bytes = b"",
+    referer: bytes = b"",
     **more: Any,
 ) -> Facts:
     """A page as a browser asks for it."""
     request = [
         (b"User-Agent", agent),
-        *([(b"Sec-Fetch-Dest", dest)] if dest else [(b"Accept", b"text/html,*/*")]),
+        *([(b"Sec-Fetch-Dest", dest)] if dest else []),
+        *([(b"Accept", b"text/html,*/*")] if not dest or mode == b"navigate" else []),
+        *([(b"Sec-Fetch-Mode", mode)] if mode else []),
+        *([(b"Referer", referer)] if referer else []),
     ]
     return facts((b"Content-Type", media), *fields, request=request, **more)
 
@@ -138,6 +143,15 @@ def test_what_a_page_load_is(world: Facts, expected: tuple[str, int] | None):
             {"data": 1},
             id="fetched by a page",
         ),
+        pytest.param(CSP, page(dest=b"empty", mode=b"navigate"), 1, {}, id="by a service worker"),
+        pytest.param(
+            CSP,
+            page(dest=b"empty", mode=b"cors", referer=b"https://shop.test/sw.js"),
+            0,
+            {},
+            id="by a service worker, it is not said for what",
+        ),
+        pytest.param(CSP, page(dest=b"empty", mode=b"cors"), 0, {"data": 1}, id="a part of a page"),
         pytest.param(
             CSP,
             page(dest=b"worker", media=b"text/javascript"),

@@ -15,7 +15,7 @@ from urllib.parse import quote_from_bytes
 
 from sidecar.policy import csp
 from sidecar.policy.browsers.cors import sharing_test
-from sidecar.policy.browsers.framing import Framing
+from sidecar.policy.browsers.framing import FramedPages, Framing
 from sidecar.policy.browsers.removals import referrer_of_rule, removal_test
 from sidecar.policy.browsers.storage import (
     Clearing,
@@ -26,7 +26,7 @@ from sidecar.policy.browsers.storage import (
 )
 from sidecar.policy.data import media_types
 from sidecar.policy.headers import cookies
-from sidecar.policy.model import Rule
+from sidecar.policy.model import Attributes, Rule
 from sidecar.policy.rules.conditions import Facts
 from sidecar.policy.rules.fetch import (
     FRAMES,
@@ -50,12 +50,16 @@ _SCRIPTS = frozenset(
 _OPAQUE = media_types("opaque")
 _MEDIA = frozenset({b"image", b"audio", b"video"})
 _SAYS_NOTHING = frozenset({b"unknown/unknown", b"application/unknown", b"*/*"})
+_ANYTHING = frozenset({b"text/plain", b"application/octet-stream"})
+"""Types of files whose type a service does not know: scripts and styles too."""
 
 
 def breakage_test(rule: Rule, value: str) -> BreakageTest | None:
     """That of a complete rule that would write `value`; None where requests show nothing."""
     if rule.cookie is not None:
-        return _cookie_test(rule)
+        wanted = rule.attributes or Attributes()
+        seen = wanted.same_site in ("Lax", "Strict") or wanted.secure or wanted.http_only
+        return CookieTest(wanted, rule.cookie) if seen else None
     if rule.action not in WRITING:
         return None
     found = [one for name in rule.names if (one := _header_test(name, rule, value))]
@@ -147,11 +151,17 @@ def _nosniff(facts: Facts, fetch: Fetch) -> Outcome:
     if (silent := fetch.silent) is not None:
         return silent
     media = media_type(facts)
-    if fetch.dest == b"document" or fetch.dest in FRAMES:
-        shown = not (300 <= facts.status < 400 or facts.status in (204, 205) or saved(facts))
-        return "break" if shown and _sniffed(media) else "safe"
+    if fetch.navigates:
+        if 300 <= facts.status < 400 or facts.status in (204, 205) or saved(facts):
+            return "safe"
+        # Other files than texts are sent as plain text by mistake, and saved as what they are (MIME
+        # Sniffing section 7.2).
+        doubtful = media == b"text/plain" and not facts.path.endswith(".txt")
+        return "break" if _sniffed(media) else "open" if doubtful else "safe"
     if facts.status >= 300:
         return "safe"
+    if fetch.relayed and facts.method == "GET":
+        return "open" if _sniffed(media) or media in _ANYTHING else "safe"
     if fetch.dest == b"style":
         return _style(media, fetch)
     if fetch.dest in _SCRIPTS:
@@ -181,41 +191,62 @@ def _style(media: bytes, fetch: Fetch) -> Outcome:
     return "open" if media else "break"
 
 
-def _cookie_test(rule: Rule) -> BreakageTest | None:
-    """Whether the browser would not have sent the cookie: SameSite cross-site, Secure on HTTP."""
-    attributes, pattern = rule.attributes, rule.cookie
-    if attributes is None or pattern is None:
-        return None
-    if not (attributes.same_site in ("Lax", "Strict") or attributes.secure or attributes.http_only):
-        return None
-    strict, secure = attributes.same_site == "Strict", bool(attributes.secure)
-    same_site, hidden = attributes.same_site in ("Lax", "Strict"), bool(attributes.http_only)
+class CookieTest:
+    """Whether the browser would not have sent a cookie: SameSite cross-site, Secure on HTTP; or a
+    script has read it (HttpOnly).
 
-    def judge(facts: Facts, fetch: Fetch) -> Outcome:
-        if (same_site or secure) and fetch.browser and _goes_elsewhere(facts, pattern):
+    In a frame of another site all requests are cross-site, also those of the framed page to its own
+    host, which do not say so.
+    """
+
+    __slots__ = ("_framed", "_hidden", "_pattern", "_secure", "_strict", "asks")
+
+    def __init__(self, wanted: Attributes, pattern: str) -> None:
+        self._pattern, self._strict = pattern, wanted.same_site == "Strict"
+        self._secure, self._hidden = bool(wanted.secure), bool(wanted.http_only)
+        self.asks = wanted.same_site in ("Lax", "Strict")
+        """Whether it must see every request: SameSite is asked for."""
+        self._framed = FramedPages()
+
+    def watch(self, facts: Facts, fetch: Fetch) -> bool:
+        """Note which pages another site frames, for every request on every route; False: nothing
+        breaks.
+        """
+        if fetch.silent is None and fetch.dest is not None:
+            if fetch.dest == b"document":
+                self._framed.note(facts, framed=False)
+            elif fetch.dest in FRAMES:
+                away = fetch.site == b"cross-site" or self._framed.around(facts, fetch) != "safe"
+                self._framed.note(facts, framed=away)
+        return False
+
+    def __call__(self, facts: Facts, fetch: Fetch) -> Outcome:
+        """What the response shows of the rule."""
+        attached = self.asks or self._secure
+        if attached and fetch.browser and _goes_elsewhere(facts, self._pattern):
             return "open"
-        sent = [value for name, value in sent_cookies(fetch) if _matches(name, pattern)]
+        sent = [value for name, value in sent_cookies(fetch) if _matches(name, self._pattern)]
         if not sent:
             # The cookie was not sent: browsers with Fetch Metadata show this every day.
             return fetch.silent or "safe"
-        if hidden and _echoed(facts, sent):
+        if self._hidden and _echoed(facts, sent):
             return "break"
-        if secure and facts.scheme == "http" and fetch.silent != "irrelevant":
+        if self._secure and facts.scheme == "http" and fetch.silent != "irrelevant":
             # Secure is never written over http, so a cookie used only there keeps working.
             return "unknown"
-        if not same_site:
+        if not self.asks:
             return fetch.silent or "safe"
-        if (silent := fetch.silent) is not None:
-            return silent
+        return fetch.silent or self._crossing(facts, fetch)
+
+    def _crossing(self, facts: Facts, fetch: Fetch) -> Outcome:
+        """What SameSite would do to a request that carries the cookie."""
         if fetch.site != b"cross-site":
-            return "safe"
+            return "safe" if fetch.dest == b"document" else self._framed.around(facts, fetch)
         navigates = fetch.mode == b"navigate" and fetch.dest == b"document"
         followed_link = navigates and facts.method in ("GET", "HEAD")
-        if followed_link and not strict:
+        if followed_link and not self._strict:
             return "safe"
         return "open" if followed_link and came_home(facts, fetch) else "break"
-
-    return judge
 
 
 def _matches(name: bytes, pattern: str) -> bool:

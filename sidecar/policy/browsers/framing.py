@@ -14,10 +14,50 @@ from sidecar.policy.browsers.storage import saved
 from sidecar.policy.csp.match import address, matches
 from sidecar.policy.csp.sources import parse_source
 from sidecar.policy.rules.conditions import Facts
-from sidecar.policy.rules.fetch import FRAMES, Fetch, Outcome, came_home, lines, media_type
+from sidecar.policy.rules.fetch import (
+    FRAMES,
+    Fetch,
+    Outcome,
+    came_home,
+    lines,
+    may_be_page,
+    media_type,
+)
 
 REMEMBERED = 4096
-"""Pages of visitors in a frame of another origin; the oldest are forgotten."""
+"""Pages of visitors in a frame of another site; the oldest are forgotten."""
+
+
+class FramedPages:
+    """A bounded memory of the pages of visitors that others frame."""
+
+    __slots__ = ("_held",)
+
+    def __init__(self) -> None:
+        self._held: OrderedDict[int, None] = OrderedDict()
+
+    def note(self, facts: Facts, *, framed: bool) -> None:
+        """Whether the page that is asked for stands in such a frame now."""
+        page = hash((facts.client, facts.host, facts.path))
+        if not framed:
+            self._held.pop(page, None)
+            return
+        for key in (page, hash((facts.client, facts.host))):
+            self._held.pop(key, None)
+            self._held[key] = None
+        while len(self._held) > REMEMBERED:
+            self._held.popitem(last=False)
+
+    def around(self, facts: Facts, fetch: Fetch) -> Outcome:
+        """Whether the page that the request names, by its Referer, is one of them."""
+        if hash((facts.client, facts.host)) not in self._held:
+            return "safe"
+        page = None if fetch.referer is None else address(fetch.referer.decode("latin-1"))
+        if page is None:
+            return "unknown"
+        if hash((facts.client, facts.host, page.path)) in self._held:
+            return "break"
+        return "unknown" if page.path == "/" else "safe"  # the Referer may be only the origin
 
 
 class Framing:
@@ -35,7 +75,7 @@ class Framing:
     ) -> None:
         self._allowed, self._overruled, self._replaces = allowed, overruled, replaces
         self._origins = [parse_source(word) for word in allowed if not word.startswith("'")]
-        self._framed: OrderedDict[int, None] = OrderedDict()
+        self._framed = FramedPages()
 
     @property
     def asks(self) -> bool:
@@ -45,13 +85,10 @@ class Framing:
     def watch(self, facts: Facts, fetch: Fetch) -> bool:
         """Note which pages are framed, for every request on every route; False: nothing breaks."""
         if fetch.silent is None and fetch.dest is not None:
-            page = hash((facts.client, facts.host, facts.path))
             if fetch.dest == b"document":
-                self._framed.pop(page, None)
+                self._framed.note(facts, framed=False)
             elif fetch.dest in FRAMES and self._around(facts, fetch) != "safe":
-                self._framed[page] = None
-                if len(self._framed) > REMEMBERED:
-                    self._framed.popitem(last=False)
+                self._framed.note(facts, framed=True)
         return False
 
     def __call__(self, facts: Facts, fetch: Fetch) -> Outcome:
@@ -62,6 +99,8 @@ class Framing:
             return "safe"
         if silent is not None:
             return silent
+        if "*" not in self._allowed and may_be_page(facts, fetch) and _framable(facts):
+            return "open"
         if self._replaces and (fetch.dest == b"document" or fetch.dest in FRAMES):
             framed = self._inside(facts, fetch)
             return upgrade_test(facts, fetch) if framed == "safe" else framed
@@ -71,8 +110,8 @@ class Framing:
         """What the response shows of who frames it."""
         if fetch.dest not in FRAMES:
             return "safe" if fetch.dest == b"document" else "irrelevant"
-        if 300 <= facts.status < 400 or facts.status in (204, 205) or saved(facts):
-            return "safe"  # nothing is shown; what a redirect leads to is judged
+        if not _framable(facts):
+            return "safe"
         media = media_type(facts)
         drawn = media.startswith(b"image/") and media != b"image/svg+xml"  # SVG is a document
         if fetch.dest in (b"object", b"embed") and drawn:
@@ -88,16 +127,7 @@ class Framing:
             return "unknown"
         if fetch.site != b"same-origin" or "'self'" not in self._allowed:
             return self._listed(fetch)
-        if not self._framed:
-            return "safe"
-        if fetch.referer is None:
-            return "unknown"
-        page = address(fetch.referer.decode("latin-1"))
-        if page is None:
-            return "unknown"
-        if hash((facts.client, facts.host, page.path)) in self._framed:
-            return "break"
-        return "unknown" if page.path == "/" else "safe"  # the Referer may be only the origin
+        return self._framed.around(facts, fetch)
 
     def _listed(self, fetch: Fetch) -> Outcome:
         """Whether the embedding page's origin, by Referer or Origin, is on the list."""
@@ -110,3 +140,8 @@ class Framing:
         # Without a scheme, a source has that of the page; paths do not count (CSP3 6.4.2).
         covered = any(matches(one, page, page, redirected=True) for one in self._origins)
         return "safe" if covered else "break"
+
+
+def _framable(facts: Facts) -> bool:
+    """Whether anything would be shown; what a redirect leads to is judged by itself."""
+    return not (300 <= facts.status < 400 or facts.status in (204, 205) or saved(facts))

@@ -12,7 +12,15 @@ from sidecar.policy.browsers.trial import lifts, loses_upgrade
 from sidecar.policy.headers.tokens import referrer_policy
 from sidecar.policy.model import Rule
 from sidecar.policy.rules.conditions import Facts
-from sidecar.policy.rules.fetch import FRAMES, BreakageTest, Fetch, Outcome, line, lines
+from sidecar.policy.rules.fetch import (
+    FRAMES,
+    BreakageTest,
+    Fetch,
+    Outcome,
+    line,
+    lines,
+    may_be_page,
+)
 
 DEFAULT = "strict-origin-when-cross-origin"
 """What browsers do without a Referrer-Policy."""
@@ -46,6 +54,8 @@ def removal_test(facts: Facts, fetch: Fetch) -> Outcome:
         return found
     if fetch.silent is not None:
         return fetch.silent
+    if may_be_page(facts, fetch):
+        return "open"
     if fetch.dest not in FRAMES or (framing == b"sameorigin" and fetch.site == b"same-origin"):
         return "safe"
     return "break"

@@ -7,6 +7,7 @@ section 3.1.
 from __future__ import annotations
 
 from collections import OrderedDict
+from typing import ClassVar
 
 from sidecar.policy.data import media_types
 from sidecar.policy.headers.tokens import parse_cache, words
@@ -18,6 +19,7 @@ from sidecar.policy.rules.fetch import (
     Outcome,
     line,
     lines,
+    may_be_page,
     media_type,
     sent_cookies,
 )
@@ -37,12 +39,17 @@ def disposition_test(rule: Rule, value: str) -> BreakageTest:
     def judge(facts: Facts, fetch: Fetch) -> Outcome:
         if not fetch.browser:
             return "irrelevant"
-        if not fetch.navigates or 300 <= facts.status < 400 or facts.status in (204, 205):
+        navigates, hidden = fetch.navigates, may_be_page(facts, fetch)
+        if not (navigates or hidden) or 300 <= facts.status < 400 or facts.status in (204, 205):
             return "safe"
         own = line(facts, b"content-disposition")
-        if saved(facts) == wanted or (kept and own is not None) or not _shown(media_type(facts)):
+        if kept and own is not None:
             return "safe"
-        return "break"
+        if saved(facts) == wanted or not _shown(media_type(facts)):
+            # Under which name it is saved may matter to who opens it.
+            lost = own is not None and b"filename" in own.lower() and own != value.encode()
+            return "open" if lost else "safe"
+        return "break" if navigates else "open"
 
     return judge
 
@@ -92,6 +99,9 @@ class Clearing:
     """
 
     __slots__ = ("_cleared", "_cookies", "_storage")
+
+    asks: ClassVar[bool] = True
+    """It must see every request."""
 
     def __init__(self, value: str) -> None:
         types = cleared(value)

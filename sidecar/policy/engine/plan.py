@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
-from sidecar.policy.browsers.breakage import breakage_test
+from sidecar.policy.browsers.breakage import CookieTest, breakage_test
 from sidecar.policy.browsers.framing import Framing
 from sidecar.policy.browsers.storage import Clearing
 from sidecar.policy.browsers.trial import has_report_only, looks
@@ -64,7 +64,7 @@ class RuleLine:
     """
 
 
-Watcher: TypeAlias = Clearing | Framing
+Watcher: TypeAlias = Clearing | CookieTest | Framing
 """A breakage test with a memory: `watch` says whether a request of any route shows a breakage."""
 
 
@@ -270,7 +270,7 @@ def _hides(named: NamedRule) -> bool:
 def _watchers(routes: Iterable[RoutePlan]) -> Iterator[tuple[str, str, Watcher]]:
     for route in routes:
         for index, found in route.breakage_tests:
-            if isinstance(found, Clearing) or (isinstance(found, Framing) and found.asks):
+            if isinstance(found, Clearing | CookieTest | Framing) and found.asks:
                 yield route.name, route.rules[index].name, found
 
 

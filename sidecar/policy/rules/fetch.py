@@ -4,6 +4,9 @@ Evidence, never control: a client may forge what it sends. Clients other than br
 irrelevant; a browser that sends no Fetch Metadata, as on plain http names, is unknown unless other
 headers of the request say enough.
 
+A service worker hides what for: its own `fetch` has the destination "empty" whatever the page
+asked for.
+
 Source: Fetch Metadata Request Headers (W3C); Fetch sections 3.2 (Origin) and 3.3 (CORS protocol);
 HTML section 7.4 and Upgrade Insecure Requests section 3.2.1 (every navigation sends
 `Upgrade-Insecure-Requests: 1`).
@@ -85,8 +88,33 @@ class Fetch:
     def navigates(self) -> bool:
         """Whether the response would be shown in a window or a frame."""
         if self.dest is not None:
-            return self.dest == b"document" or self.dest in FRAMES
+            return self.mode == b"navigate" or self.dest == b"document" or self.dest in FRAMES
         return self.upgrade == b"1"
+
+    @property
+    def relayed(self) -> bool:
+        """Whether a service worker may have asked for it, so that nobody says what for.
+
+        `fetch(event.request)` keeps the mode, which no script's own request to its own host has;
+        `fetch(url)` names the worker's script as the Referer.
+        """
+        if self.dest != b"empty":
+            return False
+        return self.mode in _KEPT or (self.referer or b"").partition(b"?")[0].endswith(_SCRIPTS)
+
+
+_KEPT = frozenset({b"navigate", b"no-cors", b"same-origin"})
+_SCRIPTS = (b".js", b".mjs")
+_PAGES = frozenset({b"text/html", b"application/xhtml+xml", b"image/svg+xml", b"application/pdf"})
+
+
+def may_be_page(facts: Facts, fetch: Fetch) -> bool:
+    """Whether a service worker may have asked for a page or a frame. A page that is fetched ahead
+    (`prefetch`) is in mode no-cors.
+    """
+    if not fetch.relayed or fetch.mode in (b"no-cors", b"same-origin"):
+        return False
+    return fetch.mode == b"navigate" or media_type(facts) in _PAGES
 
 
 def sent_cookies(fetch: Fetch) -> list[tuple[bytes, bytes]]:
