@@ -97,26 +97,41 @@ def promote_verb(
     move = "back" if back else to or "enforce"
     order = {"rules": list(rules), "move": move, "waived": list(waived), "override": override}
     decided = _decided(client, order | {"dry_run": dry_run or None}, file, options)
-    outcome = _Outcome(decided, file, dry_run=dry_run, back=back, fleet=options["fleet"])
+    fleet, changes = options["fleet"], decided["policy"] != decided["edited"]
+    done = decided["granted"] and changes and not dry_run
+    holds = decided["file"] == str(file)  # what is edited
     if not machine:
         _print_verdicts(decided)
         warn_of(decided["silent"])
-    if outcome.done:
-        outcome.write()
-    applied = configmap_name if outcome.granted and outcome.changes else None
+    if done and holds:
+        _write(decided, file, fleet=fleet)
+    applied = configmap_name if decided["granted"] and changes else None
     patch = configmap.patch(decided["policy"], decided["edited"]) if applied else None
     if machine:
-        put = {"name": applied, "patch": patch} if applied else None
-        as_json(outcome.data(waived, override, put))
+        shown = ("promotion", "to", "verdicts", "source", "silent", "kept", "diff", "revision")
+        as_json(
+            {
+                "promoted": done and not back,
+                "stepped_back": done and back,
+                **{key: decided[key] for key in shown},
+                "override": override,
+                "waived": waived,
+                "configmap": {"name": applied, "patch": patch} if applied else None,
+                "evidence": decided["evidence"],
+            }
+        )
     else:
-        outcome.tell()
+        if done:
+            _tell_written(file, fleet=fleet, holds=holds)
+        else:
+            _tell_nothing_done(decided, changes=changes, fleet=fleet)
         if decided["revision"]:
             replicas.print_progress(client.get, decided["fleet"])
         for promise in decided["kept"]:
             say(promise, "yellow")
         if applied and patch:
             click.echo(configmap.command(applied, patch))
-    sys.exit(0 if outcome.granted else 1)
+    sys.exit(0 if decided["granted"] else 1)
 
 
 def _check_words(override: str | None, *, back: bool, beside: bool) -> None:
@@ -181,74 +196,36 @@ def _await_reports(client: Admin, rules: Sequence[str], *, fleet: bool) -> None:
         time.sleep(max(late) + _READING)
 
 
-class _Outcome:
-    """What the sidecar decided, and what came of it here."""
+def _write(decided: dict[str, Any], file: Path, *, fleet: bool) -> None:
+    """Replace the file; a fleet has the edit in force already, whatever becomes of a file."""
+    try:
+        edit_file(file, decided["policy"], decided["edited"])
+    except PolicyError as error:
+        if not fleet:
+            raise
+        say(str(error), "yellow")
 
-    def __init__(
-        self, decided: dict[str, Any], file: Path, *, dry_run: bool, back: bool, fleet: bool
-    ) -> None:
-        self._decided = decided
-        self._file, self._back, self._fleet = file, back, fleet
-        self.granted: bool = decided["granted"]
-        self.changes = decided["policy"] != decided["edited"]
-        self.done = self.granted and self.changes and not dry_run
-        self._held = decided["file"] == str(file)
-        """Whether the file holds what is edited."""
 
-    def write(self) -> None:
-        """Replace the file, where it holds what is edited; a fleet has the edit in force already,
-        whatever becomes of a file.
-        """
-        if not self._held:
-            return
-        try:
-            edit_file(self._file, self._decided["policy"], self._decided["edited"])
-        except PolicyError as error:
-            if not self._fleet:
-                raise
-            say(str(error), "yellow")
+def _tell_written(file: Path, *, fleet: bool, holds: bool) -> None:
+    if not fleet:
+        say(f"{file} is written; a sidecar that watches it puts it in force within two seconds")
+        return
+    where = f"{file} is written too" if holds else "no file here holds it"
+    say(
+        f"in force in the fleet; {where}. Take the change into the file that the replicas"
+        " are given, before it is edited again: an edited file is the fleet's next decision"
+    )
 
-    def data(
-        self, waived: Sequence[str], override: str | None, applied: dict[str, Any] | None
-    ) -> dict[str, Any]:
-        """For JSON."""
-        shown = ("promotion", "to", "verdicts", "source", "silent", "kept", "diff", "revision")
-        return {
-            "promoted": self.done and not self._back,
-            "stepped_back": self.done and self._back,
-            **{key: self._decided[key] for key in shown},
-            "override": override,
-            "waived": waived,
-            "configmap": applied,
-            "evidence": self._decided["evidence"],
-        }
 
-    def tell(self) -> None:
-        """In a sentence on stderr."""
-        if not self.changes:
-            say(
-                "the fleet has it in force so already"
-                if self._fleet
-                else "the file says so already; if it is not in force, it may be pinned: see"
-                " `sidecar status`"
-            )
-        elif self.done and self._fleet:
-            where = f"{self._file} is written too" if self._held else "no file here holds it"
-            say(
-                f"in force in the fleet; {where}. Take the change into the file that the replicas"
-                " are given, before it is edited again: an edited file is the fleet's next decision"
-            )
-        elif self.done:
-            say(
-                f"{self._file} is written; a sidecar that watches it puts it in force within two"
-                " seconds"
-            )
-        elif not self.granted:
-            verdicts = self._decided["verdicts"]
-            steps = dict.fromkeys(one["next"] for one in verdicts if one["next"])
-            if self._decided["silent"]:
-                steps["Ask again when every replica answers."] = None
-            say(f"not promoted; nothing is changed. {' '.join(steps)}", "yellow")
+def _tell_nothing_done(decided: dict[str, Any], *, changes: bool, fleet: bool) -> None:
+    if not changes:
+        pinned = "the file says so already; if it is not in force, it may be pinned: see"
+        say("the fleet has it in force so already" if fleet else f"{pinned} `sidecar status`")
+    elif not decided["granted"]:
+        steps = dict.fromkeys(one["next"] for one in decided["verdicts"] if one["next"])
+        if decided["silent"]:
+            steps["Ask again when every replica answers."] = None
+        say(f"not promoted; nothing is changed. {' '.join(steps)}", "yellow")
 
 
 def _print_verdicts(decided: dict[str, Any]) -> None:

@@ -12,6 +12,7 @@ from sidecar.policy import headers
 from sidecar.policy.engine.resolve import resolve
 from sidecar.policy.lint import refused
 from sidecar.policy.terms import Action, PolicyError, Problem, Severity
+from sidecar.scalars import Value
 
 MAX_MESSAGE = 300
 GIVE = "give that file too"
@@ -180,8 +181,7 @@ def _problem(effect: Effect) -> Problem | None:
     if effect.attributes:
         rule: dict[str, object] = {"cookie": effect.header, "attributes": dict(effect.attributes)}
     else:
-        when = {key: _plain(value) for key, value in effect.when}
-        rule = {"header": effect.header, "action": effect.action, "when": when}
+        rule = {"header": effect.header, "action": effect.action, "when": condition(effect.when)}
     if effect.action != "remove" and not effect.attributes:
         rule["value"] = effect.value
     try:
@@ -191,8 +191,15 @@ def _problem(effect: Effect) -> Problem | None:
     return replace(harmful[0], message=harmful[0].message.partition(": ")[2]) if harmful else None
 
 
-def _plain(value: object) -> object:
-    """A condition's value as a policy's mapping holds it."""
-    if isinstance(value, tuple) and value and isinstance(value[0], tuple):
-        return dict(value)
-    return list(value) if isinstance(value, tuple) else value
+def condition(when: When) -> dict[str, Value]:
+    """Conditions as a policy's mapping: a list of one is its item, and status codes are numbers."""
+    return {key: _value(value) for key, value in when}
+
+
+def _value(value: object) -> Value:
+    if not isinstance(value, tuple):
+        return str(value)
+    if value and isinstance(value[0], tuple):
+        return {str(key): item if isinstance(item, bool) else str(item) for key, item in value}
+    items: list[Value] = [int(item) if str(item).isdigit() else str(item) for item in value]
+    return items[0] if len(items) == 1 else items

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from sidecar.importing.draft import FEWER, Effect, Place
+from sidecar.importing.draft import FEWER, Effect, Place, condition
 from sidecar.policy.engine.resolve import MAX_RULES
 from sidecar.policy.terms import PolicyError, Problem
 from sidecar.scalars import Value, flow, scalar
@@ -106,21 +106,11 @@ def _rule(name: str, effect: Effect, above: Effect | None, indent: str) -> Itera
         if effect.action != "remove":
             keys["value"] = effect.value
     if effect.when != (above.when if above else ()):
-        keys["when"] = {key: _condition(value) for key, value in effect.when}
+        keys["when"] = condition(effect.when)
     about = f"{effect.where}: {effect.about}" if effect.about else str(effect.where)
     yield f"{indent}# {_ascii(about)}"
     yield f"{indent}{name}:"
     yield from (f"{indent}  {key}: {flow(value)}" for key, value in keys.items())
-
-
-def _condition(value: object) -> Value:
-    """A condition as data: a list of one is its item, and status codes are numbers."""
-    if not isinstance(value, tuple):
-        return str(value)
-    if value and isinstance(value[0], tuple):
-        return {str(key): item if isinstance(item, bool) else str(item) for key, item in value}
-    items: list[Value] = [int(item) if str(item).isdigit() else str(item) for item in value]
-    return items[0] if len(items) == 1 else items
 
 
 def _route_name(place: Place, taken: set[str]) -> str:
