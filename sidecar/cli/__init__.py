@@ -28,15 +28,13 @@ FAMILIES = {
     "comparing": ("diff", "test"),
     "auditing": ("audit",),
     "importing": ("import",),
-    "exporting": ("export",),
-    "verifying": ("verify",),
+    "exporting": ("export", "verify"),
     "operate": ("status", "history", "reload", "rollback", "mode"),
     "watching": ("capture", "drift"),
-    "evidence": ("evidence",),
+    "evidence": ("evidence", "reports"),
     "promoting": ("promote",),
     "rehearsing": ("rehearse",),
     "note": ("note",),
-    "causes": ("reports",),
     "suggest": ("suggest",),
 }
 """The file and its verbs, in the order of a working day."""

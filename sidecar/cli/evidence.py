@@ -1,11 +1,11 @@
-"""The verb `evidence`, and what it shares with `promote`: where evidence comes from, and how it is
-printed.
+"""The verbs `evidence` and `reports`; what `promote` shares with them: where evidence comes from,
+and how it is printed.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import click
@@ -14,6 +14,7 @@ from rich.text import Text
 from sidecar.cli.operate import Admin, admin_options
 from sidecar.cli.options import Parsed, as_given, together
 from sidecar.cli.printing import as_json, give_up, mode_text, next_step, say, show, table
+from sidecar.policy.browsers.reports import CAUSE_KINDS
 from sidecar.policy.values import percentage, seconds
 from sidecar.policy.words import counted, number
 from sidecar.rollout.gate import judge, judged
@@ -206,3 +207,43 @@ def evidence_verb(client: Admin, machine: bool, **options: Any) -> None:
     if options["fleet"]:
         say(f"evidence of {gathered.source}")
     warn_of(gathered.silent)
+
+
+@click.command("reports")
+@click.argument("rule", required=False)
+@click.option("--all", "everything", is_flag=True, help="Also what browser extensions caused.")
+@click.option("--fleet", is_flag=True, help="From all replicas, each cause once.")
+@admin_options
+def reports_verb(
+    rule: str | None, everything: bool, fleet: bool, client: Admin, machine: bool
+) -> None:
+    """Show what browsers reported about rules in trial, grouped by cause."""
+    got = client.get(f"/api/reports{'?fleet=true' if fleet else ''}")
+    shown = [
+        cause
+        for cause in got["causes"]
+        if (rule is None or cause["rule"] == rule) and (everything or cause["kind"] != "noise")
+    ]
+    if machine:
+        as_json({**got, "causes": shown})
+        return
+    if fleet:
+        say(f"reported to {source(got['fleet'])}")
+        warn_of(got["fleet"]["silent"])
+    if not shown:
+        why = "either nothing would break, or no rule is in trial (see `sidecar evidence`)"
+        say(f"no reports: {why}")
+        return
+    seen = ("pages", "reports", "clients", "over", "whose")
+    table("", ("id", "rule", "directive", "blocked", *seen), map(_row, shown))
+    if got["overflow"]:
+        why = "too many causes, or too many from one client"
+        say(f"{got['overflow']} more reports were not kept: {why}")
+
+
+def _row(cause: Mapping[str, Any]) -> tuple[object, ...]:
+    blocked = Text(f"inline: {cause['sample']}" if cause["sample"] else cause["blocked"])
+    over = span(cause["last"] - cause["first"])
+    seen = (Text(", ".join(cause["pages"])), cause["count"], cause["clients"], over)
+    about = (cause["id"], cause["rule"], cause["directive"], blocked)
+    return (*about, *seen, CAUSE_KINDS[cause["kind"]])

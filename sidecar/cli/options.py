@@ -105,3 +105,14 @@ def format_options(
         return choice(as_json(run))
 
     return decorate
+
+
+def header_line(text: object) -> tuple[str, str]:
+    """Name and value of a header as it is typed."""
+    name, colon, value = str(text).partition(":")
+    if not colon or not name.strip():
+        raise ValueError(f"unknown header {text!r}; write NAME:VALUE")
+    return name.strip(), value.strip()
+
+
+HEADER = Parsed("header", header_line)

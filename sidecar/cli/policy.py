@@ -10,7 +10,7 @@ import click
 from rich.text import Text
 
 from sidecar.cli.files import read_bytes
-from sidecar.cli.options import JSON, POLICY_TO_READ, Parsed
+from sidecar.cli.options import HEADER, JSON, POLICY_TO_READ, Parsed, header_line
 from sidecar.cli.printing import as_json, mode_text, plain, show, table
 from sidecar.policy.engine.explain import Explanation, explain
 from sidecar.policy.engine.nonces import SOURCE
@@ -53,6 +53,7 @@ def read_policy(file: Path) -> Resolved:
 @click.option(
     "--request-header",
     multiple=True,
+    type=HEADER,
     metavar="NAME:VALUE",
     help="A header of the request; may be repeated.",
 )
@@ -63,6 +64,7 @@ def read_policy(file: Path) -> Resolved:
     "-H",
     "--header",
     multiple=True,
+    type=HEADER,
     metavar="NAME:VALUE",
     help="A header of the service's response; may be repeated.",
 )
@@ -79,9 +81,9 @@ def explain_verb(
     host: str,
     path: str,
     scheme: str,
-    request_header: tuple[str, ...],
+    request_header: tuple[tuple[str, str], ...],
     status: int,
-    header: tuple[str, ...],
+    header: tuple[tuple[str, str], ...],
     response: Any,
     override: Mode | None,
     machine: bool,
@@ -100,12 +102,9 @@ def explain_verb(
         _print(data, matched, plan.mode)
 
 
-def _field(line: str) -> tuple[bytes, bytes]:
-    name, colon, value = line.partition(":")
-    if not colon or not name.strip():
-        raise click.UsageError(f"unknown header {line!r}; write NAME:VALUE")
-    coding = ("utf-8", "surrogateescape")
-    return name.strip().encode(*coding), value.strip().encode(*coding)
+def _field(line: tuple[str, str]) -> tuple[bytes, bytes]:
+    name, value = (part.encode("utf-8", "surrogateescape") for part in line)
+    return name, value
 
 
 def _head(raw: bytes, more: RawFields) -> tuple[int, RawFields]:
@@ -118,7 +117,10 @@ def _head(raw: bytes, more: RawFields) -> tuple[int, RawFields]:
         if not version.startswith(b"HTTP/") or len(status) != 3 or not status.isdigit():
             raise click.UsageError("the response does not start with a status line; use `curl -si`")
     lines = [line.decode("utf-8", "surrogateescape") for line in head[1:] if line]
-    return int(status), [*map(_field, lines), *more]
+    try:
+        return int(status), [*map(_field, map(header_line, lines)), *more]
+    except ValueError as error:
+        raise click.UsageError(f"--response: {error}") from error
 
 
 def _shown(values: tuple[bytes, ...]) -> str:
