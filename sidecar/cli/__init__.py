@@ -7,18 +7,22 @@ called: a rollback does not wait for what an audit needs.
 
 from __future__ import annotations
 
+import errno
 import os
+import sys
 from importlib import import_module
 from typing import Any
 
 import click
 
 import sidecar
-from sidecar.cli.printing import refused
+from sidecar.cli.printing import refused, say
 from sidecar.files import UnwritableError
 from sidecar.observed import NoResponse
 from sidecar.policy.terms import PolicyError
 
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+"""What a disk says that takes no more; click ends in silence where a reader has gone."""
 FAMILIES = {
     "starting": ("init",),
     "run": ("run", "demo", "health"),
@@ -91,4 +95,22 @@ def main() -> None:
     """The command `sidecar`."""
     # pydantic would look for plugins of its own in the metadata of all installed packages
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
-    commands.main(prog_name="sidecar")
+    open_standard_streams()
+    try:
+        commands.main(prog_name="sidecar")
+    except OSError as error:
+        if error.errno not in _NO_ROOM or error.filename is not None:
+            raise
+        say(f"stdout cannot be written: {error.strerror}", "red")
+        sys.exit(1)
+
+
+def open_standard_streams() -> None:
+    """Lead what was closed of stdin, stdout and stderr to nowhere: else the first connection would
+    get its number, and events would be written into it.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free

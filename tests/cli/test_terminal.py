@@ -111,3 +111,36 @@ def test_verbs_options_and_codes_are_completed(line: str, completed: str):
     )
 
     assert completed in done.stdout
+
+
+def test_a_disk_that_is_full_is_no_traceback():
+    """Exit 1, and a line that says so."""
+    with Path("/dev/full").open("w") as full_disk:
+        done = subprocess.run(
+            [sys.executable, "-m", "sidecar", "schema"],
+            stdout=full_disk,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+
+    said = "stdout cannot be written: No space left on device\n"
+    assert (done.returncode, done.stderr) == (1, said)
+
+
+@pytest.mark.parametrize("closed", ["0<&-", "1>&-", "0<&- 1>&-"])
+def test_no_connection_takes_the_number_of_a_closed_stream(closed: str):
+    """Events would be written into it."""
+    program = (
+        "import os, socket, sys; from sidecar.cli import open_standard_streams\n"
+        "open_standard_streams(); print(socket.socket().fileno() > 2, file=sys.stderr)"
+    )
+    done = subprocess.run(
+        ["sh", "-c", f'exec "$0" -c "$1" {closed}', sys.executable, program],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert done.stderr == "True\n"
