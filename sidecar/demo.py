@@ -40,9 +40,9 @@ async def show(folder: Path, port: int) -> None:
         policy = _starter(folder, console)
         file = (folder / "events.jsonl").open("wb")
     except OSError as error:
-        problem = Problem(
-            f"{error.filename or folder}: {error.strerror}", "choose another folder with --dir"
-        )
+        file_name = str(error.filename or folder)
+        fix = "choose another folder with --dir"
+        problem = Problem(error.strerror or str(error), fix, file=file_name)
         raise UnwritableError((problem,)) from error
     with file:
         sink = Sink(file.fileno())

@@ -10,6 +10,7 @@ import pytest
 
 from sidecar.policy.terms import Mode, PolicyError
 from sidecar.revisions import Active, history
+from sidecar.revisions.chain import check
 from sidecar.revisions.history import Refused, Revision
 from sidecar.revisions.store import Store
 from tests.world import BAD, World, edited, sent, text
@@ -337,12 +338,14 @@ async def test_a_disk_that_refuses_stops_no_order(world: World, monkeypatch: pyt
     def refuse(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    for step in ("save_text", "save_state", "append"):
-        monkeypatch.setattr(Store, step, refuse)
-    assert await edited(world, made, text("SAMEORIGIN")) == "activated"
-    assert await made.set_mode("report-only") == "report-only"
-    await made.set_mode("enforce")
-    await made.rollback()
+    with monkeypatch.context() as full:
+        for step in ("save_text", "save_state", "append"):
+            full.setattr(Store, step, refuse)
+        assert await edited(world, made, text("SAMEORIGIN")) == "activated"
+        assert await made.set_mode("report-only") == "report-only"
+        await made.set_mode("enforce")
+        await made.rollback()
+        assert made.journal.unsaved == "No space left on device"
 
     assert sent(made) == "DENY"
     assert world.names().count("state.failed") == 4
@@ -350,6 +353,18 @@ async def test_a_disk_that_refuses_stops_no_order(world: World, monkeypatch: pyt
         "No space left"
         in next(event for event in world.lines.events if event["event"] == "state.failed")["detail"]
     )
+    await made.journal.record({"event": "note.written", "who": "ops"})
+    assert made.journal.unsaved is None
+    assert [entry["event"] for entry in made.history()] == [
+        "policy.activated",
+        "policy.activated",
+        "mode.overridden",
+        "mode.overridden",
+        "policy.rolled_back",
+        "note.written",
+    ]
+    assert check(made.history()).breaks == ()
+    assert (await world.started()).pinned == made.pinned
 
 
 async def test_many_revisions_leave_memory_bounded(world: World):

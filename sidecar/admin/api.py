@@ -215,6 +215,7 @@ class Api:
             "result": result,
             "revision": self._revisions.current.id,
             "problems": [str(problem) for problem in self._revisions.problems],
+            "unsaved": self._revisions.journal.unsaved,
         }
         if result == "pinned":
             why = "the revision that was rolled back"
@@ -230,7 +231,8 @@ class Api:
         self._check_fleet(order)
         found = await self._revisions.rollback(order.to or None, who=order.who, reason=order.reason)
         about = {"revision": found.id, "left": left, "pinned": self._revisions.pinned}
-        return web.json_response({**about, "mode": self._revisions.mode, "fleet": self._fleet()})
+        about |= {"mode": self._revisions.mode, "unsaved": self._revisions.journal.unsaved}
+        return web.json_response({**about, "fleet": self._fleet()})
 
     async def mode(self, request: web.Request) -> web.Response:
         """Set the runtime ceiling."""
@@ -241,7 +243,8 @@ class Api:
         )
         policy_mode = self._revisions.current.resolved.mode
         about = {"mode": data, "override": override(self._revisions), "policy_mode": policy_mode}
-        return web.json_response({**about, "fleet": self._fleet()})
+        unsaved = self._revisions.journal.unsaved
+        return web.json_response({**about, "unsaved": unsaved, "fleet": self._fleet()})
 
 
 def _fleets(request: web.Request) -> bool:

@@ -29,6 +29,7 @@ def status(revisions: Revisions) -> dict[str, Any]:
         "policy_mode": current.resolved.mode,
         "override": override(revisions),
         "pinned": revisions.pinned,
+        "unsaved": revisions.journal.unsaved,
         "problems": [str(problem) for problem in revisions.problems],
         "routes": [
             {

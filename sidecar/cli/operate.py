@@ -200,6 +200,8 @@ def status(client: Admin, machine: bool, fleet: bool) -> None:
     if data.get("fleet") and in_file not in (None, data["revision"], data["pinned"]):
         see = f"see `sidecar history --diff {in_file}`"
         line("file", f"holds {in_file}, and the fleet decided otherwise: {see}", style="yellow")
+    if data.get("unsaved"):
+        line("unsaved", _unsaved(data), style="red")
     for problem in data["problems"]:
         show(plain(problem), style="red")
     show()
@@ -268,6 +270,7 @@ def reload(client: Admin, machine: bool, unpin: bool) -> None:
         as_json(data)
     else:
         say(f"{data['result']}: revision {data['revision']} is in force")
+        _warn_unsaved(data)
 
 
 @click.command()
@@ -292,6 +295,7 @@ def rollback(
     if data["pinned"]:
         until = "until it is edited, or `sidecar reload --unpin`"
         say(f"pinned: the file still holds {data['pinned']} and will not come back {until}")
+    _warn_unsaved(data)
     replicas.print_progress(client.get, data["fleet"])
     for promise in _promises(client):
         say(promise, "yellow")
@@ -326,7 +330,17 @@ def mode(
     if mode == "enforce" and data["mode"] != "enforce":
         say("the override is lifted; to enforce, write `mode: enforce` in the policy file")
     if mode is not None:
+        _warn_unsaved(data)
         replicas.print_progress(client.get, data["fleet"])
+
+
+def _unsaved(data: dict[str, Any]) -> str:
+    return f"the state folder cannot be written, and a restart would forget this: {data['unsaved']}"
+
+
+def _warn_unsaved(data: dict[str, Any]) -> None:
+    if data.get("unsaved"):
+        say(_unsaved(data), "red")
 
 
 def _difference(client: Admin, revision: str, active: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -149,11 +150,14 @@ class History:
         return Revision(revision, resolved, text, source, self._clock(), "state", parent)
 
     def keep(
-        self, current: Revision, entry: dict[str, Any] | None, state: dict[str, Any] | None
+        self, current: Revision, entries: deque[dict[str, Any]], state: dict[str, Any] | None
     ) -> None:
-        """Write a revision, the state (None = unchanged) and a journal entry (None = none)."""
+        """Write a revision, the state (None = unchanged) and journal entries; those that are
+        written are taken out of `entries`.
+        """
         if state is not None:
             self._store.save_text(current.id, current.text)
             self._store.save_state(state)
-        if entry is not None:
-            self._store.append(entry)
+        while entries:
+            self._store.append(entries[0])
+            entries.popleft()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import deque
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -39,6 +40,13 @@ class Journal:
         self._telemetry = telemetry
         self._fleet = fleet
         self._clock = clock
+        self.unsaved: str | None = None
+        """Why what is in force could not be saved, so that a restart would forget it; None = it is
+        saved.
+        """
+        self._waiting: deque[dict[str, Any]] = deque(maxlen=100)
+        """Entries that the disk refused; they come before the next one."""
+        self._keeping = asyncio.Lock()
 
     async def record(self, entry: dict[str, Any], *, shared: bool = True) -> None:
         """Add what an operator decided, or did elsewhere, to the journal, and report it; `shared`:
@@ -154,20 +162,29 @@ class Journal:
 
     async def keep(self, entry: dict[str, Any] | None, *, state: bool = True) -> None:
         """Write a journal entry (None = none) and, unless it did not change, the state."""
-        current = self._of.current
-        at = datetime.fromtimestamp(self._clock(), UTC).isoformat(timespec="milliseconds")
-        stamped = None if entry is None else {"time": at, **entry}
-        saved = {
-            "active": current.id,
-            "pinned": self._of.pinned,
-            "parents": self._history.parents,
-            "override": asdict(self._of.override) if self._of.override else None,
-        }
-        if self._fleet is not None:
+        async with self._keeping:
+            current = self._of.current
+            at = datetime.fromtimestamp(self._clock(), UTC).isoformat(timespec="milliseconds")
+            stamped = None if entry is None else {"time": at, **entry}
+            saved = {
+                "active": current.id,
+                "pinned": self._of.pinned,
+                "parents": self._history.parents,
+                "override": asdict(self._of.override) if self._of.override else None,
+            }
+            if self._fleet is not None:
+                if stamped is not None:
+                    stamped["fleet"] = self._fleet.version
+                saved["fleet"] = self._fleet.saved()
             if stamped is not None:
-                stamped["fleet"] = self._fleet.version
-            saved["fleet"] = self._fleet.saved()
-        try:
-            await asyncio.to_thread(self._history.keep, current, stamped, saved if state else None)
-        except OSError as error:
-            self._telemetry.emit("state.failed", level="error", detail=str(error))
+                self._waiting.append(stamped)
+            due = state or self.unsaved is not None
+            try:
+                await asyncio.to_thread(
+                    self._history.keep, current, self._waiting, saved if due else None
+                )
+            except OSError as error:
+                self.unsaved = (error.strerror or str(error)) if due else self.unsaved
+                self._telemetry.emit("state.failed", level="error", detail=str(error))
+            else:
+                self.unsaved = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import resource
 import stat
@@ -99,6 +100,7 @@ def _state(settings: Settings) -> Iterator[DeploymentFinding]:
     folder = Path(settings.state)
     nearest = next(parent for parent in (folder, *folder.resolve().parents) if parent.exists())
     writable = nearest.is_dir() and bool(nearest.stat().st_mode & stat.S_IWUSR)
+    writable = writable and not os.statvfs(nearest).f_flag & os.ST_RDONLY
     if not writable:
         text = f"{folder} cannot be written; a rollback would not survive a restart"
         yield DeploymentFinding("state", "fail", text)

@@ -49,6 +49,7 @@ async def test_status_has_the_documented_shape(admin: Control):
         "policy_mode": "enforce",
         "override": None,
         "pinned": None,
+        "unsaved": None,
         "problems": [],
         "routes": [
             {
@@ -93,7 +94,7 @@ async def test_reload_reports_its_result(admin: Control):
     active = admin.made.current.id
     assert await admin.post("/-/reload") == (
         200,
-        {"result": "unchanged", "revision": active, "problems": []},
+        {"result": "unchanged", "revision": active, "problems": [], "unsaved": None},
     )
     admin.file.write_text("version: 2\n")
     status, data = await admin.post("/-/reload")
@@ -119,7 +120,14 @@ async def test_rollback_reports_its_target_and_what_is_held_back(admin: Control)
 
     assert await admin.post("/-/rollback", {"who": "anna", "reason": "broke"}) == (
         200,
-        {"revision": parent, "left": left, "pinned": left, "mode": "enforce", "fleet": None},
+        {
+            "revision": parent,
+            "left": left,
+            "pinned": left,
+            "mode": "enforce",
+            "unsaved": None,
+            "fleet": None,
+        },
     )
     assert {key: admin.made.history()[-1][key] for key in ("who", "reason")} == {
         "who": "anna",
@@ -149,6 +157,7 @@ async def test_mode_sets_the_runtime_ceiling(admin: Control):
                 "until": admin.now + 1800,
             },
             "policy_mode": "enforce",
+            "unsaved": None,
             "fleet": None,
         },
     )
@@ -160,6 +169,7 @@ async def test_mode_sets_the_runtime_ceiling(admin: Control):
         "mode": "enforce",
         "override": None,
         "policy_mode": "enforce",
+        "unsaved": None,
         "fleet": None,
     }
 

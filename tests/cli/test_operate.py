@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import getpass
+import os
 import socket
 import threading
 from collections.abc import AsyncIterator
@@ -13,6 +15,7 @@ import pytest
 from click.testing import Result
 
 from sidecar.cli.operate import who
+from sidecar.revisions.store import Store
 from tests.admin import TOKEN, Control, control
 from tests.cli import data, sidecar
 from tests.world import text
@@ -65,6 +68,25 @@ async def test_status_says_what_is_in_force_and_what_set_it(admin: Control):
     )
     assert out[5].endswith("error: unknown version 2; known: 1")
     assert out[-1].split() == ["default", "frames", "report-only", "override"]
+
+
+@pytest.mark.parametrize(
+    ("words", "stream"),
+    [(("mode", "off"), 2), (("rollback",), 2), (("reload", "--unpin"), 2), (("status",), 1)],
+)
+async def test_orders_say_that_a_restart_would_forget_them(
+    admin: Control, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], stream: int
+):
+    """The disk refused the state: the order holds, and whoever gave it knows how long."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Store, "save_state", refuse)
+    await admin.made.set_mode("report-only")
+    found = await reported(admin, *words)
+    said = "a restart would forget this: No space left on device"
+    assert (found[0], said in "\n".join(found[stream])) == (0, True), found
 
 
 async def test_status_for_machines_is_what_the_api_tells(admin: Control):
