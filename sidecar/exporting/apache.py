@@ -14,25 +14,11 @@ from sidecar.exporting import patterns
 from sidecar.exporting.apache_terms import Conditions, argument
 from sidecar.exporting.cookie_edits import Edit, edits
 from sidecar.exporting.program import Gap, Program, Route, Step
-from sidecar.exporting.target import COPIES, DECODED, NAMELESS, About, Limits, shortest
+from sidecar.exporting.target import shortest
 from sidecar.exporting.terms import response_names
 
 OWN = frozenset({"server", "date", "content-type"})
 """Lines that Apache writes itself, after every directive."""
-
-ABOUT: About = (
-    "For a virtual host of Apache httpd 2.4.10 or later, with mod_headers and mod_setenvif.",
-)
-LIMITS: Limits = (
-    "Older versions of Apache 2.4 send a 304 without most headers; 2.4.71 sends them.",
-    "An empty header of the service counts as missing, and of several lines only the first counts.",
-    "Several Vary lines are sent as one.",
-    COPIES,
-    "Requests that are not HTTP (400) are refused before conditions on routes are known.",
-    "Where ErrorDocument is a path, that path's route applies to the error response.",
-    DECODED,
-    NAMELESS,
-)
 
 
 def write(program: Program, gaps: list[Gap]) -> str:

@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 from sidecar.exporting import patterns, terms
 from sidecar.exporting.cookie_edits import Edit, edits
 from sidecar.exporting.program import Gap, Program, Route, Step
-from sidecar.exporting.target import COPIES, NAMELESS, About, Limits, out_of_order, shortest
+from sidecar.exporting.target import out_of_order, shortest
 from sidecar.policy.model import Match
 from sidecar.policy.rules.classes import MEDIA
 
@@ -27,20 +27,6 @@ MARK = "Header-Policy-Class"
 """The line with the class of a response, between our first handler and our last."""
 HELD = "Header-Policy-Held"
 """The line that notes that one of several conditions held, and a line is to be added."""
-
-ABOUT: About = None
-"""JSON has no comments."""
-LIMITS: Limits = (
-    "Conditions on the response's values and media types are case-sensitive.",
-    COPIES,
-    (
-        "A path with //, /. or % is matched as Caddy cleans it; the sidecar matches each form that"
-        " a service may see."
-    ),
-    "If the service sends no Content-Type, Caddy guesses one from the body, after all conditions.",
-    NAMELESS,
-    "The policy does not reach requests that are not HTTP (400), nor redirects of automatic HTTPS.",
-)
 
 
 class _UnsupportedError(Exception):

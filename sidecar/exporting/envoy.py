@@ -11,21 +11,9 @@ from textwrap import indent
 from sidecar.exporting import lua, terms
 from sidecar.exporting.cookie_edits import changes
 from sidecar.exporting.program import Gap, Noted, Program, Route, Step
-from sidecar.exporting.target import COPIES, DECODED, About, Limits, out_of_order
+from sidecar.exporting.target import out_of_order
 from sidecar.policy.rules.classes import MEDIA
 from sidecar.templates import filled
-
-LIMITS: Limits = (
-    "Envoy joins several lines of Vary, Cache-Control and some others into one.",
-    COPIES,
-    DECODED,
-    "Requests that are not HTTP (400) are refused before any filter.",
-    "A rule on Server needs server_header_transformation: PASS_THROUGH, or Envoy writes its own.",
-)
-
-ABOUT: About = (
-    "For http_filters of an HTTP connection manager, right before the router. Envoy >= 1.30.",
-)
 
 _FILTER = """\
 - name: envoy.filters.http.lua

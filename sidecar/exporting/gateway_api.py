@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple, TypeAlias
 
 from sidecar.exporting import patterns
 from sidecar.exporting.program import Gap, Program, Route, Step
-from sidecar.exporting.target import About, Limits, plain_steps
+from sidecar.exporting.target import plain_steps
 from sidecar.policy.rules.matching import host_name
 from sidecar.policy.rules.paths import decoded
 from sidecar.templates import filled
@@ -27,13 +27,6 @@ MATCHES = 8
 """Matches of a rule: later versions of the schema take more."""
 LONGEST = 4096
 """Characters of a value."""
-
-ABOUT: About = ("HTTPRoutes of the Gateway API. Name your own Gateway and service in them.",)
-LIMITS: Limits = (
-    "Filters act on the service's responses; for a Gateway's own errors nothing is specified.",
-    "A prefix also matches the path without its last slash; how //, /. and % match is left open.",
-    "The policy's rules on requests, and max_body, have no filter.",
-)
 
 
 @dataclass(frozen=True, slots=True)

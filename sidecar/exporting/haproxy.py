@@ -13,16 +13,9 @@ from textwrap import indent
 from sidecar.exporting import patterns, terms
 from sidecar.exporting.cookie_edits import Edit, edits
 from sidecar.exporting.program import Gap, Noted, Program, Route, Step
-from sidecar.exporting.target import COPIES, DECODED, NAMELESS, About, Limits, out_of_order
+from sidecar.exporting.target import out_of_order
 from sidecar.policy.rules.classes import MEDIA
 
-ABOUT: About = ("For a frontend, before its other rules. HAProxy 2.6 or later, with PCRE.",)
-LIMITS: Limits = (
-    COPIES,
-    DECODED,
-    NAMELESS,
-    "Requests that are not HTTP (400) or come too slowly (408) are refused before any rule.",
-)
 SPACE = 1024
 """Bytes that rules may add to a response before `tune.maxrewrite` must be raised (the default)."""
 

@@ -11,15 +11,8 @@ from dataclasses import replace
 from itertools import product
 
 from sidecar.exporting.program import Gap, Program, Route, Step
-from sidecar.exporting.target import About, Limits, plain_steps
+from sidecar.exporting.target import plain_steps
 from sidecar.policy.model import Match
-
-ABOUT: About = ("For the folder that is published. The last block that matches a path counts.",)
-LIMITS: Limits = (
-    "The file applies to files that Netlify serves itself, not to functions and proxied URLs.",
-    "Paths match as sent, ignoring case and a trailing slash.",
-    "Netlify writes Date, Server, Age and others itself.",
-)
 
 
 def write(program: Program, gaps: list[Gap]) -> str:

@@ -19,30 +19,11 @@ from sidecar.exporting.nginx_maps import (
     unnamed_field,
 )
 from sidecar.exporting.program import Gap, Program, Step
-from sidecar.exporting.target import About, Limits, sees_changes, shortest
+from sidecar.exporting.target import sees_changes, shortest
 from sidecar.policy import headers
 
 OWN = frozenset({"server", "date", "content-type"})
 """Lines that nginx writes itself, beside whatever add_header says."""
-
-ABOUT: About = (
-    "For http { }, as a file in /etc/nginx/conf.d is. nginx 1.19.8 or later, with PCRE.",
-    "A server or location with an add_header of its own inherits none of those below, nor of",
-    "the other directives: repeat them there. For uwsgi_pass and the like, write",
-    "uwsgi_hide_header instead of proxy_hide_header.",
-)
-LIMITS: Limits = (
-    "An empty header of the service counts as missing.",
-    (
-        "Rules with default do not merge repeated lines of a header that may be sent only once;"
-        " rules with set or remove merge them even where they do not apply."
-    ),
-    "Where the service sends a header in several lines, nginx before 1.23 looks at the first one.",
-    (
-        "A path with //, /. or % is matched as nginx's $uri; the sidecar matches each form that a"
-        " service may see."
-    ),
-)
 
 
 def write(program: Program, gaps: list[Gap]) -> str:

@@ -4,25 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import TypeAlias
 
 from sidecar.exporting.program import Gap, Route, Step
 from sidecar.exporting.terms import ALWAYS, Class, Scheme
+from sidecar.policy.data import read_table
 
-About: TypeAlias = tuple[str, ...] | None
-"""How a target's configuration is used, line by line; None = it cannot hold comments."""
-Limits: TypeAlias = tuple[str, ...]
-"""Where a target differs for any policy, a sentence each."""
-
+TEXTS = read_table("sidecar.exporting", "targets.json")
+"""What is said of each target, and limits that several share."""
 WEIGHTS = {"lost": "Not in this file", "differs": "Different here", "note": "Left out on purpose"}
-
-COPIES = "Repeated lines of a header that may be sent only once are not merged."
-"""A limit of most targets: `default` leaves the service's own lines as they are."""
-DECODED = (
-    "A path with /. or an encoded slash is matched decoded only; the sidecar matches each form that"
-    " a service may see."
-)
-NAMELESS = "A cookie without a name is left unchanged."
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,17 +11,9 @@ from typing import NamedTuple
 
 from sidecar.exporting import patterns
 from sidecar.exporting.program import Gap, Program, Route, Step
-from sidecar.exporting.target import HTTPS_ONLY, About, Limits, plain_steps
+from sidecar.exporting.target import HTTPS_ONLY, plain_steps
 from sidecar.policy.model import Match
 from sidecar.templates import filled
-
-ABOUT: About = (
-    "For a file provider of Traefik 3. Name your own service, and entry points if not all.",
-)
-LIMITS: Limits = (
-    "A path is matched decoded only; the sidecar matches each form that a service may see.",
-    "The policy does not reach requests that are not HTTP (400) or that no router takes (404).",
-)
 
 _MIDDLEWARE = "Traefik's headers middleware"
 _HSTS = re.compile(r"max-age=(\d+)(; includeSubDomains)?(; preload)?")

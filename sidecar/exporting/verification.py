@@ -16,7 +16,7 @@ from typing import Literal, TypeAlias, get_args
 
 from sidecar.exporting.program import Gap, Weight
 from sidecar.exporting.remaining import remaining
-from sidecar.exporting.target import COPIES, Written
+from sidecar.exporting.target import TEXTS, Written
 from sidecar.exporting.terms import condition, response_names
 from sidecar.policy import headers
 from sidecar.policy.engine.nonces import TARGETED, asks_for_nonce
@@ -117,7 +117,7 @@ class Verification:
             if gap is not None and key in whole:
                 _note(row, "announced", whole[key].example(request), gap.text)
             elif key in left and self._exported and left[key].copies:
-                _note(row, "announced", left[key].example(request), COPIES)
+                _note(row, "announced", left[key].example(request), TEXTS["shared"]["copies"])
             elif key in left:
                 _note(row, "differs", left[key].example(request))
             elif key in held:
