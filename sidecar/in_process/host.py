@@ -11,9 +11,11 @@ import contextlib
 import fcntl
 import itertools
 import os
+import re
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -33,6 +35,7 @@ HERE: Final = "in process"
 SOON = 0.05
 """Seconds until a posted job is done at the latest."""
 _PROCESSES = 256
+_FLAG = re.compile(r"--([a-z_]+)(?: (?=[A-Z]))?")
 _STOPPING = 10.0
 """Seconds that the end of the process waits for the last evidence to be kept."""
 
@@ -85,7 +88,8 @@ class Host:
         settings: Mapping[str, Any],
     ) -> None:
         flags = {**settings, "policy": None if policy is None else os.fspath(policy)}
-        self.settings = read_settings(None if config is None else Path(config), flags)
+        with _arguments_named():
+            self.settings = read_settings(None if config is None else Path(config), flags)
         self._events = events
         self._guard = threading.Lock()
         self._process = 0
@@ -179,7 +183,8 @@ class Host:
 
     def _run(self, started: threading.Event) -> None:
         try:
-            asyncio.run(self._serve(started))
+            with _arguments_named():
+                asyncio.run(self._serve(started))
         except BaseException as error:  # noqa: BLE001 - `start` raises it, whatever it is
             self._failure = error
         finally:
@@ -191,7 +196,12 @@ class Host:
         settings = self._claimed()
         fd = 1
         if self._events is not None:
-            fd = os.open(self._events, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)
+            try:
+                fd = os.open(self._events, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)
+            except OSError as error:
+                text = f"events cannot be written: {error.strerror or error}"
+                problem = Problem(text, "name another: events=FILE", file=os.fspath(self._events))
+                raise PolicyError((problem,)) from error
         sink = Sink(fd)
         try:
             self._service = Service(settings, sink, partial(_Here, catch_up=self._do))
@@ -229,6 +239,22 @@ class Host:
             return said.model_copy(update={"state": str(folder), **free})
         text = f"{_PROCESSES} processes use the state folder {said.state}"
         raise PolicyError((Problem(text, "choose another: state=DIR"),))
+
+
+@contextlib.contextmanager
+def _arguments_named() -> Iterator[None]:
+    """In refusals, arguments in the place of the flags of `sidecar run`."""
+    try:
+        yield
+    except PolicyError as error:
+        named = tuple(
+            replace(one, fix=_argument(one.fix), file=_argument(one.file)) for one in error.problems
+        )
+        raise PolicyError(named) from error
+
+
+def _argument(text: str) -> str:
+    return _FLAG.sub(r"\1=", text)
 
 
 def _free(address: str) -> str:

@@ -16,6 +16,8 @@ from typing import Any
 import pytest
 from websockets.sync.client import connect
 
+from sidecar import asgi
+from sidecar.policy.terms import PolicyError
 from tests.cli import data, sidecar
 from tests.e2e import wire
 from tests.e2e.processes import Child, free_port, until
@@ -265,14 +267,39 @@ def test_a_policy_that_cannot_be_used_is_refused_where_the_middleware_is_made(
     """With the place, as by `sidecar run`."""
     from importlib import import_module
 
-    from sidecar.policy.terms import PolicyError
-
     file = tmp_path / "policy.yaml"
     file.write_text("version: 1\nrules: {a: {header: X-A, action: sett}}\n")
     with pytest.raises(PolicyError, match=r"policy\.yaml:2"):
         import_module(f"sidecar.{kind}").Middleware(lambda *_: None, file)
     with pytest.raises(PolicyError, match="cannot be read"):
         import_module(f"sidecar.{kind}").Middleware(lambda *_: None, tmp_path / "none.yaml")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ({"admin": "x"}, "admin=: error: unknown address 'x'; write HOST:PORT"),
+        ({"config": "none.yaml"}, "name another file with config="),
+        ({"admin": "BUSY"}, "another with admin=HOST:PORT"),
+        (
+            {"events": "/dev/null/x"},
+            "/dev/null/x: error: events cannot be written: Not a dir",
+        ),
+        ({"state": "/dev/null/x"}, "choose another: state=DIR"),
+    ],
+)
+def test_a_refusal_names_the_argument(words: dict[str, str], said: str, tmp_path: Path):
+    """And not the flag of `sidecar run`; a file or an address that cannot be used has its fix."""
+    file = tmp_path / "policy.yaml"
+    file.write_text("version: 1\nrules: {}\n")
+    free = {"admin": "127.0.0.1:0", "health": "127.0.0.1:0", "state": str(tmp_path / "state")}
+    with socket.create_server(("127.0.0.1", 0)) as busy, pytest.raises(PolicyError) as refused:
+        taken = f"127.0.0.1:{busy.getsockname()[1]}"
+        arguments: dict[str, Any] = free | {
+            name: word.replace("BUSY", taken) for name, word in words.items()
+        }
+        asgi.Middleware(lambda *_: None, file, **arguments).host.start()
+    assert said in str(refused.value)
 
 
 @pytest.mark.parametrize("site", ["fastapi", "flask"], indirect=True)
