@@ -16,6 +16,7 @@ from sidecar.exporting.cookie_edits import Edit, edits
 from sidecar.exporting.program import Gap, Program, Route, Step
 from sidecar.exporting.target import shortest
 from sidecar.exporting.terms import response_names
+from sidecar.templates import filled
 
 OWN = frozenset({"server", "date", "content-type"})
 """Lines that Apache writes itself, after every directive."""
@@ -38,12 +39,15 @@ def write(program: Program, gaps: list[Gap]) -> str:
         else:
             for chain, some in _chains(step, left):
                 lines += _lines(step, chain, some, conditions)
-    if any(gap.header.lower() == "server" for gap in gaps):
-        lines += [
-            "# at least no version (this directive stands outside of virtual hosts)",
-            "# ServerTokens Prod",
-        ]
-    return "".join(f"{line}\n" for line in (*conditions.lines(), *lines))
+    return filled(
+        "sidecar.exporting",
+        "apache.conf.jinja",
+        conditions=conditions,
+        routes=list(conditions.routes()),
+        number=program.number,
+        lines=lines,
+        server=any(gap.header.lower() == "server" for gap in gaps),
+    )
 
 
 def _unsupported(step: Step, route: Route) -> str:

@@ -21,36 +21,24 @@ class Conditions:
 
     def __init__(self, program: Program) -> None:
         self._program = program
-        self._asked: set[str] = set()
-        self._defined: dict[str, str] = {}
+        self.needs_path = False
+        self.needs_route = False
+        self.defined: dict[str, str] = {}
+        """Expressions by the name under which the file has them, as arguments of `Define`."""
 
-    def lines(self) -> Iterator[str]:
-        """The directives that note facts of a request; of routes the last match counts."""
-        for name, found in self._defined.items():
-            yield f"Define {name} {argument(_escaped(found))}"
-        if not self._asked:
-            return
-        yield self._noted("%{THE_REQUEST} =~ m#^[^ ]+ ([^? ]*)#", "policy_path=$1")
-        yield self._noted("unescape(reqenv('policy_path')) =~ m#^(.*)$#", "policy_path=$1")
-        if "route" in self._asked:
-            yield self._noted(r"%{req_novary:Host} =~ m#^(\[[^\]]*\]|[^:]*)#", "policy_host=$1")
-            slash = "/" if self._program.slashes == "keep" else "/+"
-            yield "SetEnvIfExpr true policy_route=0"
-            for source, route in reversed(list(patterns.routes(self._program.routes, slash))):
-                text = "%{REQUEST_METHOD} %{reqenv:policy_host} %{reqenv:policy_path}"
-                asked = f"'{text}' =~ {self.regex(source)}"
-                yield f"# route {route.name}"
-                yield self._noted(asked, f"policy_route={self._program.number(route)}")
-
-    def _noted(self, asked: str, noted: str) -> str:
-        return f"SetEnvIfExpr {argument(asked)} {noted}"
+    def routes(self) -> Iterator[tuple[str, Route]]:
+        """The expressions of the routes; the first that holds counts."""
+        slash = "/" if self._program.slashes == "keep" else "/+"
+        for source, route in patterns.routes(self._program.routes, slash):
+            text = "%{REQUEST_METHOD} %{reqenv:policy_host} %{reqenv:policy_path}"
+            yield argument(f"'{text}' =~ {self.regex(source)}"), route
 
     def place(self, routes: Sequence[Route]) -> str:
         """The request is of one of these routes."""
         program = self._program
         if len(routes) == len(program.routes):
             return ""
-        self._asked.add("route")
+        self.needs_path = self.needs_route = True
         if program.routes[-1] in routes:
             others = [program.number(route) for route in program.routes if route not in routes]
             return " && ".join(f"{_ROUTE} != '{number}'" for number in others)
@@ -100,14 +88,14 @@ class Conditions:
         return f"{_TYPE} =~ {self.regex(patterns.media(types), fold=True)}"
 
     def _path(self, source: str) -> str:
-        self._asked.add("path")
+        self.needs_path = True
         return f"reqenv('policy_path') =~ {self.regex(source, fold=True)}"
 
     def _named(self, name: str) -> str:
         """A class by its name: the expression is written once in the file."""
         word = f"policy_is_{name}"
-        if word not in self._defined:
-            self._defined[word] = self._class(name)
+        if word not in self.defined:
+            self.defined[word] = argument(_escaped(self._class(name)))
         return f"(${{{word}}})"
 
     def _class(self, name: str) -> str:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from textwrap import indent
 
 from sidecar.exporting import patterns, terms
 from sidecar.exporting.cookie_edits import Edit, edits
 from sidecar.exporting.program import Gap, Noted, Program, Route, Step
 from sidecar.exporting.target import out_of_order
 from sidecar.policy.rules.classes import MEDIA
+from sidecar.templates import filled
 
 SPACE = 1024
 """Bytes that rules may add to a response before `tune.maxrewrite` must be raised (the default)."""
@@ -34,13 +34,25 @@ def write(program: Program, gaps: list[Gap]) -> str:
     for step, routes in program.supported(out_of_order, gaps):
         rules.append(f"# rule {step.rule}, revision {program.revision}")
         rules += _rules(step, routes, program, notes)
-    body = "\n".join(rules)
-    head = list(_requests(program, notes, body))
-    if _CLASS in body:
-        head += _classes()
-    room = _room(program)
-    text = f"# In the section global, as these lines need room: tune.maxrewrite {room}\n"
-    return (text if room > SPACE * 3 // 4 else "") + indent("\n".join([*head, *rules, ""]), " " * 4)
+    body, room = "\n".join(rules), _room(program)
+    slash = "/" if program.slashes == "keep" else "/+"
+    routed = len(program.routes) > 1
+    return filled(
+        "sidecar.exporting",
+        "haproxy.cfg.jinja",
+        room=room if room > SPACE * 3 // 4 else 0,
+        path=routed or _PATH in body or _CLASS in body,
+        routes=list(patterns.routes(program.routes, slash)) if routed else (),
+        number=program.number,
+        noted=[
+            (variable, _field(f"req.fhdr({field.name.lower()})", field))
+            for field, variable in notes.fields.items()
+        ],
+        classes=MEDIA if _CLASS in body else (),
+        rules=rules,
+        quoted=quoted,
+        patterns=patterns,
+    )
 
 
 def _room(program: Program) -> int:
@@ -50,36 +62,6 @@ def _room(program: Program) -> int:
         for route in program.routes
     )
     return (needed // SPACE + 2) * SPACE
-
-
-def _requests(program: Program, notes: Noted, body: str) -> Iterator[str]:
-    if len(program.routes) > 1 or _PATH in body or _CLASS in body:
-        yield f"http-request set-var({_PATH}) path,url_dec"
-    if len(program.routes) > 1:
-        slash = "/" if program.slashes == "keep" else "/+"
-        fmt = f"%[method] %[req.hdr(host),host_only,lower] %[var({_PATH})]"
-        yield f"http-request set-var-fmt(txn.policy_request) {quoted(fmt)}"
-        for source, route in patterns.routes(program.routes, slash):
-            taken = f"!{{ var({_ROUTE}) -m found }}"
-            asked = f"{{ var(txn.policy_request) -m reg {quoted(source)} }}"
-            note = f"http-request set-var({_ROUTE}) int({program.number(route)})"
-            yield f"{note} if {taken} {asked}    # route {route.name}"
-    for field, variable in notes.fields.items():
-        fetch = f"req.fhdr({field.name.lower()})"
-        yield f"http-request set-var({variable}) int(1) if {_field(fetch, field)}"
-
-
-def _classes() -> Iterator[str]:
-    """The class of a response, by the first test that holds."""
-    unknown = f"!{{ var({_CLASS}) -m found }}"
-    attachment = f"{{ res.fhdr(content-disposition,1) -m reg -i {quoted(patterns.ATTACHMENT)} }}"
-    yield f"http-after-response set-var({_CLASS}) str(download) if {attachment}"
-    docs = f"{{ var({_PATH}) -m reg -i {quoted(patterns.DOCS_PATH)} }}"
-    for name, types in MEDIA:
-        media = f"{{ res.fhdr(content-type,1) -m reg -i {quoted(patterns.media(types))} }}"
-        if name in ("html", "api"):
-            yield f"http-after-response set-var({_CLASS}) str(docs) if {unknown} {media} {docs}"
-        yield f"http-after-response set-var({_CLASS}) str({name}) if {unknown} {media}"
 
 
 def _rules(step: Step, routes: tuple[Route, ...], program: Program, notes: Noted) -> Iterator[str]:
