@@ -89,17 +89,17 @@ def _middleware(found: _Found, name: str, document: Document, path: Path) -> Non
     kinds = {str(key).lower(): key for key in document.mapping(*path)}
     kind = "headers" if "headers" in kinds else next(iter(sorted(kinds)), "")
     chain = document.mapping(*path, kinds.get("chain", ""))
-    inner = list[Option]()
-    todo: list[tuple[Path, tuple[str, ...]]] = []
-    if kind == "headers":
-        todo.append(((*path, kinds[kind]), ()))
-    while todo:
-        place, names = todo.pop(0)
-        value = document.at(*place)
+    inner: list[Option] = []
+    for key, value in document.mapping(*path, kinds[kind]).items() if kind == "headers" else ():
+        place, option = (*path, kinds[kind], key), str(key).lower()
         if isinstance(value, dict):
-            todo += [((*place, key), (*names, str(key))) for key in value]
-        elif names:
-            inner.append(Option((names[0].lower(), *names[1:]), value, document.where(place)))
+            inner += (
+                Option((option, str(name)), item, document.where((*place, name)))
+                for name, item in value.items()
+                if not isinstance(item, dict)
+            )
+        else:
+            inner.append(Option((option,), value, document.where(place)))
     names_in_chain = tuple(_names(chain.get("middlewares")))
     found.middlewares[name] = Middleware(kind, tuple(inner), names_in_chain, document.where(path))
 

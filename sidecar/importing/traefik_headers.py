@@ -4,14 +4,13 @@ customResponseHeaders are set, or removed where empty, after the security option
 Facts: doc.traefik.io on the headers middleware.
 """
 
-# ruff: noqa: SIM905 - lists of words are read as words
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 
 from sidecar.importing.draft import Effect, Notes, SourceLine
+from sidecar.policy.data import read_table
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,35 +22,10 @@ class Option:
     where: SourceLine
 
 
-# Options that are the value of a header.
-_VALUES: Mapping[str, str] = MappingProxyType(
-    {
-        "customframeoptionsvalue": "X-Frame-Options",
-        "custombrowserxssvalue": "X-XSS-Protection",
-        "contentsecuritypolicy": "Content-Security-Policy",
-        "contentsecuritypolicyreportonly": "Content-Security-Policy-Report-Only",
-        "referrerpolicy": "Referrer-Policy",
-        "permissionspolicy": "Permissions-Policy",
-        "featurepolicy": "Feature-Policy",
-        "publickey": "Public-Key-Pins",
-    }
-)
-# Options that switch a header on, and the option that may replace them.
-_SWITCHES: Mapping[str, tuple[str, str, str]] = MappingProxyType(
-    {
-        "framedeny": ("X-Frame-Options", "DENY", "customframeoptionsvalue"),
-        "contenttypenosniff": ("X-Content-Type-Options", "nosniff", ""),
-        "browserxssfilter": ("X-XSS-Protection", "1; mode=block", "custombrowserxssvalue"),
-    }
-)
-_OTHERS = frozenset(
-    """
-    stsseconds stsincludesubdomains stspreload forcestsheader isdevelopment customresponseheaders
-    customrequestheaders allowedhosts hostsproxyheaders sslredirect ssltemporaryredirect sslhost
-    sslproxyheaders sslforcehost
-    """.split()
-)
-"""Options that are read elsewhere, or about requests."""
+_OPTIONS = read_table("sidecar.importing", "traefik.json")
+"""Options by what they do: `values` are the value of a header; `switches` switch one on, with the
+option that may replace it; `others` are read elsewhere, or about requests.
+"""
 
 
 def effects(options: tuple[Option, ...], notes: Notes) -> tuple[Effect, ...]:
@@ -71,10 +45,10 @@ def _security(
 ) -> Iterator[Effect]:
     for option in options:
         name = option.names[0]
-        if name in _VALUES and option.value:
-            yield Effect("set", _VALUES[name], str(option.value), where=option.where)
-        elif name in _SWITCHES:
-            header, value, instead = _SWITCHES[name]
+        if name in _OPTIONS["values"] and option.value:
+            yield Effect("set", _OPTIONS["values"][name], str(option.value), where=option.where)
+        elif name in _OPTIONS["switches"]:
+            header, value, instead = _OPTIONS["switches"][name]
             if _on(option) and not (instead in said and said[instead].value):
                 yield Effect("set", header, value, where=option.where)
         elif name == "stsseconds":
@@ -82,7 +56,7 @@ def _security(
         elif name.startswith("accesscontrol") or name == "addvaryheader":
             message = f"{name}: CORS headers depend on the request's Origin and are not carried"
             notes.lost(option.where, message, "write rules with when: {request: {Origin: ...}}")
-        elif name not in _OTHERS | _VALUES.keys():
+        elif name not in (*_OPTIONS["others"], *_OPTIONS["values"]):
             message = f"{name} is not a known option of the headers middleware"
             notes.lost(option.where, message, "check the option")
 
