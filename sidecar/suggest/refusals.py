@@ -1,6 +1,5 @@
 """What must never be added to a Content Security Policy, whatever the evidence, and the fix."""
 
-# ruff: noqa: SIM905 - lists of words are read as words
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -8,19 +7,10 @@ from collections.abc import Sequence
 from sidecar.policy.browsers.reports import CUT
 from sidecar.policy.csp import Directive, Policy
 from sidecar.policy.csp.match import Address, allows_address
-from sidecar.policy.csp.table import ANGULAR_HOSTS, JSONP_HOSTS, PLUGIN_HOSTS
+from sidecar.policy.csp.table import ANGULAR_HOSTS, JSONP_HOSTS, PLUGIN_HOSTS, UPLOAD_DOMAINS
 from sidecar.policy.csp.weaknesses import allowed, is_unmatched_address
 from sidecar.rollout.causes import Cause
 from sidecar.suggest.model import Proposal, proposal
-
-UPLOAD_DOMAINS = frozenset(
-    """
-    amazonaws.com bitbucket.org blob.core.windows.net codepen.io digitaloceanspaces.com github.io
-    githubusercontent.com gitlab.io glitch.me herokuapp.com netlify.app pages.dev r2.dev replit.app
-    surge.sh vercel.app web.app workers.dev
-    """.split()
-)
-"""Domains below which anyone may publish a file."""
 
 CODE = frozenset({"script-src", "script-src-elem", "worker-src"})
 

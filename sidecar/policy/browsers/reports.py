@@ -7,7 +7,6 @@ Source: CSP Level 3 section 5.2 (`application/csp-report`) and its reports of ha
 (`'report-sha256'`), Reporting API section 3 (`application/reports+json`).
 """
 
-# ruff: noqa: SIM905 - lists of words are read as words
 from __future__ import annotations
 
 import json
@@ -18,46 +17,26 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from sidecar.policy.csp.table import DIRECTIVES
+from sidecar.policy.data import read_table
 from sidecar.policy.headers.fields import FEATURES
 
 MAX_REPORTS = 100
-WORDS = frozenset(
-    """
-    corp navigation navigation-to-response navigation-from-response script style access-to-opener
-    access-from-coop-page-to-opener access-to-coop-page-from-opener access-to-coop-page-from-openee
-    access-to-coop-page-from-other access-from-coop-page-to-openee access-from-coop-page-to-other
-    """.split()
-) | {"worker initialization"}
+_TABLE = read_table("sidecar.policy.browsers", "reports.json")
+TYPES: tuple[str, ...] = tuple(_TABLE["types"])
+WORDS: frozenset[str] = frozenset(_TABLE["words"])
 """What reports other than CSP's have instead of a directive: COEP's and COOP's types,
 Integrity-Policy's destinations.
 """
-TYPES = tuple(
-    """
-    csp-violation coep coop permissions-policy-violation potential-permissions-policy-violation
-    document-policy-violation integrity-violation csp-hash deprecation intervention crash
-    network-error other
-    """.split()
-)
 DISPOSITIONS = ("enforce", "report", "reporting", "other")
-_NOISE = frozenset(
-    """
-    chrome-extension moz-extension safari-extension safari-web-extension ms-browser-extension
-    webkit-masked-url user-script
-    """.split()
-)
+_NOISE = frozenset(_TABLE["noise"])
 _OWN_PARTS = frozenset({"resource", "self-hosted"})
 """What Firefox names as the script where it acts by itself, as when it loads a page's icon."""
-CAUSE_KINDS: Mapping[str, str] = {
-    "served": "in a page of the site",
-    "script": "by a script of the site",
-    "unserved": "not in any page we served",
-    "unexplained": "not explained",
-    "noise": "a browser extension",
-    "dropped": "of which nothing is known: too many at once",
-}
+CAUSE_KINDS: Mapping[str, str] = _TABLE["causes"]
 """Kinds of cause of a report in trial, in words; `dropped` reports became no cause."""
 RANKS: Mapping[str, int] = {name: rank for rank, name in enumerate(CAUSE_KINDS)}
 """The gravest is 0."""
+_KEYS: Mapping[str, list[str]] = _TABLE["keys"]
+"""Keys of a report's body by what they say; the first that is there counts."""
 _HASH = re.compile(r"sha(?:256|384|512)-[A-Za-z0-9+/_-]{43,88}={0,2}")
 _ISOLATED = {"same-origin": False, "same-origin-plus-coep": True}
 CUT = 120
@@ -118,13 +97,13 @@ def _entries(items: list[Any]) -> Iterator[Report]:
 
 def _report(kind: str, body: Mapping[str, Any]) -> Report:
     kind = kind if kind in TYPES else "other"
-    named = _first(body, *_DIRECTIVE).split(" ")[0].lower()
+    named = _first(body, *_KEYS["directive"]).split(" ")[0].lower()
     disposition = _first(body, "disposition").lower()
     by_type = kind in ("coep", "coop")
-    named = named or _first(body, *(() if by_type else _NAMES), "type").lower()
-    blocked = _first(body, *_BLOCKED)
-    document = _first(body, "documentURL", "document-uri", "url")
-    source = _first(body, "sourceFile", "source-file")
+    named = named or _first(body, *(() if by_type else _KEYS["names"]), "type").lower()
+    blocked = _first(body, *_KEYS["blocked"])
+    document = _first(body, *_KEYS["document"])
+    source = _first(body, *_KEYS["source"])
     source = "" if source in _OWN_PARTS else source
     number = body.get("lineNumber", body.get("line-number"))
     return Report(
@@ -134,7 +113,7 @@ def _report(kind: str, body: Mapping[str, Any]) -> Report:
         address(blocked),
         _path(document),
         bool({blocked.partition(":")[0].lower(), source.partition(":")[0].lower()} & _NOISE),
-        _printable(_first(body, "script-sample", "sample")[:_SAMPLE]),
+        _printable(_first(body, *_KEYS["sample"])[:_SAMPLE]),
         address(source),
         _origin(document),
         number if isinstance(number, int) and 0 <= number < 10_000_000 else 0,
@@ -144,15 +123,6 @@ def _report(kind: str, body: Mapping[str, Any]) -> Report:
         or bool(_first(body, "nextResponseURL")),
         _ISOLATED.get(_first(body, "effectivePolicy")) if kind == "coop" else None,
     )
-
-
-_DIRECTIVE = "effectiveDirective effective-directive violatedDirective violated-directive".split()
-_NAMES = ("featureId", "policyId", "destination")
-_BLOCKED = """
-blockedURL blocked-uri blockedURI nextResponseURL previousResponseURL openeeURL initialPopupURL
-openedWindowInitialURL subresourceURL
-""".split()
-"""Keys of a report's body, the first that is there counts."""
 
 
 def _first(body: Mapping[str, Any], *keys: str) -> str:

@@ -65,6 +65,8 @@ ANGULAR_HOSTS = frozenset(_TABLE["hosts"]["angular"])
 """Hosts that serve AngularJS, whose templates run as script, or any file that anyone publishes."""
 PLUGIN_HOSTS = frozenset(_TABLE["hosts"]["plugin"])
 """Hosts that serve plugin files which run scripts of the caller's choice."""
+UPLOAD_DOMAINS = frozenset(_TABLE["hosts"]["upload"])
+"""Domains below which anyone may publish a file."""
 
 CSP_NAMES = frozenset({"content-security-policy", "content-security-policy-report-only"})
 REPORTING = frozenset({"report-uri", "report-to"})
