@@ -6,10 +6,11 @@ Nothing here raises.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TypeAlias
 
 from sidecar.policy import headers
+from sidecar.policy.data import MEDIA_TYPES
 from sidecar.policy.headers import cookies
 
 Lines: TypeAlias = tuple[str, ...]
@@ -29,25 +30,10 @@ MAX_VALUE = 2_048
 MAX_LINES = 8
 """Lines of one header that are kept."""
 
-_EXACT = {
-    "text/html": "html",
-    "application/xhtml+xml": "html",
-    "application/json": "api",
-    "application/xml": "api",
-    "text/xml": "api",
-    "text/event-stream": "api",
-    "application/grpc": "api",
-    "text/javascript": "script",
-    "application/javascript": "script",
-    "application/wasm": "script",
-    "text/css": "style",
+_CONTENTS: Mapping[str, str] = {
+    media: name for name, listed in MEDIA_TYPES["contents"].items() for media in listed
 }
-_FAMILIES = (
-    ("image/", "image"),
-    ("font/", "font"),
-    ("application/font", "font"),
-    ("application/vnd.ms-fontobject", "font"),
-)
+_FAMILIES = [(media[:-1], name) for media, name in _CONTENTS.items() if media[-1] == "*"]
 
 # RFC 9110 section 5.6.7: today's form, and the two obsolete ones.
 _DATE = re.compile(
@@ -75,10 +61,9 @@ def content_class(media_type: str) -> str:
     essence = media_type.partition(";")[0].strip(" \t").lower()
     if not essence:
         return "none"
-    if essence in _EXACT:
-        return _EXACT[essence]
-    family = next((name for start, name in _FAMILIES if essence.startswith(start)), "")
-    return family or ("api" if essence.endswith(("+json", "+xml")) else "other")
+    families = (name for begin, name in _FAMILIES if essence.startswith(begin))
+    found = _CONTENTS.get(essence) or next(families, "")
+    return found or ("api" if essence.endswith(("+json", "+xml")) else "other")
 
 
 def display_name(key: str) -> str:
