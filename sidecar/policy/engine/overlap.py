@@ -8,16 +8,16 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from operator import eq
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 from sidecar.policy.model import Match, When
 from sidecar.policy.rules.matching import host_name
 from sidecar.policy.rules.paths import decoded
 
-Gap: TypeAlias = Literal["segment", "any", "one", "some"]
-"""Runs within one segment, any run; exactly one character, and at least one."""
 Symbol: TypeAlias = str
-"""One character, or a Gap: they are distinguished by their length."""
+"""One character, or a gap by its longer name: `segment` (a run within one segment), `any` (any
+run), `one` (exactly one character), `some` (at least one).
+"""
 
 
 def match_covers(wide: Match, narrow: Match) -> bool:

@@ -24,7 +24,6 @@ FORMS = frozenset(
 )
 """What is logged in place of a secret value."""
 
-CLASSES = ("html", "api", "script", "style", "image", "font", "other", "none")
 MAX_VALUE = 2_048
 """Characters of a value that are kept."""
 MAX_LINES = 8
@@ -57,7 +56,7 @@ _VOLATILE = frozenset({"server-timing", "sourcemap", "x-sourcemap"})
 
 
 def content_class(media_type: str) -> str:
-    """The class of a response by its Content-Type, one of CLASSES."""
+    """The class of a response by its Content-Type: html, api, script, style, image, font, other, none."""
     essence = media_type.partition(";")[0].strip(" \t").lower()
     if not essence:
         return "none"
