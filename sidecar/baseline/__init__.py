@@ -6,10 +6,12 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 from sidecar.policy.headers.shapes import Lines, cookie_line, display_name
+from sidecar.policy.model import StrictModel
 from sidecar.policy.rules.conditions import Facts, RawFields
+from sidecar.policy.values import Listed
 
 Variants: TypeAlias = Mapping[Lines, int]
 """What a header looked like -> in how many responses; () = it was absent."""
@@ -54,13 +56,13 @@ class Cell:
         return self.cookies.get(name) or {(): self.responses}
 
 
-class Acceptance(NamedTuple):
+class Acceptance(StrictModel):
     """A difference that was accepted into the baseline."""
 
     at: str
     by: str
     reason: str
-    changes: tuple[str, ...]
+    changes: Listed
 
 
 @dataclass(frozen=True, slots=True)

@@ -199,7 +199,8 @@ def accept(
         changes[_KEPT_CHANGES:] = [f"and {len(changes) - _KEPT_CHANGES} more"]
     if not changes:
         return baseline
-    accepted = (*baseline.accepted, Acceptance(at, by, reason, tuple(changes)))
+    made = Acceptance(at=at, by=by, reason=reason, changes=tuple(changes))
+    accepted = (*baseline.accepted, made)
     return replace(baseline, cells=ordered((*cells.values(), *new)), accepted=accepted)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import fields
 from typing import Annotated, Any
 
 from pydantic import Field, ValidationError
@@ -34,19 +35,12 @@ class _Cell(StrictModel):
     beyond: int = 0
 
 
-class _Acceptance(StrictModel):
-    at: str
-    by: str
-    reason: str
-    changes: list[str]
-
-
 class _File(StrictModel):
     version: int = Field(ge=1, le=1)
     made: str
     by: str
     source: str
-    accepted: list[_Acceptance] = Field(default_factory=list)
+    accepted: list[Acceptance] = Field(default_factory=list)
     cells: list[_Cell]
 
 
@@ -75,10 +69,8 @@ def from_data(data: object) -> Baseline:
         file = _File.model_validate(data)
     except ValidationError as error:
         raise PolicyError(translate(error, _File)) from error
-    accepted = tuple(
-        Acceptance(item.at, item.by, item.reason, tuple(item.changes)) for item in file.accepted
-    )
-    return Baseline(ordered(map(_cell, file.cells)), file.made, file.by, file.source, accepted)
+    cells, accepted = ordered(map(_cell, file.cells)), tuple(file.accepted)
+    return Baseline(cells, file.made, file.by, file.source, accepted)
 
 
 def _cell(cell: _Cell) -> Cell:
@@ -101,10 +93,7 @@ def _variants(said: str | list[_Variant], responses: int) -> Variants:
 
 def to_data(baseline: Baseline) -> dict[str, Any]:
     """A baseline as plain data, in the form and order of its file."""
-    accepted = [
-        {"at": item.at, "by": item.by, "reason": item.reason, "changes": list(item.changes)}
-        for item in baseline.accepted
-    ]
+    accepted = [item.model_dump(mode="json") for item in baseline.accepted]
     return {
         "version": 1,
         "made": baseline.made,
@@ -116,19 +105,12 @@ def to_data(baseline: Baseline) -> dict[str, Any]:
 
 
 def _cell_data(cell: Cell) -> dict[str, Any]:
-    data: dict[str, Any] = {
-        "route": cell.route,
-        "status": cell.status,
-        "content": cell.content,
-        "responses": cell.responses,
-        "first": cell.first,
-        "last": cell.last,
+    data: dict[str, Any] = {one.name: getattr(cell, one.name) for one in fields(cell)} | {
         "requests": list(cell.requests),
         "headers": _all_data(cell.headers, cell.responses, display_name),
+        "cookies": _all_data(cell.cookies, cell.responses, str),
     }
-    if cell.cookies:
-        data["cookies"] = _all_data(cell.cookies, cell.responses, str)
-    return data | ({"beyond": cell.beyond} if cell.beyond else {})
+    return {key: said for key, said in data.items() if said or key not in ("cookies", "beyond")}
 
 
 def _all_data(

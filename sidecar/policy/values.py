@@ -48,6 +48,9 @@ def as_tuple(value: object) -> object:
     return tuple(value) if isinstance(value, list) else value
 
 
+Listed = Annotated[tuple[str, ...], BeforeValidator(as_tuple)]
+
+
 def any_header_name(value: object) -> str:
     """Check a header name (RFC 9110 section 5.1); raises ValueError with the fix."""
     if not isinstance(value, str) or not TOKEN.fullmatch(value):

@@ -9,14 +9,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from sidecar.policy.model import StrictModel
 from sidecar.policy.problems import translate
 from sidecar.policy.terms import PolicyError, Problem
-from sidecar.policy.values import as_tuple
+from sidecar.policy.values import Listed
 from sidecar.source import load, located
 
 _HEAD = """\
@@ -25,9 +25,6 @@ _HEAD = """\
 """  # noqa: E501
 _SCRIPT_KINDS = ("script", "handler", "javascript-url")
 _SCRIPT_DIRECTIVES = ("script-src", "worker-src")
-
-
-Listed = Annotated[tuple[str, ...], BeforeValidator(as_tuple)]
 
 
 class Script(StrictModel):

@@ -114,7 +114,11 @@ BASELINES = st.builds(
     _texts,
     _texts,
     st.lists(
-        st.builds(Acceptance, _texts, _texts, _texts, st.lists(_texts, max_size=2).map(tuple)),
+        st.builds(
+            Acceptance,
+            **dict.fromkeys(("at", "by", "reason"), _texts),
+            changes=st.lists(_texts, max_size=2).map(tuple),
+        ),
         max_size=2,
     ).map(tuple),
 )
