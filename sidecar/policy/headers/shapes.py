@@ -56,7 +56,7 @@ _VOLATILE = frozenset({"server-timing", "sourcemap", "x-sourcemap"})
 
 
 def content_class(media_type: str) -> str:
-    """What a response is by its Content-Type: html, api, script, style, image, font, other, none."""
+    """By its Content-Type: html, api, script, style, image, font, other or none."""
     essence = media_type.partition(";")[0].strip(" \t").lower()
     if not essence:
         return "none"
