@@ -165,10 +165,11 @@ def _members(
     text, span, newline = source.text, source.spans[path], line_end(source.text)
     if span.style == "block":
         end = _end(source, path, value)
-        at = text.find("\n", end)
-        at = len(text) if at < 0 else at - (text[at - 1] == "\r")
+        at = _line_end(text, end)
         lead = indent(text, span.inside)
-        yield Edit(at, at, "".join(newline + line for line in _block(new, lead, comments)))
+        yield Edit(
+            at, at, "".join(newline + line for line in _lines(new, lead, comments, flow=False))
+        )
         return
     if not value:
         yield Edit(span.end - 1, span.end - 1, ", ".join(map(_pair, new)))
@@ -181,7 +182,7 @@ def _members(
             yield Edit(last, last, ",")
         first = _line_start(text, span.inside)
         lead = text[first : span.inside] if not text[first : span.inside].strip() else "  "
-        lines = _flow_lines(new, lead, comments)
+        lines = _lines(new, lead, comments, flow=True)
         yield Edit(closing, closing, "".join(line + newline for line in lines))
         return
     yield Edit(last, last, "".join(f", {_pair(one)}" for one in new))
@@ -207,48 +208,41 @@ def _written_out(source: Source, path: Path, after: csp.Policy, comments: Commen
     assert lead is not None
     if source.spans[path[:-1]].style == "flow":
         own = " " * (len(lead.group()) + 2)
-        lines = _flow_lines(after.directives, f"{own}  ", comments)
+        lines = _lines(after.directives, f"{own}  ", comments, flow=True)
         return [Edit(span.start, end, newline.join(("{", *lines, f"{own}}}")))]
     column = source.keys[path][1] - 1
-    lines = _block(after.directives, " " * (column + 2), comments)
+    lines = _lines(after.directives, " " * (column + 2), comments, flow=False)
     colon = len(text[: span.start].rstrip())
     if text[colon - 1] != ":":
         raise _by_hand(source, path)
-    at = text.find("\n", end)
-    at = len(text) if at < 0 else at - (text[at - 1] == "\r")
+    at = _line_end(text, end)
     return [Edit(colon, end, ""), Edit(at, at, "".join(newline + line for line in lines))]
 
 
-def _block(directives: Iterable[Directive], lead: str, comments: Comments) -> Iterator[str]:
+def _lines(
+    directives: Iterable[Directive], lead: str, comments: Comments, *, flow: bool
+) -> Iterator[str]:
+    """Members of a mapping; of a directive with a comment, each word has a line of its own."""
+    bracket, dash, comma = (" [", "", ",") if flow else ("", "- ", "")
     for one in directives:
         if any((one.name, word) in comments for word in one.values):
-            yield f"{lead}{one.name}:"
-            yield from (
-                f"{lead}  - {json.dumps(word)}{_comment(comments, one.name, word)}"
-                for word in one.values
-            )
+            yield f"{lead}{one.name}:{bracket}"
+            for word in one.values:
+                comment = _comment(comments, one.name, word)
+                yield f"{lead}  {dash}{json.dumps(word)}{comma}{comment}"
+            if flow:
+                yield f"{lead}],"
         else:
-            yield lead + _pair(one)
-
-
-def _flow_lines(directives: Iterable[Directive], lead: str, comments: Comments) -> Iterator[str]:
-    for one in directives:
-        if any((one.name, word) in comments for word in one.values):
-            yield f"{lead}{one.name}: ["
-            yield from (
-                f"{lead}  {json.dumps(word)},{_comment(comments, one.name, word)}"
-                for word in one.values
-            )
-            yield f"{lead}],"
-        else:
-            yield f"{lead}{_pair(one)},"
+            yield f"{lead}{_pair(one)}{comma}"
 
 
 def _written(after: Sequence[csp.Policy], comments: Comments) -> str:
     if len(after) > 1:
         return json.dumps(csp.serialise(*after))
     if comments:
-        return "\n".join(("{", *_flow_lines(after[0].directives, " " * 8, comments), "      }"))
+        return "\n".join(
+            ("{", *_lines(after[0].directives, " " * 8, comments, flow=True), "      }")
+        )
     return f"{{{', '.join(map(_pair, after[0].directives))}}}"
 
 
@@ -276,6 +270,12 @@ def _quoted(text: str, like: str) -> str:
 
 def _line_start(text: str, position: int) -> int:
     return text.rfind("\n", 0, position) + 1
+
+
+def _line_end(text: str, position: int) -> int:
+    """Before the line ending that follows."""
+    at = text.find("\n", position)
+    return len(text) if at < 0 else at - (text[at - 1] == "\r")
 
 
 def _at(data: Any, path: Path) -> Any:
