@@ -27,6 +27,7 @@ from sidecar.rollout.isolation import (
     other_page,
     rule_context,
     unclear,
+    unreported,
 )
 from sidecar.rollout.model import Count
 from sidecar.rollout.served_pages import ServedPages
@@ -280,8 +281,11 @@ class Causes:
         for cause in held.values():
             self._judged(route, cause)
         made = [_frozen(identity, route, rule, cause) for identity, cause in held.items()]
-        if self._contexts.get((route, rule), _NOTHING).own and self._served.frames_itself(route):
-            made.append(_silent_frame(route, rule))
+        context = self._contexts.get((route, rule), _NOTHING)
+        for directive, blocked, why in unreported(self._served, route, context):
+            report = Report("other", directive, "report", blocked, "", noise=False)
+            silent = _OpenCause(report, 0.0, 0.0, verdict=("unexplained", why))
+            made.append(_frozen(_identity((route, rule), report), route, rule, silent))
         return tuple(sorted(made, key=lambda cause: (RANKS[cause.kind], -cause.count, cause.id)))
 
     def all(self) -> tuple[Cause, ...]:
@@ -340,16 +344,6 @@ def _identity(place: tuple[str, str], report: Report) -> str:
     about = (report.type, report.directive, blocked, report.sample, source, str(report.noise))
     what = (*place, *about)
     return hashlib.sha256("\0".join(what).encode("utf-8", "replace")).hexdigest()[:8]
-
-
-def _silent_frame(route: str, rule: str) -> Cause:
-    """Frames in a page's own text, from which a Permissions-Policy takes what it takes from the
-    page: no browser reports that, pages that were read show it.
-    """
-    report = Report("other", FRAME, "report", "about:srcdoc", "", noise=False)
-    why = "scripts in `srcdoc` have what the page has, and report nothing"
-    held = _OpenCause(report, 0.0, 0.0, verdict=("unexplained", why))
-    return _frozen(_identity((route, rule), report), route, rule, held)
 
 
 def _frozen(identity: str, route: str, rule: str, held: _OpenCause) -> Cause:

@@ -6,7 +6,7 @@ not count yet); Permissions Policy section 5.4 (`allow`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import urlsplit
@@ -34,6 +34,8 @@ class RuleContext:
     features: frozenset[str] = frozenset()
     own: bool = False
     """It takes one of them from the page itself."""
+    scripts: bool = False
+    """A Content-Security-Policy says which scripts may run."""
     typed: bool = False
     """It asks for Trusted Types, and names no policies that may be made."""
     credentialless: bool = False
@@ -55,9 +57,29 @@ def rule_context(rule: Rule) -> RuleContext:
     embedder = "cross-origin-embedder-policy" in rule.names
     words = value.lower().replace(";", " ").split()
     typed = "require-trusted-types-for" in words and "trusted-types" not in words
-    return RuleContext(
-        features, own, typed, embedder and value.strip().lower().startswith("credentialless")
-    )
+    credentialless = embedder and value.strip().lower().startswith("credentialless")
+    is_csp = "content-security-policy" in rule.names
+    scripts = is_csp and not _SCRIPTS.isdisjoint(words)
+    return RuleContext(features, own, scripts, typed, credentialless)
+
+
+_SCRIPTS = frozenset({"default-src", "script-src", "script-src-elem"})
+_WORKLET = "orklet.addModule"
+"""How inline code adds a worklet (`audioWorklet`, `paintWorklet`)."""
+
+
+def unreported(
+    served: ServedPages, route: str, context: RuleContext
+) -> Iterator[tuple[str, str, str]]:
+    """What pages that were read have and no browser reports: directive, what is blocked, why."""
+    if context.own and served.frames_itself(route):
+        why = "scripts in `srcdoc` have what the page has, and report nothing"
+        yield FRAME, "about:srcdoc", why
+    if served.frames_apart(route, context.features, by_default=context.features & FRAMES_TOO):
+        why = "a sandboxed frame is of no origin that the rule could name, and reports nothing"
+        yield FRAME, "no origin", why
+    if context.scripts and served.named(route, _WORKLET):
+        yield "worklet", "addModule()", "Chromium does not report the code of worklets"
 
 
 def both_ends(plan: Plan, rule: str, report: Report) -> Literal["", "page", "any"]:
@@ -126,7 +148,7 @@ def framed(
     """Whether a page gives a frame of another origin a feature that the policy forbids."""
     urls = (report.blocked, *addresses)
     if any(not url.startswith("http") or url.startswith(f"{report.origin}/") for url in urls):
-        return "unexplained", "a frame of the page's own has what the page has, and reports nothing"
+        return "unexplained", "frames of the page's own, and of no origin, report nothing"
     given = sorted(
         name
         for name in context.features

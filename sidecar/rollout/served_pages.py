@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from heapq import nsmallest
 from itertools import islice
@@ -16,6 +16,7 @@ from typing import Any, TypeAlias, TypeVar
 from sidecar.policy.browsers.pages import (
     ALLOW,
     INLINE_DIRECTIVES,
+    SANDBOXED,
     SRCDOC,
     Inline,
     InlineKind,
@@ -200,6 +201,14 @@ class ServedPages:
     def frames_itself(self, route: str) -> bool:
         """Whether a page of the route holds a frame with scripts in its `srcdoc`."""
         return self.linked(route, SRCDOC, "about:")
+
+    def frames_apart(self, route: str, features: Collection[str], *, by_default: object) -> bool:
+        """Whether a page of the route holds a frame of no origin (`sandbox`) that is given one of
+        the features, or any such frame, where frames have one of them by default.
+        """
+        if by_default:
+            return self.linked(route, SANDBOXED, "about:")
+        return any(self.linked(route, f"{ALLOW}{name}", "about:") for name in features)
 
     def quoted(self, route: str, directive: str, sample: str) -> bool:
         """Whether a report's sample is the beginning of inline code in a page of the route."""

@@ -158,7 +158,7 @@ def _browsers(
 
 def _loaded(trial: Sequence[Evidence]) -> bool:
     """Whether any response under the rule was a page, or a worker's script."""
-    said = ("safe", "unknown", "waiting", "upgraded", "partial", "worker", "script")
+    said = ("safe", "unknown", "waiting", "upgraded", "granted", "partial", "worker", "script")
     return any(total(trial, outcome) for outcome in said)
 
 
@@ -175,6 +175,8 @@ def _in_part(trial: Sequence[Evidence], reasons: Reasons) -> None:
         reasons.note("loads-partial", partial=partial, known=known)
     if upgraded := total(trial, "upgraded"):
         reasons.lack("upgraded", loads=upgraded)
+    if granted := total(trial, "granted"):
+        reasons.lack("granted", loads=granted)
     if workers := total(trial, "worker"):
         reasons.lack("workers", scripts=workers)
 

@@ -117,6 +117,8 @@ class Trials:
                 tally.outcome(index, "waiting")
             elif any(one.state == "upgraded" for one in headers):
                 tally.outcome(index, "upgraded")
+            elif any(one.state == "granted" for one in headers):
+                tally.outcome(index, "granted")
             elif any(one.state == "silent" for one in headers) or not reports(
                 header, engine, version
             ):

@@ -249,3 +249,32 @@ def test_the_scope_of_a_rule_is_what_it_sees_and_after_whom():
         scope({"before": rule, "it": rule}, shop),
     }
     assert len(changed - {base}) == 5
+
+
+@pytest.mark.parametrize(
+    ("header", "other", "counts"),
+    [
+        ("X-Frame-Options", "Content-Security-Policy", True),
+        ("Content-Security-Policy", "X-Frame-Options", True),
+        ("Cross-Origin-Opener-Policy", "Cross-Origin-Embedder-Policy", True),
+        ("X-Content-Type-Options", "Content-Type", True),
+        ("X-Frame-Options", "X-Content-Type-Options", False),
+    ],
+)
+@pytest.mark.parametrize("order", [("it", "beside"), ("beside", "it")])
+def test_headers_that_browsers_read_together(
+    header: str, other: str, counts: bool, order: tuple[str, str]
+):
+    """What was seen of the one begins anew when a rule on the other enforces, wherever it
+    stands.
+    """
+
+    def scope(mode: str) -> str:
+        rules = {
+            "it": {"header": header, "action": "remove", "mode": "trial"},
+            "beside": {"header": other, "action": "remove", "mode": mode},
+        }
+        made = plan({name: rules[name] for name in order}).routes[-1]
+        return next(line.scope for line in made.rules if line.name == "it")
+
+    assert (scope("enforce") != scope("trial")) is counts

@@ -41,6 +41,21 @@ def test_a_referer_that_is_told_today(rule: dict[str, Any], own: str, expected: 
 
 
 @pytest.mark.parametrize(
+    ("rule", "own", "expected"),
+    [
+        ({"action": "remove"}, "camera=()", "safe"),
+        ({"action": "remove"}, "ch-width=*", "open"),
+        ({"action": "set", "value": "interest-cohort=()"}, "unload=(self)", "open"),
+        ({"action": "set", "value": "interest-cohort=()"}, "camera=()", "safe"),
+    ],
+)
+def test_what_a_permissions_policy_gives_today(rule: dict[str, Any], own: str, expected: str):
+    """Client hints for other origins and `unload` handlers go with the service's own line."""
+    line = (b"Permissions-Policy", own.encode())
+    assert outcome({"header": "Permissions-Policy"} | rule, VISIT, line) == expected
+
+
+@pytest.mark.parametrize(
     ("own", "expected"),
     [("default-src https:", "safe"), ("default-src *; Upgrade-Insecure-Requests", "open")],
 )

@@ -195,11 +195,11 @@ def test_frame_options_are_tried_as_frame_ancestors():
 @pytest.mark.parametrize(
     ("value", "frames"),
     [
-        ("camera=(self), geolocation=(self)", "'self' blob: data: about:"),
-        ("camera=(), geolocation=(self)", "data: about:"),
+        ("camera=(self), geolocation=(self)", "'self' blob: about:"),
+        ("camera=(), geolocation=(self)", "about:"),
         (
             'camera=(self "https://a.example"), usb=(self "https://a.example" "https://b.example")',
-            "'self' blob: data: about: https://a.example",
+            "'self' blob: about: https://a.example",
         ),
         ("camera=*", None),
     ],
@@ -237,6 +237,25 @@ def test_a_lost_upgrade_is_said():
         route = plan({"it": rule}, mode="trial").routes[-1]
         states += [one.state for one in decide(route, facts(PAGE, own)).report_only]
     assert states == ["upgraded", "carried"]
+
+
+@pytest.mark.parametrize(
+    ("own", "value", "state"),
+    [
+        ('ch-width=(self "https://a.test")', "camera=()", "granted"),
+        ('ch-width=(self "https://a.test")', "camera=(), ch-width=*", "carried"),
+        ("ch-width=(self), camera=()", "camera=(), usb=()", "carried"),
+        ("unload=(self)", "camera=()", "granted"),
+        ("geolocation=*", "camera=()", "carried"),
+    ],
+)
+def test_what_a_permissions_policy_alone_gives(own: str, value: str, state: str):
+    """Who needs it, no browser says: client hints for other origins, `unload` handlers."""
+    rule = {"header": "Permissions-Policy", "action": "set", "value": value}
+    route = plan({"it": rule}, mode="trial").routes[-1]
+    lines = (PAGE, (b"Permissions-Policy", own.encode()))
+    (one,) = decide(route, facts(*lines, scheme="https")).report_only
+    assert one.state == state
 
 
 @pytest.mark.parametrize("share", ["1%", "100%"])

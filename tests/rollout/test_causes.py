@@ -452,6 +452,31 @@ def test_frames_in_a_page_s_own_text_are_a_cause():
 
 
 @pytest.mark.parametrize(
+    ("value", "frame", "held"),
+    [
+        ("sync-xhr=(self)", "<iframe sandbox=allow-scripts src=/map>", True),
+        ("sync-xhr=(self)", "<iframe sandbox='allow-scripts allow-same-origin' src=/map>", False),
+        ("sync-xhr=(self)", "<iframe src=/map>", False),
+        ("midi=(self)", "<iframe sandbox src=/map>", False),
+        ("midi=(self)", "<iframe sandbox src=/map allow='midi *'>", True),
+    ],
+)
+def test_sandboxed_frames_are_a_cause(value: str, frame: str, held: bool):
+    """They are of no origin, so that they lose what frames of other origins lose, unreported."""
+    world = tried("Permissions-Policy", value)
+    world.serve("/cart", frame)
+    assert bool(world.causes.of("default", "csp")) is held
+
+
+@pytest.mark.parametrize(("value", "held"), [("script-src 'self'", 1), ("img-src 'self'", 0)])
+def test_worklets_of_inline_code_are_a_cause(value: str, held: int):
+    """Chromium blocks their code under an enforced policy and reports nothing before."""
+    world = tried("Content-Security-Policy", value)
+    world.serve("/cart", "<script>new AudioContext().audioWorklet.addModule(url)</script>")
+    assert len(world.causes.of("default", "csp")) == held
+
+
+@pytest.mark.parametrize(
     ("when", "blocked", "kind"),
     [
         (None, f"{SITE}/map", None),

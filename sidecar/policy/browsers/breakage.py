@@ -16,7 +16,7 @@ from urllib.parse import quote_from_bytes
 from sidecar.policy import csp
 from sidecar.policy.browsers.cors import sharing_test
 from sidecar.policy.browsers.framing import FramedPages, Framing
-from sidecar.policy.browsers.removals import referrer_of_rule, removal_test
+from sidecar.policy.browsers.removals import permissions_test, referrer_of_rule, removal_test
 from sidecar.policy.browsers.storage import (
     Clearing,
     disposition_test,
@@ -87,6 +87,8 @@ def _header_test(name: str, rule: Rule, value: str) -> BreakageTest | None:
         return disposition_test(rule, value)
     if name == "referrer-policy":
         return referrer_of_rule(rule, value)
+    if name == "permissions-policy":
+        return permissions_test(rule, value)
     if rule.action == "remove":
         return removal_test if name == "content-security-policy" else None
     if name == "clear-site-data":

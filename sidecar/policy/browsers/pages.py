@@ -41,6 +41,8 @@ ALLOW = "allow="
 """Before a feature's name, instead of a directive: the address is of a frame that is given it."""
 SRCDOC = f"{ALLOW}srcdoc"
 """The same for a frame whose document is in the page itself and has scripts of its own."""
+SANDBOXED = f"{ALLOW}sandbox"
+"""The same for a frame whose document is of no origin. What it is given has that address too."""
 MAX_PIECES = 2_000
 """Pieces, and addresses, that are read of one page."""
 _CHUNK = 16_384
@@ -259,6 +261,10 @@ class _Reader:
             names.add("fullscreen")
         for name in islice(sorted(names), MAX_PIECES):
             self._url(f"{ALLOW}{name}", attribute(element, "src"))
+        sandbox = element.attr("sandbox")
+        if sandbox is not None and "allow-same-origin" not in str(sandbox).lower():
+            for name in islice(sorted(names | {"sandbox"}), MAX_PIECES):
+                self._url(f"{ALLOW}{name}", "about:sandbox")
 
     def _script(self, element: Element, line: int) -> None:
         if not _is_code(element):

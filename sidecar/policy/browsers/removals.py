@@ -8,7 +8,8 @@ Source: Upgrade Insecure Requests section 3.1; Referrer Policy section 3.
 
 from __future__ import annotations
 
-from sidecar.policy.browsers.trial import lifts, loses_upgrade
+from sidecar.policy.browsers.support import GONE
+from sidecar.policy.browsers.trial import lifts, loses_grants, loses_upgrade, taken
 from sidecar.policy.headers.tokens import referrer_policy
 from sidecar.policy.model import Rule
 from sidecar.policy.rules.conditions import Facts
@@ -79,5 +80,21 @@ def referrer_of_rule(rule: Rule, value: str) -> BreakageTest | None:
         if own in _TELLING and token in _TELLING:
             needed = _TELLING.index(own) > _TELLING.index(token)
         return "open" if needed else "safe"
+
+    return judge
+
+
+def permissions_test(rule: Rule, value: str) -> BreakageTest | None:
+    """That of a rule on Permissions-Policy which takes nothing from anybody but what the service's
+    own line gives; None where browsers are asked.
+    """
+    if rule.action != "remove" and (taken(value).keys() - GONE or rule.action != "set"):
+        return None
+    after = () if rule.action == "remove" else (value.encode("latin-1", "replace"),)
+
+    def judge(facts: Facts, fetch: Fetch) -> Outcome:
+        if not fetch.browser:
+            return "irrelevant"
+        return "open" if loses_grants(lines(facts, b"permissions-policy"), after) else "safe"
 
     return judge

@@ -27,10 +27,10 @@ REPORTS_PATH = "/.well-known/sidecar/reports"
 CANARY = "sidecar-canary"
 """The scheme of the address that a canary has browsers preload; no site uses it."""
 
-State: TypeAlias = Literal["carried", "waiting", "silent", "upgraded"]
+State: TypeAlias = Literal["carried", "waiting", "silent", "upgraded", "granted"]
 """What became of a report-only header: it was sent; the service's own has its place; browsers would
-not report it here; it was sent, but what the service's own `upgrade-insecure-requests` gives is not
-reported.
+not report it here; it was sent, but what the service's own `upgrade-insecure-requests`, or its own
+Permissions-Policy, gives is not reported.
 """
 
 _CSP, _XFO = b"content-security-policy", b"x-frame-options"
@@ -109,6 +109,8 @@ def report_only(finding: Finding, key: str, scheme: str, seen: Seen) -> ReportOn
 
 def _state(finding: Finding, scheme: str) -> State:
     """What comes of a report-only header that is sent."""
+    if finding.key == _PERMISSIONS and loses_grants(finding.before, finding.after or ()):
+        return "granted"
     if finding.key != _CSP or finding.after is None:
         return "carried"
     if loses_upgrade(finding.before, finding.after):
@@ -269,6 +271,30 @@ def taken(value: str) -> Mapping[str, frozenset[str]]:
     return found
 
 
+def loses_grants(before: Iterable[bytes], after: Iterable[bytes]) -> bool:
+    """Whether the lines before give what only this header gives, and those after do not."""
+    kept = _grants(after)
+    return any(
+        not words <= kept.get(name, frozenset()) and "*" not in kept.get(name, ())
+        for name, words in _grants(before).items()
+    )
+
+
+def _grants(lines: Iterable[bytes]) -> Mapping[str, frozenset[str]]:
+    """What a Permissions-Policy alone gives, and to whom: client hints that go to other origins,
+    `unload` handlers, and fetches that outlive the page (HTML; Client Hints Infrastructure section
+    3.4; Deferred Fetching).
+    """
+    parsed = fields.parse_dictionary(b", ".join(lines).decode("latin-1")).value or {}
+    found = {}
+    for name, (member, _) in parsed.items():
+        listed = [one for one, _ in member] if isinstance(member, list | tuple) else [member]
+        words = frozenset(map(str, listed)) - (frozenset() if name == "unload" else {"self"})
+        if words and name.startswith(("ch-", "deferred-fetch", "unload")):
+            found[name] = words
+    return found
+
+
 def takes_own(value: str) -> bool:
     """Whether a Permissions-Policy takes a feature from the page itself, and so from frames of its
     own origin, whatever these say.
@@ -293,7 +319,7 @@ def _frames(value: bytes, key: str) -> list[bytes]:
     common = frozenset.intersection(*kept)
     origins = sorted(origin for origin in common if not set(origin) & set(" ;,"))
     own = () if takes_own(text) else ("'self'", "blob:")
-    sources = " ".join((*own, "data:", "about:", *origins))
+    sources = " ".join((*own, "about:", *origins))
     return [f"frame-src {sources}; report-uri {REPORTS_PATH}/{key}".encode("latin-1", "replace")]
 
 

@@ -119,7 +119,12 @@ def _of_header(name: str, rule: Rule, value: str) -> tuple[Witness, ...]:
     if rule.action == "remove":
         return (_witness(row["removed"]),)
     if name == "permissions-policy":
-        return tuple(_permissions(value.strip().lower()))
+        found = tuple(_permissions(value.strip().lower()))
+        # In the place of the service's own line it takes what that alone gives.
+        if found:
+            return found
+        code = "features-granted" if rule.action == "set" else "features-none"
+        return (_witness(code, date=SUPPORT_DATE),)
     value = value.strip().lower()
     if by_value := _BY_VALUE.get(name):
         return tuple(map(_witness, by_value(value)))
@@ -187,8 +192,6 @@ def _permissions(value: str) -> Iterator[Witness]:
     if silent:
         shown = ", ".join(silent[:6]) + (", ..." if silent[6:] else "")
         yield _witness("features-silent", names=shown, date=SUPPORT_DATE)
-    if not names:
-        yield _witness("features-none", date=SUPPORT_DATE)
 
 
 def prospect(rule: Rule) -> tuple[str, ...]:

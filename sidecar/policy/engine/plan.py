@@ -60,7 +60,8 @@ class RuleLine:
     """
     scope: str
     """Short hash of which responses it sees, and as what: the matches of its route and of those
-    before it, and the rules before it that enforce on the same header. Evidence is of one scope.
+    before it, the rules before it that enforce on the same header, and those that enforce on
+    headers that browsers read together with it. Evidence is of one scope.
     """
 
 
@@ -207,6 +208,12 @@ def _route(
     rules: list[RuleLine] = []
     checks: list[Check] = []
     written: list[tuple[frozenset[str], str]] = []
+    modes = override, policy.mode or "report-only", route.mode
+    beside = [
+        (frozenset(named.rule.names), _demand(named, ""))
+        for named in route.rules
+        if lowest(*modes, named.rule.mode) == "enforce"
+    ]
     for index, named in enumerate(route.rules):
         ceilings = {
             "override": override,
@@ -218,7 +225,9 @@ def _route(
         ceiling = next(who for who, said in ceilings.items() if said == mode)
         value = named.rule.text
         names = frozenset(named.rule.names or ("set-cookie",))
-        scope = _hash([matches, [demand for those, demand in written if those & names]])[:12]
+        said = [demand for those, demand in written if those & names]
+        said += [demand for those, demand in beside if those & _read_with(names)]
+        scope = _hash([matches, said])[:12]
         demand = _demand(named, scope)
         if mode == "enforce":
             written.append((names, demand))
@@ -254,6 +263,23 @@ def _route(
         max_body_mode=lowest(override, policy.mode or "report-only", route.mode),
         nonced=any(line.mode != "off" and asks_for_nonce(line.named.rule) for line in rules),
     )
+
+
+_TOGETHER = (
+    frozenset({"content-security-policy", "x-frame-options"}),
+    frozenset({"cross-origin-opener-policy", "cross-origin-embedder-policy"}),
+    frozenset({"cross-origin-resource-policy", "cross-origin-embedder-policy"}),
+    frozenset({"content-type", "content-disposition", "x-content-type-options"}),
+    frozenset({"access-control-allow-origin", "access-control-allow-credentials"}),
+)
+"""Headers of which one says what another means: what was seen without a rule on the one says
+nothing of a rule on the other.
+"""
+
+
+def _read_with(names: frozenset[str]) -> frozenset[str]:
+    """The other headers that browsers read together with these."""
+    return frozenset().union(*(them for them in _TOGETHER if them & names)) - names
 
 
 def _unproven(line: RuleLine) -> bool:

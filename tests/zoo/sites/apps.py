@@ -295,3 +295,18 @@ _add(
     breaks=True,
     witness="browsers",
 )
+_add(
+    "csp-worklet-of-the-page",
+    _csp("script-src 'self' 'unsafe-inline'"),
+    {
+        "/": html(
+            "",
+            "<script>const code = new Blob(['1'], {type: 'text/javascript'});"
+            " new OfflineAudioContext(1, 1, 44100).audioWorklet"
+            f".addModule(URL.createObjectURL(code)).then(() => {{ {_CODE} }});</script>",
+        )
+    },
+    WORKS,
+    breaks=True,
+    witness="nobody",
+)

@@ -462,3 +462,86 @@ _add(
     breaks=True,
     witness="nobody",
 )
+_SYNC_FRAMED = (
+    "<script>try { const it = new XMLHttpRequest(); it.open('GET', '%SITE%/data', false);"
+    " it.send(); parent.postMessage(it.responseText, '*'); }"
+    " catch { parent.postMessage('refused', '*'); }</script>"
+)
+_SHARED = Page("works", "text/plain", headers=(("Access-Control-Allow-Origin", "*"),))
+_add(
+    "permissions-frame-sandboxed",
+    _permissions("sync-xhr=(self)"),
+    {
+        "/": html("<iframe sandbox=allow-scripts src=/frame></iframe>", _LISTENS),
+        "/frame": html(_SYNC_FRAMED),
+        "/data": _SHARED,
+    },
+    WORKS,
+    breaks=True,
+    witness="nobody",
+)
+_add(
+    "permissions-frame-data",
+    _permissions("sync-xhr=(self)"),
+    {
+        "/": html(f'<iframe src="data:text/html,{_SYNC_FRAMED}"></iframe>', _LISTENS),
+        "/data": _SHARED,
+    },
+    WORKS,
+    breaks=True,
+    witness="nobody",
+)
+_add(
+    "permissions-frame-sandboxed-given-nothing",
+    _permissions("geolocation=(self)"),
+    {"/": html("<iframe sandbox=allow-scripts src=/frame></iframe>", _LISTENS), "/frame": _SPEAKS},
+    WORKS,
+    breaks=False,
+    witness="browsers",
+)
+_HINT = "Sec-CH-UA-Platform-Version"
+_GIVES = html(
+    "<img src='%OTHER%/i.png'>",
+    "",
+    ("Accept-CH", _HINT),
+    ("Permissions-Policy", 'ch-ua-platform-version=(self "%OTHER-ORIGIN%")'),
+)
+
+
+def _comes_again(visitor: Visitor) -> bool:
+    """The first visit asks for client hints, the second sends them."""
+    visitor.go("/")
+    visitor.go("/")
+    return visitor.until(SEEN)
+
+
+for _name, _rule in (
+    ("removed", "header: Permissions-Policy, action: remove"),
+    ("replaced", _permissions("camera=()")),
+):
+    _add(
+        f"permissions-hints-{_name}",
+        _rule,
+        {
+            "/": _GIVES,
+            "other:/i.png": lambda asked: (
+                PICTURE if _HINT.lower() in asked.headers else Page("which?", "text/plain", 400)
+            ),
+        },
+        _comes_again,
+        breaks=True,
+        witness="nobody",
+    )
+    _add(
+        f"permissions-own-{_name}",
+        _rule,
+        {
+            "/": html(
+                "", "<script src=/a.js></script>", ("Permissions-Policy", "microphone=(self)")
+            ),
+            "/a.js": _LIBRARY,
+        },
+        WORKS,
+        breaks=False,
+        witness="browsers",
+    )
