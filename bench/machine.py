@@ -8,6 +8,7 @@ import os
 import platform
 import re
 import subprocess
+import sys
 import sysconfig
 import time
 from collections.abc import Sequence
@@ -39,9 +40,12 @@ def processor(info: str) -> str:
 
 
 def interpreter() -> str:
-    """Its version, and whether it was built to be fast, as those of the images are."""
+    """Its version, and how it was built: a distribution's is fast, as those of the images are."""
+    version = f"Python {platform.python_version()}"
+    if sys.base_prefix == "/usr":  # what it says of its flags is true of its shared library only
+        return f"{version} of {platform.freedesktop_os_release()['NAME']}"
     built = "--enable-optimizations" in (sysconfig.get_config_var("CONFIG_ARGS") or "")
-    return f"Python {platform.python_version()}{'' if built else ', built without optimizations'}"
+    return version if built else f"{version}, built without optimizations"
 
 
 def described(peers: Sequence[Peer], cores: Cores, seconds: float, others: float) -> str:
