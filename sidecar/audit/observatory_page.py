@@ -7,26 +7,12 @@ import re
 from collections.abc import Iterable, Iterator
 from email.utils import parsedate_to_datetime
 
+from sidecar.audit.outcomes import worst
 from sidecar.audit.page import Page
 from sidecar.audit.visit import HTML_TYPES
 from sidecar.observed import Response, split
 from sidecar.policy.headers.cookies import Cookie, parse
 
-_COOKIES_WORST_LAST = (
-    "cookies-without-secure-flag-but-protected-by-hsts",
-    "cookies-without-secure-flag",
-    "cookies-session-without-secure-flag-but-protected-by-hsts",
-    "cookies-samesite-flag-invalid",
-    "cookies-anticsrf-without-samesite-flag",
-    "cookies-session-without-httponly-flag",
-    "cookies-session-without-secure-flag",
-)
-_SCRIPTS_WORST_LAST = (
-    "sri-implemented-and-all-scripts-loaded-securely",
-    "sri-implemented-but-external-scripts-not-loaded-securely",
-    "sri-not-implemented-but-external-scripts-loaded-securely",
-    "sri-not-implemented-and-external-scripts-not-loaded-securely",
-)
 _FORGIVEN = frozenset({"heroku-session-affinity"})
 """Cookies of a platform that its users cannot change."""
 _SAME_SITES = frozenset({"lax", "strict", "none"})
@@ -69,7 +55,7 @@ def cookies(kept: tuple[Cookie, ...], page: Response, *, hsts: bool) -> str:
     if any(value is not None and value.lower() not in _SAME_SITES for value in said):
         found.add("cookies-samesite-flag-invalid")
     if found:
-        return max(found, key=_COOKIES_WORST_LAST.index)
+        return worst("cookies", found)
     same_site = all(cookie.get("samesite") for cookie in kept)
     return (
         "cookies-secure-with-httponly-sessions-and-samesite"
@@ -114,7 +100,7 @@ def scripts(response: Response, page: Page | None) -> str:
     ]
     found = {outcome for load in loads if (outcome := _load(*load)) is not None}
     if found:
-        return max(found, key=_SCRIPTS_WORST_LAST.index)
+        return worst("subresource-integrity", found)
     foreign = any(is_foreign for is_foreign, *_ in loads)
     return (
         "sri-implemented-and-external-scripts-loaded-securely"

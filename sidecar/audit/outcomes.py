@@ -15,13 +15,20 @@ MIN_BEFORE_BONUS = 90
 """Bonuses count only where the penalties leave at least this."""
 
 OUTCOMES: Mapping[str, Mapping[str, int]] = read_table("sidecar.audit", "outcomes.json")
-"""What each of the twelve tests can come to, and the points that this adds to the score."""
+"""What each of the twelve tests can come to, and the points that this adds to the score; where
+several outcomes are found, the last of them counts.
+"""
 POINTS = {name: points for found in OUTCOMES.values() for name, points in found.items()}
 
 _BOUNDS = (100, 90, 85, 80, 70, 65, 60, 50, 45, 40, 30, 25, 0)
 _NAMES = ("A+", "A", "A-", "B+", "B", "B-", "C+", "C", "C-", "D+", "D", "D-", "F")
 GRADES = tuple(zip(_BOUNDS, _NAMES, strict=True))
 """The least score of each grade, best first."""
+
+
+def worst(test: str, found: Iterable[str]) -> str:
+    """The outcome that counts of several."""
+    return max(found, key=list(OUTCOMES[test]).index)
 
 
 def score(outcomes: Iterable[str]) -> int:

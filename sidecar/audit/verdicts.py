@@ -16,16 +16,15 @@ from sidecar.audit.visit import Visit, shown
 from sidecar.observed import Response
 from sidecar.policy import csp, headers
 from sidecar.policy.csp.weaknesses import comma_faults
+from sidecar.policy.data import read_table
 from sidecar.policy.faults import Fault
 from sidecar.policy.headers import Header, cookies, destinations
 
 HeaderVerdict: TypeAlias = Literal["good", "weak", "missing", "invalid", "leaks"]
-_COPIES = {
-    "first": "It is sent more than once, and browsers obey the first copy only.",
-    "invalid": "It is sent more than once, so browsers obey none of the copies.",
-    "conflict-blocks": "Its copies differ, so browsers refuse all framing.",
-}
-"""How browsers treat a repeated header (`Header.repeats`) -> what follows."""
+_TEXTS = read_table("sidecar.audit", "texts.json")
+"""What rows say, beside what the tables of headers and faults say. `copies`: how browsers treat a
+repeated header (`Header.repeats`).
+"""
 _NEEDED = {
     "object-src": ("'none'",),
     "base-uri": ("'self'",),
@@ -36,20 +35,6 @@ _NEEDED = {
 _WORST = ("cookie-not-secure", "cookie-readable")
 _SPELT = {"httponly": "HttpOnly", "samesite": "SameSite"}
 _REPORTING = "content-security-policy-report-only"
-_NOWHERE = "It blocks nothing, and names no address to report to, so it does nothing at all."
-_INSTEAD = "The policy's frame-ancestors replaces it, and wins over it."
-_SAFE_COOKIE = (
-    "Its attributes say that scripts, plain HTTP and other sites' requests do not get it."
-)
-_UPGRADES = (
-    "Over plain HTTP upgrade-insecure-requests makes browsers load everything over HTTPS, in Safari"
-    " on localhost too."
-)
-_MIRRORED = (
-    "A foreign origin is allowed by its own name, with credentials: any site can read what its"
-    " visitors may see here."
-)
-_DISCLOSES = "It reveals what runs here, and so which known vulnerabilities to try."
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +81,7 @@ def _recommended(seen: Seen) -> Iterator[Row]:
             found = _judged(row, values, response)
             yield _completed(found, response) if row.key == "content-security-policy" else found
         elif row.key == "x-frame-options" and framed is not None and framed.get("frame-ancestors"):
-            yield Row(row.name, "good", _INSTEAD, spec=row.spec)
+            yield Row(row.name, "good", _TEXTS["instead"], spec=row.spec)
         elif is_due(row, response):
             fix = fixes.for_header(row, present=False)
             yield Row(row.name, "missing", row.purpose, fix=fix, spec=row.spec)
@@ -152,7 +137,7 @@ def _others(response: Response) -> Iterator[Row]:
             for policy in csp.parse(", ".join(values))
         ):
             advice = "Name an address with report-uri and report-to."
-            found = replace(found, verdict="invalid", why=_NOWHERE, more=(), advice=advice)
+            found = replace(found, verdict="invalid", why=_TEXTS["nowhere"], more=(), advice=advice)
         if found.verdict != "good" or row.strong or row.tokens or row.key == _REPORTING:
             yield found
 
@@ -169,7 +154,7 @@ def _judged(row: Header, values: tuple[str, ...], response: Response) -> Row:
     if row.grammar == "csp":
         faults |= dict.fromkeys(fault for value in values for fault in comma_faults(value))
     differ = len(set(values)) > 1 or row.repeats == "invalid"
-    copies = _COPIES.get(row.repeats, "") if len(values) > 1 and differ else ""
+    copies = _TEXTS["copies"].get(row.repeats, "") if len(values) > 1 and differ else ""
     advice = "Send it once." if copies else ""
     if row.scope == "https" and response.place.scheme == "http":
         copies = "Browsers ignore it in a response over plain HTTP."
@@ -200,7 +185,7 @@ def _upgrades(
     if asked and any(
         policy.get("upgrade-insecure-requests") for value in values for policy in csp.parse(value)
     ):
-        yield _UPGRADES, "Send upgrade-insecure-requests over HTTPS only."
+        yield _TEXTS["upgrades"], "Send upgrade-insecure-requests over HTTPS only."
 
 
 def _row(
@@ -241,7 +226,7 @@ def _cookies(visit: Visit) -> Iterator[Row]:
             key=lambda fault: (fault.verdict, fault.code not in _WORST),
         )
         if not faults:
-            yield Row("Set-Cookie", "good", _SAFE_COOKIE, observed, spec=spec)
+            yield Row("Set-Cookie", "good", _TEXTS["safe-cookie"], observed, spec=spec)
             continue
         fix = fixes.for_cookie(cookie.name, _demands(cookie, response), breaks)
         verdict, advice = faults[0].verdict, shown(faults[0].fix)
@@ -271,13 +256,13 @@ def _cors(visit: Visit) -> Iterator[Row]:
         fix = Fix("cors-credentials", rule, breaks)
         advice = "Compare the request's origin with a list, and name only an origin of the list."
         spec = "https://fetch.spec.whatwg.org/#http-access-control-allow-origin"
-        yield Row(name, "weak", _MIRRORED, (visit.origin,), (), advice, fix, spec)
+        yield Row(name, "weak", _TEXTS["mirrored"], (visit.origin,), (), advice, fix, spec)
 
 
 def _leaks(response: Response) -> Iterator[Row]:
     for name in dict.fromkeys(name.decode("latin-1").lower() for name, _ in response.fields):
         if name in removed():
             row, spelt = headers.get(name), removed()[name]
-            why, spec = (row.purpose, row.spec) if row else (_DISCLOSES, "")
+            why, spec = (row.purpose, row.spec) if row else (_TEXTS["discloses"], "")
             observed = tuple(map(shown, response.values(name)))
             yield Row(spelt, "leaks", why, observed, fix=fixes.removal(spelt), spec=spec)
