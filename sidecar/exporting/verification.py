@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal, TypeAlias, get_args
+from typing import Literal, NamedTuple, TypeAlias, get_args
 
 from sidecar.exporting.program import Gap, Weight
 from sidecar.exporting.remaining import remaining
@@ -109,17 +109,16 @@ class Verification:
         self._counts[route.name] += 1
         whole, left = (one.differing(route.name, facts) for one in (self._whole, self._left))
         held = self._whole.held(route.name, facts)
-        request = f"{facts.method} {facts.path} -> {facts.status}"
         for key, row in self._rows[route.name].items():
             if row.verdict == "unknown":
                 continue
             gap = self._gap(route.name, *key, "differs" if key in left else "lost")
             if gap is not None and key in whole:
-                _note(row, "announced", whole[key].example(request), gap.text)
+                _note(row, "announced", whole[key].example, gap.text)
             elif key in left and self._exported and left[key].copies:
-                _note(row, "announced", left[key].example(request), TEXTS["shared"]["copies"])
+                _note(row, "announced", left[key].example, TEXTS["shared"]["copies"])
             elif key in left:
-                _note(row, "differs", left[key].example(request))
+                _note(row, "differs", left[key].example)
             elif key in held:
                 _note(row, "holds")
 
@@ -157,17 +156,11 @@ def _note(row: Row, verdict: Verdict, example: Example | None = None, reason: st
             row.examples.append(example)
 
 
-@dataclass(frozen=True, slots=True)
-class _Difference:
-    """The lines after the policy, and those received; whether only copies would be made one."""
+class _Difference(NamedTuple):
+    """What the policy would still change, and whether only copies would be made one."""
 
-    expected: Lines
-    got: Lines
+    example: Example
     copies: bool
-
-    def example(self, request: str) -> Example:
-        """The same for people."""
-        return Example(request, self.expected, self.got)
 
 
 class _Judged:
@@ -198,17 +191,15 @@ class _Judged:
         if route not in self._routes:
             return {}
         made = decide(self._routes[route], facts)
+        request = f"{facts.method} {facts.path} -> {facts.status}"
         before, after = by_name(facts.fields), by_name(made.fields)
         differences: dict[Key, _Difference] = {}
         for found in made.findings:
-            key, copies = (
-                found.key.decode(),
-                found.action == "default" and found.kind == "duplicate",
-            )
+            key, copies = found.key.decode(), (found.action, found.kind) == ("default", "duplicate")
             expected, got = after.get(found.key, ()), before.get(found.key, ())
             if expected != got:
-                shown = shapes(key, expected), shapes(key, got)
-                differences[found.rule, key] = _Difference(*shown, copies)
+                example = Example(request, shapes(key, expected), shapes(key, got))
+                differences[found.rule, key] = _Difference(example, copies)
         return differences
 
     def held(self, route: str, facts: Facts) -> frozenset[Key]:
