@@ -66,22 +66,13 @@ def headers_verb(name: str | None, machine: bool) -> None:
 
 
 def _summary(row: Header) -> dict[str, Any]:
-    return {
-        "name": row.name,
-        "group": row.group,
-        "purpose": row.purpose,
-        "grammar": row.grammar,
-        "scope": row.scope,
-        "repeats": row.repeats,
+    said = row._asdict()
+    del said["tokens"]
+    return said | {
         "once": row.single,
         "merge": row.key in headers.MERGEABLE,
-        "strong": row.strong,
         "values": _values(row),
         "weak": [{"value": value, "why": why} for value, why in row.weak],
-        "report_only": row.report_only,
-        "breaks": row.breaks,
-        "deprecated": row.deprecated,
-        "spec": row.spec,
     }
 
 
