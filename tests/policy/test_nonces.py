@@ -159,6 +159,39 @@ def test_report_only_writes_nothing_and_says_all() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("status", "sent", "changes"),
+    [
+        (200, [], [(CSP, "missing", (), (OURS[1],)), (CACHE, "missing", (), (b"private",))]),
+        (
+            200,
+            [OWN, (CACHE, b"public"), (CACHE, b"max-age=5"), (b"x-accel-expires", b"60")],
+            [
+                (CSP, "mismatch", (OWN[1],), (OURS[1],)),
+                (CACHE, "mismatch", (b"public", b"max-age=5"), (b"max-age=5, private",)),
+                (b"X-Accel-Expires", "forbidden", (b"60",), ()),
+            ],
+        ),
+        (304, [OWN], [(CSP, "forbidden", (OWN[1],), ())]),
+    ],
+)
+def test_changes_are_named_as_others_are(
+    status: int, sent: list[tuple[bytes, bytes]], changes: list[tuple[Any, ...]]
+) -> None:
+    """With the rule, its action and mode, the header as it is spelt, before and after; enforced
+    or not. Metrics know each kind beforehand.
+    """
+    for mode in ("report-only", "enforce"):
+        route = plan({"it": RULE}, mode=mode).routes[-1]
+        found = decide(route, facts(*sent, status=status)).findings
+        assert [(one.name, one.kind, one.before, one.after) for one in found] == changes
+        assert {(one.rule, one.action, one.mode) for one in found} == {("it", "set", mode)}
+        assert {one.header.encode() for one in found} == {change[0] for change in changes}
+        assert {one.kind for one in found} <= {
+            kind for check in route.checks for kind in check.kinds
+        }
+
+
 def test_trial_carries_the_nonce_in_the_report_only_header_alone() -> None:
     """Not on a 304, whose stored body has another nonce; caches are left alone."""
     own, reporting = left(judged(RULE, (CACHE, b"public"), mode="trial"))
@@ -198,6 +231,33 @@ def test_a_verdict_is_remembered_without_the_nonce() -> None:
             PRIVATE,
         ]
     assert first.fields([]) == [OURS, PRIVATE]
+
+
+def test_a_nonce_in_the_place_of_the_services_own_line() -> None:
+    """It is spelt there as well, and what was found is the same; each such verdict is used once."""
+    sent = [OWN, PRIVATE, (b"X-Other", b"1")]
+    route = plan({"it": RULE | {"action": "merge", "widen": True}}).routes[-1]
+    found = route.judge(facts(*sent))
+    spelt = found.spelled(NONCE)
+    ours = OWN[1] + b"; script-src 'self' 'nonce-%b'" % NONCE
+    assert spelt.fields(sent) == [(CSP, ours), *sent[1:]]
+    assert (spelt.findings, spelt.skipped, spelt.report_only) == (
+        found.findings,
+        found.skipped,
+        found.report_only,
+    )
+    assert (found.remembered, spelt.remembered) == (True, False)
+
+
+def test_only_a_policy_has_its_nonce_hidden() -> None:
+    """Other lines of the service may hold the same text; without one, the lines are the same."""
+    text = b"script-src 'nonce-%b'" % NONCE
+    assert hidden([(CSP.lower(), text), (b"X-Other", text)], NONCE) == [
+        (CSP.lower(), OURS[1]),
+        (b"X-Other", text),
+    ]
+    sent = [(CSP, b"script-src '%b'" % NONCE)]
+    assert hidden(sent, NONCE) is sent
 
 
 def test_the_service_that_writes_its_nonce_itself_is_right() -> None:

@@ -471,3 +471,34 @@ def test_any_mapping_is_taken_or_refused_in_good_order(
         assert isinstance(complete, Resolved)
         modes: tuple[Mode, ...] = ("off", "report-only", "enforce")
         assert complete.mode in modes
+
+
+def test_a_mistake_hides_no_other():
+    """What is wrong in itself is left out where it stands, a rule or a route, and the rest is
+    judged; every place is that of the file.
+    """
+    odd, lacking = {"header": "X-A", "action": "sett"}, {"header": "X-B", "action": "set"}
+    routes = [
+        {"name": "a", "match": {"path": 5}, "rules": {"unseen": lacking}},
+        {"name": "b", "match": {"path": "/b"}, "rules": {"odd": odd, "bare": lacking}},
+        {"name": "c", "match": {"path": "/c"}, "rules": {"bare": lacking}},
+    ]
+    data = {"version": 1, "x": 1, "rules": {"odd": odd, "lacking": lacking}, "routes": routes}
+
+    assert [text.partition(":")[0] for text in problems(data)] == [
+        "rules.odd.action",
+        "routes.0.match.path",
+        "routes.1.rules.odd.action",
+        "x",
+        "rules.lacking",
+        "routes.1.rules.bare",
+        "routes.2.rules.bare",
+    ]
+
+
+def test_a_revision_is_that_of_what_is_meant():
+    """Neither the order of keys nor what is written out changes it."""
+    data = {"version": 1, "name": "shop", "rules": {"frames": SET}, "routes": []}
+    turned = {"routes": [], "rules": {"frames": dict(reversed(SET.items()))}, "version": 1}
+    assert resolve(data, {}).revision() == resolve({**turned, "name": "shop"}, {}).revision()
+    assert resolve(data, {}).revision() != resolve({**turned, "name": "shops"}, {}).revision()
