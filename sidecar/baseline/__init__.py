@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -112,7 +113,7 @@ def _added(one: Cell, other: Cell) -> Cell:
     def both(mine: Mapping[str, Variants], theirs: Mapping[str, Variants]) -> dict[str, Variants]:
         absent: tuple[Variants, Variants] = ({(): one.responses}, {(): other.responses})
         return {
-            name: _sum(mine.get(name, absent[0]), theirs.get(name, absent[1]), 1)
+            name: Counter(mine.get(name, absent[0])) + Counter(theirs.get(name, absent[1]))
             for name in {**mine, **theirs}
         }
 
@@ -131,7 +132,7 @@ def _added(one: Cell, other: Cell) -> Cell:
 def _without(now: Cell, earlier: Cell) -> Cell:
     def rest(mine: Mapping[str, Variants], theirs: Mapping[str, Variants]) -> dict[str, Variants]:
         left = {
-            name: _sum(variants, theirs.get(name, {(): earlier.responses}), -1)
+            name: Counter(variants) - Counter(theirs.get(name, {(): earlier.responses}))
             for name, variants in mine.items()
         }
         return {name: variants for name, variants in left.items() if any(variants)}
@@ -145,11 +146,6 @@ def _without(now: Cell, earlier: Cell) -> Cell:
         cookies=rest(now.cookies, earlier.cookies),
         beyond=max(0, now.beyond - earlier.beyond),
     )
-
-
-def _sum(one: Variants, other: Variants, sign: int) -> Variants:
-    counts = {lines: one.get(lines, 0) + sign * other.get(lines, 0) for lines in {**one, **other}}
-    return {lines: count for lines, count in counts.items() if count > 0}
 
 
 def responses(cell: Cell) -> Iterator[Facts]:

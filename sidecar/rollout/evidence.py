@@ -125,12 +125,11 @@ class EvidenceStore:
         held = {}
         for route in self._plan.routes if self._plan else ():
             for line in route.rules:
-                mark, counts = self._starts[route.name, line.name], self._counts(route, line)
-                grown = {key: value - mark.counts.get(key, 0.0) for key, value in counts.items()}
+                mark = self._starts[route.name, line.name]
                 held[f"{route.name}/{line.name}"] = {
                     "meaning": mark.meaning,
                     "since": mark.since,
-                    "counts": grown,
+                    "counts": self._grown(route, line, mark),
                     "sent": self._sent_ages.saved(route.name, line.name),
                 }
         return held
@@ -148,10 +147,7 @@ class EvidenceStore:
 
     def _of(self, route: RoutePlan, line: RuleLine) -> Evidence:
         mark = self._starts[route.name, line.name]
-        grown = {
-            key: value - mark.counts.get(key, 0.0)
-            for key, value in self._counts(route, line).items()
-        }
+        grown = self._grown(route, line, mark)
         kinds: dict[str, float] = {kind: grown[kind] for kind in KINDS if grown.get(kind)}
         outcomes: dict[str, float] = {
             outcome: grown[outcome] for outcome in SEEN if outcome in grown
@@ -195,6 +191,10 @@ class EvidenceStore:
             causes,
             engines,
         )
+
+    def _grown(self, route: RoutePlan, line: RuleLine, mark: _Start) -> dict[str, float]:
+        counts = self._counts(route, line).items()
+        return {key: value - mark.counts.get(key, 0.0) for key, value in counts}
 
     def _counts(self, route: RoutePlan, line: RuleLine) -> dict[str, float]:
         rule, read = self._metrics.rule(route.name, line.name), self._metrics.read

@@ -126,6 +126,9 @@ class _Route:
         return where is not None
 
 
+_UNREAD = _Route()
+
+
 class ServedPages:
     """What the routes in trial hold; clients are known by a hash of this process alone."""
 
@@ -178,16 +181,17 @@ class ServedPages:
             held.samples.setdefault(key, identity)
         return made
 
+    def _of(self, route: str) -> _Route:
+        """What is known of a route; nothing of one that was not read."""
+        return self._routes.get(route, _UNREAD)
+
     def version(self, route: str) -> int:
         """A number that changes when what is known of the route may."""
-        held = self._routes.get(route)
-        return held.version if held else -1
+        return self._routes[route].version if route in self._routes else -1
 
     def knows(self, route: str, path: str) -> bool:
         """Whether a page was read often enough: what no reading held, the service did not send."""
-        held = self._routes.get(route)
-        if held is None:
-            return False
+        held = self._of(route)
         return held.paths.get(path, 0) >= ENOUGH or (
             path not in held.paths and held.read >= ENOUGH_OF_ROUTE
         )
@@ -212,23 +216,17 @@ class ServedPages:
 
     def quoted(self, route: str, directive: str, sample: str) -> bool:
         """Whether a report's sample is the beginning of inline code in a page of the route."""
-        held, begins = self._routes.get(route), sample_of(sample)
-        if held is None or not begins:
-            return False
-        return any((family, begins) in held.samples for family in _families(directive))
+        samples, begins = self._of(route).samples, sample_of(sample)
+        return any(begins and (family, begins) in samples for family in _families(directive))
 
     def linked(self, route: str, directive: str, url: str) -> bool:
         """Whether a page of the route loads this address by a directive of that family."""
-        held = self._routes.get(route)
-        if held is None:
-            return False
-        wanted = bare(url)
-        return any((family, wanted) in held.links for family in _families(directive))
+        links, wanted = self._of(route).links, bare(url)
+        return any((family, wanted) in links for family in _families(directive))
 
     def named(self, route: str, text: str) -> bool:
         """Whether inline code of the route contains `text`: a host or code that it uses."""
-        held = self._routes.get(route)
-        return held is not None and held.holds(text)
+        return route in self._routes and self._routes[route].holds(text)
 
     def data(self) -> dict[str, Any]:
         """For JSON: by route, how many pages were read and what they hold, most frequent first."""
