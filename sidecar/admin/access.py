@@ -65,6 +65,15 @@ def read_token(address: str, token_file: str | None) -> str | None:
     return token
 
 
+async def with_own_headers(_request: web.Request, response: web.StreamResponse) -> None:
+    """A signal of aiohttp: every response gets our headers, also its own ones (404, 405), which do
+    not name it then.
+    """
+    for name, value in OWN_HEADERS.items():
+        response.headers.setdefault(name, value)
+    response.headers["Server"] = "sidecar"
+
+
 _OPEN = ("/login", "/assets/page.css")
 """What a browser may see before it has logged in."""
 
@@ -84,10 +93,6 @@ def guard(token: str | None, sessions: Sessions) -> Middleware:
             response = web.json_response({"error": wrong.reason}, status=wrong.status, headers=kept)
         except Refused as refused:
             response = error(409, str(refused))
-        if not response.prepared:
-            for name, value in OWN_HEADERS.items():
-                response.headers.setdefault(name, value)
-            response.headers["Server"] = "sidecar"
         return response
 
     return checked
@@ -108,7 +113,7 @@ def _refusal(request: web.Request, token: str | None, sessions: Sessions) -> web
     if scheme.lower() == "bearer" and sessions.knows(given.strip()):
         return None
     if request.method == "GET" and "text/html" in request.headers.get("Accept", ""):
-        return web.Response(status=303, headers=OWN_HEADERS | {"Location": "/login"})
+        return web.Response(status=303, headers={"Location": "/login"})
     refused = error(401, "a bearer token is needed")
     refused.headers["WWW-Authenticate"] = "Bearer"
     return refused
@@ -132,4 +137,4 @@ def _known_host(request: web.Request, token: str | None) -> bool:
 
 def error(status: int, text: str, **more: list[str]) -> web.Response:
     """A refusal as JSON."""
-    return web.json_response({"error": text, **more}, status=status, headers=OWN_HEADERS)
+    return web.json_response({"error": text, **more}, status=status)

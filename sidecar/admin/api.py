@@ -11,7 +11,7 @@ from typing import Any
 
 from aiohttp import web
 
-from sidecar.admin.access import OWN_HEADERS, error, guard
+from sidecar.admin.access import error, guard, with_own_headers
 from sidecar.admin.health import add_health
 from sidecar.admin.orders import (
     MAX_BODY,
@@ -57,6 +57,7 @@ class Api:
         app = web.Application(
             middlewares=[guard(self._token, self._sessions)], client_max_size=MAX_BODY
         )
+        app.on_response_prepare.append(with_own_headers)
         app.router.add_get("/api/status", self.status)
         app.router.add_get("/api/revisions", self.revisions)
         app.router.add_get("/api/revisions/{revision}", self.revision)
@@ -175,8 +176,7 @@ class Api:
 
     async def events(self, request: web.Request) -> web.StreamResponse:
         """Live events (server-sent events); a reader that falls behind loses the oldest."""
-        kind = {"Content-Type": "text/event-stream", "Server": "sidecar"}
-        response = web.StreamResponse(headers=OWN_HEADERS | kind)
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         backlog: asyncio.Queue[dict[str, object]] = asyncio.Queue(_BACKLOG)
 
         def take(data: dict[str, object]) -> None:

@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from aiohttp import web
 
-from sidecar.admin.access import OWN_HEADERS
+from sidecar.admin.access import with_own_headers
 from sidecar.telemetry import Telemetry
 
 Readiness: TypeAlias = Awaitable[dict[str, str]]
@@ -20,7 +20,7 @@ def health_app(
 ) -> web.Application:
     """The application of the health listener."""
     app = web.Application()
-    app.on_response_prepare.append(_owned)
+    app.on_response_prepare.append(with_own_headers)
     add_health(app, ready, telemetry, refresh)
     return app
 
@@ -34,12 +34,12 @@ def add_health(
     """Add the paths (/healthz is a common name of /livez); `refresh` updates the metrics."""
 
     async def livez(_request: web.Request) -> web.Response:
-        return _response(200, "ok\n")
+        return web.Response(text="ok\n")
 
     async def readyz(_request: web.Request) -> web.Response:
         checks = await ready()
         lines = [f"[-] {name}: {why}\n" if why else f"[+] {name}\n" for name, why in checks.items()]
-        return _response(503 if any(checks.values()) else 200, "".join(lines))
+        return web.Response(text="".join(lines), status=503 if any(checks.values()) else 200)
 
     async def metrics(request: web.Request) -> web.Response:
         from sidecar.telemetry import exposition, protobuf  # with the first scrape
@@ -51,21 +51,9 @@ def add_health(
             data, kind = await asyncio.to_thread(found.render_delimited), protobuf.CONTENT_TYPE
         else:
             data, kind = await asyncio.to_thread(found.render), exposition.CONTENT_TYPE
-        about = {"Content-Type": kind, "Server": "sidecar"}
-        return web.Response(body=data, headers=OWN_HEADERS | about)
+        return web.Response(body=data, headers={"Content-Type": kind})
 
     app.router.add_get("/livez", livez)
     app.router.add_get("/healthz", livez)
     app.router.add_get("/readyz", readyz)
     app.router.add_get("/metrics", metrics)
-
-
-async def _owned(_request: web.Request, response: web.StreamResponse) -> None:
-    """aiohttp's own responses (404, 405) get our headers too, and do not name it."""
-    for name, value in OWN_HEADERS.items():
-        response.headers.setdefault(name, value)
-    response.headers["Server"] = "sidecar"
-
-
-def _response(status: int, text: str) -> web.Response:
-    return web.Response(status=status, text=text, headers=OWN_HEADERS | {"Server": "sidecar"})

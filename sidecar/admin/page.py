@@ -17,7 +17,6 @@ from urllib.parse import urlencode
 from aiohttp import web
 
 from sidecar.admin import view
-from sidecar.admin.access import OWN_HEADERS
 from sidecar.admin.process import Process
 from sidecar.admin.session import Sessions
 from sidecar.admin.status import status
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
 _RECENT = 50
 _COMMANDS = ("status", "rollback", "mode report-only", "evidence", "reports", "note")
 _ASSETS = {"page.css": "text/css", "page.js": "text/javascript"}
-PAGE_HEADERS = OWN_HEADERS | {
+PAGE_HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self';"
         " img-src 'self' data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
