@@ -15,6 +15,8 @@ from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
 
+from sidecar.trust import UNASKED
+
 _CONNECT = 2.0
 """Seconds to connect."""
 _SENTINEL = 0.4
@@ -38,6 +40,8 @@ def client(url: str, within: float) -> Redis:
         "socket_connect_timeout": _CONNECT,
         "retry": Retry(NoBackoff(), 0),
     }
+    if url.startswith("rediss"):
+        common["ssl_exclude_verify_flags"] = [UNASKED]
     if "+sentinel://" in url:
         return _by_sentinels(url, common)
     return Redis.from_url(url, **common)

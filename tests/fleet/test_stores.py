@@ -4,11 +4,13 @@ no more.
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from sidecar.fleet.connecting import client
 from sidecar.fleet.sharing import needed
 from sidecar.policy.terms import PolicyError
 from sidecar.runtime.settings_file import layered
@@ -114,6 +116,14 @@ def test_a_store_is_asked_over_tls(join: Join, tmp_path: Path):
         all_have("one", wrong)
     finally:
         served.close()
+
+
+@pytest.mark.parametrize("scheme", ["rediss", "rediss+sentinel"])
+def test_an_authority_need_not_name_the_use_of_its_key(scheme: str):
+    """As for all other servers, whatever Python asks by itself."""
+    options = client(f"{scheme}://127.0.0.1/master", 1.0).connection_pool.connection_kwargs
+
+    assert options["ssl_exclude_verify_flags"] == [ssl.VERIFY_X509_STRICT]
 
 
 @pytest.mark.parametrize(
