@@ -6,7 +6,6 @@ import os
 import ssl
 from typing import Final
 
-
 UNASKED: Final = ssl.VerifyFlags.VERIFY_X509_STRICT
 """What Python 3.13 asks of certificates besides, and no browser does."""
 
