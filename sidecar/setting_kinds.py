@@ -9,9 +9,10 @@ import re
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
-from sidecar.policy.values import header_name, percentage
+from sidecar.policy.terms import HOST
+from sidecar.policy.values import Duration, header_name, percentage
 
 
 def _address(value: object) -> object:
@@ -65,9 +66,15 @@ def _networks(value: object) -> object:
 
 def _load_share(value: object) -> object:
     """`1%` as 0.01, `0%` as 0; a float is one that was read before."""
-    if isinstance(value, float):
+    if isinstance(value, float) and 0 <= value <= 1:
         return value
     return 0.0 if str(value) == "0%" else percentage(value)
+
+
+def _lasting(value: float) -> float:
+    if value <= 0:
+        raise ValueError("a timeout of 0s would end everything; where there is no limit, write 24h")
+    return value
 
 
 def _nonce_name(value: object) -> object:
@@ -76,12 +83,31 @@ def _nonce_name(value: object) -> object:
     """
     if value is False or value == "off":
         return "off"
+    return _own_name(value, "X-CSP-Nonce")
+
+
+def _request_id_name(value: object) -> object:
+    return _own_name(value, "X-Request-ID")
+
+
+def _own_name(value: object, example: str) -> str:
     name = header_name(value)
     if "_" in name:
         raise ValueError(f"services read {name!r} as another name; write it with hyphens")
     if name.lower() in _FORWARDED or name.lower().startswith("x-forwarded-"):
-        raise ValueError(f"{name} has another meaning; choose a name of its own, as X-CSP-Nonce")
+        raise ValueError(f"{name} has another meaning; choose a name of its own, as {example}")
     return name
+
+
+def _host_sent(value: object) -> object:
+    text = str(value)
+    if text.lower() in ("pass", "rewrite"):
+        if text != text.lower():
+            raise ValueError(f"unknown host {text!r}; write {text.lower()}")
+        return text
+    if not re.fullmatch(HOST, text):
+        raise ValueError(f"unknown host {text!r}; write pass, rewrite or a name, as shop.example")
+    return text
 
 
 def _fleet_url(value: object) -> object:
@@ -138,7 +164,7 @@ def _fleet_name(value: object) -> object:
 
 def _quorum(value: object) -> object:
     """`2` as 2 replicas, `50%` as the share 0.5; a float is one that was read before."""
-    if isinstance(value, float):
+    if isinstance(value, float) and 0 < value <= 1:
         return value
     text = str(value)
     if text.isdecimal() and int(text) > 0:
@@ -159,8 +185,13 @@ Networks = Annotated[
     BeforeValidator(_networks),
     WithJsonSchema({"type": "array", "items": {"type": "string"}}),
 ]
+Lasting = Annotated[Duration, AfterValidator(_lasting)]
+"""A duration that is not zero."""
+HostSent = Annotated[str, BeforeValidator(_host_sent), _TEXT]
+RequestIdName = Annotated[str, BeforeValidator(_request_id_name), _TEXT]
 NonceName = Annotated[str, BeforeValidator(_nonce_name), _TEXT]
 Count = Annotated[int, Field(ge=1)]
+Workers = Annotated[int, Field(ge=1, le=64)]
 Introduced = Annotated[
     Literal["off", "required"], BeforeValidator(lambda value: "off" if value is False else value)
 ]

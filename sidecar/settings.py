@@ -23,9 +23,9 @@ class RouteTimeouts(_Part):
     the route is known.
     """
 
-    response: Duration | None = None
+    response: kinds.Lasting | None = None
     """As timeouts.response."""
-    idle: Duration | None = None
+    idle: kinds.Lasting | None = None
     """As timeouts.idle, between two pieces of a response."""
     total: Duration | None = None
     """As timeouts.total."""
@@ -34,19 +34,19 @@ class RouteTimeouts(_Part):
 class Timeouts(_Part):
     """Each ends with its own status and reason."""
 
-    header: Duration = 10.0
+    header: kinds.Lasting = 10.0
     """From the first byte of a request to the end of its header: 408."""
-    body_idle: Duration = 30.0
+    body_idle: kinds.Lasting = 30.0
     """Between two pieces of a request body: 408."""
-    connect: Duration = 2.0
+    connect: kinds.Lasting = 2.0
     """To connect to the upstream, including the wait for a free connection: 504 or 503."""
-    response: Duration = 60.0
+    response: kinds.Lasting = 60.0
     """From the end of the request to the head of the response: 504."""
-    idle: Duration = 60.0
+    idle: kinds.Lasting = 60.0
     """Between two pieces of a response's body, and between two requests of a client."""
     upstream_idle: Duration = 1.5
     """An idle upstream connection is not used again after this; keep it below the service's own."""
-    tunnel_idle: Duration = 600.0
+    tunnel_idle: kinds.Lasting = 600.0
     """A tunnel (WebSocket) with no bytes in either direction."""
     total: Duration = 0.0
     """A whole exchange; 0s = no limit."""
@@ -86,9 +86,9 @@ class Forwarding(_Part):
     """Networks of the proxies in front whose forwarding headers and request id are believed and
     passed on; those of others are dropped (docs/http.md).
     """
-    host: str = "pass"
+    host: kinds.HostSent = "pass"
     """pass = the client's Host; rewrite = the upstream's; or a name."""
-    request_id: str = "X-Request-ID"
+    request_id: kinds.RequestIdName = "X-Request-ID"
     """The header that carries the request id."""
     nonce: kinds.NonceName = "X-CSP-Nonce"
     """The header that brings the service the nonce of `'nonce-{request}'`, where a rule of the
@@ -134,6 +134,16 @@ class Tls(_Part):
     """PEM file of its key."""
     upstream_name: str | None = None
     """The name the upstream's certificate must carry; missing = its host."""
+
+    @model_validator(mode="after")
+    def _keys_have_certificates(self) -> Tls:
+        for key, certificate in (
+            ("key", "certificate"),
+            ("upstream_key", "upstream_certificate"),
+        ):
+            if getattr(self, key) is not None and getattr(self, certificate) is None:
+                raise ValueError(f"{key} without {certificate} does nothing; name both")
+        return self
 
 
 class Log(_Part):
@@ -270,7 +280,7 @@ class Settings(_Part):
     """The folder for revisions, history and journal."""
     baseline: str | None = None
     """File of `sidecar capture` that the service's headers are compared with, once a minute."""
-    workers: kinds.Count = 1
+    workers: kinds.Workers = 1
     """Worker processes."""
     mode: Mode | None = None
     """A ceiling over the policy's mode for this process."""

@@ -98,7 +98,7 @@ def test_what_kubernetes_and_docker_set_beside_a_service_named_sidecar_is_no_set
             {"file": {"limits": {"body": "16MB", "headers": 0}}},
             [
                 "limits.body: unknown size '16MB'",
-                "limits.headers: headers: input should be greater than or equal to 1",
+                "limits.headers: headers must be at least 1, got 0",
             ],
         ),
         (
@@ -129,6 +129,33 @@ def test_what_kubernetes_and_docker_set_beside_a_service_named_sidecar_is_no_set
             {"file": {"forwarding": {"trusted": ["10.0.0.1/8"]}}},
             ["forwarding.trusted: unknown network '10.0.0.1/8'"],
         ),
+        *(
+            ({"file": {part: {key: value}}}, [f"{part}.{key}: {problem}"])
+            for part, key, value, problem in (
+                ("forwarding", "request_id", "bad name", "illegal header name 'bad name'"),
+                ("forwarding", "request_id", "Host", "Host has another meaning"),
+                (
+                    "forwarding",
+                    "request_id",
+                    "X-Forwarded-For",
+                    "X-Forwarded-For has another meaning",
+                ),
+                ("forwarding", "request_id", "X_ID", "services read 'X_ID' as another name"),
+                ("forwarding", "host", "a b", "unknown host 'a b'"),
+                ("forwarding", "host", "caf\xe9", "unknown host 'caf\xe9'"),
+                ("forwarding", "host", "Rewrite", "unknown host 'Rewrite'"),
+                ("timeouts", "connect", "0s", "a timeout of 0s would end everything"),
+                ("timeouts", "header", -1.0, "unknown duration -1.0"),
+                ("trial", "canary", 5.0, "unknown percentage 5.0"),
+                ("fleet", "quorum", 2.5, "unknown quorum 2.5"),
+            )
+        ),
+        ({"file": {"tls": {"key": "k.pem"}}}, ["tls: key without certificate does nothing"]),
+        (
+            {"file": {"tls": {"upstream_key": "k.pem"}}},
+            ["tls: upstream_key without upstream_certificate does nothing"],
+        ),
+        ({"file": {"workers": 65}}, ["workers: workers must be at most 64, got 65"]),
         (
             {"file": {"forwarding": {"trusted": 5}}},
             ["forwarding.trusted: write a list of networks, as [10.0.0.0/8]"],

@@ -54,7 +54,9 @@ def read_token(address: str, token_file: str | None) -> str | None:
     try:
         token = Path(token_file).read_text("utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
-        problem = Problem(f"the token file cannot be read: {error}", "", place)
+        why = "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else error.strerror
+        text = f"the token file {token_file} cannot be read: {why}"
+        problem = Problem(text, "name another with admin_token_file", place)
         raise PolicyError((problem,)) from error
     if not (token.isascii() and token.isprintable()):
         text = "the admin token is not one line of printable ASCII"

@@ -115,4 +115,7 @@ def _problem(item: dict[str, Any], model: type[BaseModel]) -> Problem:
         is_number = _TYPES[kind] == "text" and isinstance(word, int | float)
         fix = f"put it in quotes: '{word}'" if is_number else ""
         return Problem(f"{last} must be {_TYPES[kind]}, got {shown}", fix, path)
+    for bound, words in (("ge", "at least"), ("le", "at most")):
+        if bound in item.get("ctx", {}):
+            return Problem(f"{last} must be {words} {item['ctx'][bound]}, got {word!r}", "", path)
     return Problem(f"{last}: {item['msg'][0].lower()}{item['msg'][1:]}", "", path)

@@ -25,6 +25,8 @@ GIVING: frozenset[Action] = frozenset({"set", "default", "append", "merge"})
 WRITING: frozenset[Action] = GIVING | {"remove"}
 """Actions that change what is sent; the others only judge."""
 DEFAULT_ROUTE = "default"
+HOST = r"(?:\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._~-]{1,255})(?::([0-9]{0,5}))?"
+"""A regex of what names a host, with or without a port, which is its group."""
 METHODS = tuple(
     method
     for line in (

@@ -159,7 +159,7 @@ _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 def seconds(value: object) -> float:
     """`3s`, `500ms`, `2m` as seconds; raises ValueError with the fix."""
-    if isinstance(value, float):
+    if isinstance(value, float) and 0 <= value < 1e10:
         return value
     found = _DURATION.fullmatch(str(value))
     if not found:

@@ -5,12 +5,16 @@
 
 from __future__ import annotations
 
+import re
 import ssl
 from pathlib import Path
 
 from sidecar.policy.terms import PolicyError, Problem
 from sidecar.settings import Tls
 from sidecar.trust import authorities
+
+_OF_OPENSSL = re.compile(r"^\[[^]]*\] | \(_ssl\.c:\d+\)$")
+"""What Python adds to OpenSSL's words: its codes, and a line of its own source."""
 
 
 def server_context(tls: Tls) -> ssl.SSLContext:
@@ -40,9 +44,8 @@ def unusable(error: OSError, *files: str | None) -> PolicyError:
     """What to say to the operator at start."""
     named = " and ".join(file for file in files if file)
     fix = "name a PEM chain and the key that belongs to it"
-    return PolicyError(
-        (Problem(f"{named} cannot be used: {error.strerror or error}", fix, ("tls",)),)
-    )
+    why = _OF_OPENSSL.sub("", error.strerror or str(error))
+    return PolicyError((Problem(f"{named} cannot be used: {why}", fix, ("tls",)),))
 
 
 def marks(tls: Tls) -> list[tuple[int, int, int] | None]:

@@ -68,8 +68,8 @@ def test_an_open_bind_needs_a_token(tmp_path: Path):
     [
         (b"short", "shorter than 16 characters"),
         (b"two lines of it,\nand more than 16", "not one line of printable ASCII"),
-        (b"\xff" * 20, "cannot be read"),
-        (None, "cannot be read"),
+        (b"\xff" * 20, "token cannot be read: it is not UTF-8; name another"),
+        (None, "token cannot be read: No such file or directory; name another with admin_token_"),
     ],
 )
 def test_a_token_file_that_cannot_be_used_refuses_the_start(

@@ -76,7 +76,7 @@ def test_the_step_is_explained():
         ({"ladder": []}, "ladder is empty"),
         ({"ladder": "5m"}, "ladder must be a list, got text"),
         ({"step": 5}, "step 5 is above the ladder, which has 4 steps"),
-        ({"step": 0}, "step: input should be greater than or equal to 1"),
+        ({"step": 0}, "step must be at least 1, got 0"),
         ({"step": "2"}, "step must be a whole number"),
         ({"value": "max-age=300"}, "the ladder says max-age, and so does the value"),
         (

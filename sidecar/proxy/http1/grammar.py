@@ -41,7 +41,7 @@ IN_TARGET: Final = bytes({*range(0x21, 0x7F)} - {0x23})
 ABSOLUTE: Final = re.compile(rb"(?i:https?)://([^/?#]*)((?:[/?][!\"$-~]*)?)")
 # RFC 3986 section 3.2.2 narrowed to names that occur; RFC 9112 section 3.2 asks for 400 on all
 # others.
-_HOST: Final = re.compile(rb"(?:\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._~-]{1,255})(?::([0-9]{0,5}))?")
+_HOST: Final = re.compile(terms.HOST.encode("ascii"))
 
 _STRAY: Final = bytes({*range(32), 127} - {9, 10, 13})
 """Control bytes that stand nowhere in a head; CR and LF stand only together, between lines."""
