@@ -8,7 +8,7 @@ Source: CSP Level 3 section 6.8 (the effective directive of a request), Fetch (d
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from sidecar.policy.data import read_table
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from turbohtml import Element
 
 ELEMENTS = read_table("sidecar.policy.browsers", "elements.json")
-"""By tag: the directive that governs what an element loads and the attribute that names it
-(`loads`), and attributes whose address a page navigates to, so that a javascript: address there
-runs (`navigates`); the directives of a link by its relation, and by `as` for a preload.
+"""By tag: the directive that governs what an element loads, the attribute that names it, and in
+what form (`loads`); attributes whose address a page navigates to, so that a javascript: address
+there runs (`navigates`); the directives of a link by its relation, and by `as` for a preload.
 """
 
 
@@ -49,23 +49,31 @@ def css_loads(text: str) -> Iterator[tuple[str, str]]:
 
 
 _SRCSET = re.compile(r"([^\s,](?:\S*[^\s,])?)(?:,+|[^,]*)")
+_PINGS = 100
 
 
-def _images(*names: str) -> Callable[[Element], Iterable[tuple[str, str]]]:
-    """Images of the attributes `names`, and of `srcset`."""
+def loads(element: Element) -> Iterator[tuple[str, str]]:
+    """What an element of `LOADING` loads: directive and address, "" = none."""
+    tag = element.tag
+    if tag == "link":
+        yield from _links(element)
+    elif tag == "input" and attribute(element, "type").lower() == "image":
+        yield "img-src", attribute(element, "src")
+    elif tag in _DRAWN:
+        yield "img-src", attribute(element, "href") or attribute(element, "xlink:href")
+    for directive, name, form in ELEMENTS["loads"].get(tag, ()):
+        text = attribute(element, name)
+        if form == "one":
+            yield directive, text
+        elif form == "images":
+            yield from ((directive, found[1]) for found in _SRCSET.finditer(text))
+        else:
+            yield from ((directive, url) for url in text.split(None, _PINGS)[:_PINGS])
 
-    def load(element: Element) -> Iterator[tuple[str, str]]:
-        for name in names:
-            yield "img-src", attribute(element, name)
-        listed = attribute(element, "srcset") or attribute(element, "imagesrcset")
-        for found in _SRCSET.finditer(listed):
-            yield "img-src", found[1]
 
-    return load
-
-
-def _from(directive: str, name: str) -> Callable[[Element], Iterable[tuple[str, str]]]:
-    return lambda element: ((directive, attribute(element, name)),)
+_DRAWN = frozenset({"feImage", "image", "use"})
+LOADING = _DRAWN | {"link", *ELEMENTS["loads"]}
+"""Tags of elements that load something, besides scripts and styles."""
 
 
 def _links(element: Element) -> Iterator[tuple[str, str]]:
@@ -75,50 +83,6 @@ def _links(element: Element) -> Iterator[tuple[str, str]]:
         directive = preload if word == "preload" else ELEMENTS["link_relations"].get(word, "")
         if directive:
             yield directive, attribute(element, "href")
-            if directive == "img-src":
-                yield from _images()(element)
-
-
-_PINGS = 100
-
-
-def _anchor(element: Element) -> Iterator[tuple[str, str]]:
-    for url in attribute(element, "ping").split(None, _PINGS)[:_PINGS]:
-        yield "connect-src", url
-
-
-def _submit(element: Element) -> Iterator[tuple[str, str]]:
-    yield "form-action", attribute(element, "formaction")
-    if element.tag == "input" and attribute(element, "type").lower() == "image":
-        yield "img-src", attribute(element, "src")
-
-
-def _video(element: Element) -> Iterator[tuple[str, str]]:
-    yield "img-src", attribute(element, "poster")
-    yield "media-src", attribute(element, "src")
-
-
-def _source(element: Element) -> Iterator[tuple[str, str]]:
-    yield "media-src", attribute(element, "src")
-    yield from _images()(element)
-
-
-def _drawn(element: Element) -> Iterator[tuple[str, str]]:
-    yield "img-src", attribute(element, "href") or attribute(element, "xlink:href")
-
-
-LOADS: Mapping[str, Callable[[Element], Iterable[tuple[str, str]]]] = {
-    **{tag: _from(*load) for tag, load in ELEMENTS["loads"].items()},
-    "a": _anchor,
-    "area": _anchor,
-    "button": _submit,
-    "feImage": _drawn,
-    "image": _drawn,
-    "img": _images("src"),
-    "input": _submit,
-    "link": _links,
-    "source": _source,
-    "use": _drawn,
-    "video": _video,
-}
-"""What elements load, by tag, besides scripts and styles."""
+        if directive == "img-src":
+            images = _SRCSET.finditer(attribute(element, "imagesrcset"))
+            yield from ((directive, found[1]) for found in images)

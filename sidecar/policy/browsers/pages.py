@@ -18,7 +18,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from urllib.parse import unquote, urljoin
 
-from sidecar.policy.browsers.page_loads import ELEMENTS, LOADS, attribute, css_loads
+from sidecar.policy.browsers.page_loads import ELEMENTS, LOADING, attribute, css_loads, loads
 from sidecar.policy.browsers.reports import address as shown
 from sidecar.policy.rules.fetch import SCRIPT_TYPES
 
@@ -225,8 +225,8 @@ class _Reader:
                 self._script(element, where)
             elif element.tag == "style" and _is_css(element):
                 self._style("style", _content(element), where)
-            elif load := LOADS.get(element.tag):
-                for directive, url in islice(load(element), MAX_PIECES):
+            elif element.tag in LOADING:
+                for directive, url in islice(loads(element), MAX_PIECES):
                     self._url(directive, url)
             if element.tag == "iframe":
                 self._given(element)
