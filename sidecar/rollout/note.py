@@ -26,6 +26,9 @@ _CHANGES = (
 )
 
 
+_OF_STATUS = ("owner", "reason", "expected", "rollback", "revision", "mode")
+
+
 @dataclass(frozen=True, slots=True)
 class Note:
     """The note as data; every text is ready to be read."""
@@ -89,13 +92,8 @@ def write_note(
     left = next((entry.get("seen") or [] for entry in entries if entry["event"] in _LIFE), [])
     return Note(
         policy=status["name"],
-        owner=status["owner"],
-        reason=status["reason"],
-        expected=status["expected"],
-        rollback=status["rollback"],
-        revision=status["revision"],
+        **{name: status[name] for name in _OF_STATUS},
         since=start,
-        mode=status["mode"],
         files=_files(status, promotions, texts, start),
         commands=[entry["command"] for entry in promotions if entry.get("command")],
         verdicts=[verdict for entry in promotions for verdict in entry.get("verdicts", ())],
