@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sidecar.policy.browsers.witness import prospect
+from sidecar.policy.csp import names_ancestors
+from sidecar.policy.model import Rule
 from sidecar.policy.terms import PolicyError, Problem
 from sidecar.revisions.granted import Move
 from sidecar.rollout.gate import admit, judge
@@ -149,7 +151,11 @@ def decide(
     if move == "trial":
         verdicts = [admit(rule, found, _prospect(text, rule), gathered.at) for rule in rules]
     else:
-        verdicts = [judge(rule, found, minimums, gathered.at, waived) for rule in rules]
+        acting = _acting_together(text, rules)
+        verdicts = [
+            judge(rule, found, minimums, gathered.at, waived, acting.get(rule, ()))
+            for rule in rules
+        ]
     decided = tuple(verdicts), (), tuple(waived), override
     return Promotion(rules, move, name, text, edited, gathered, *decided)
 
@@ -166,6 +172,30 @@ def _same_steps(text: str, found: Sequence[Evidence], name: str) -> None:
             )
             fix = "let it read the file first (`sidecar reload`), and gather evidence of this step"
             raise PolicyError((Problem(message, fix, file=name),))
+
+
+def _acting_together(text: str, rules: Collection[str]) -> Mapping[str, set[str]]:
+    """Which of these rules act on which: one takes away the service's own `frame-ancestors`, with
+    which the X-Frame-Options of the other would do nothing (HTML section 7.1.6).
+    """
+    found: dict[str, set[str]] = {}
+    for route in load_policy(text.encode(), "").routes:
+        own = [named for named in route.rules if named.name in rules]
+        framing = [one.name for one in own if "x-frame-options" in one.rule.names]
+        for one in own:
+            if framing and _lifts(one.rule):
+                found.setdefault(one.name, set()).update(framing)
+                for other in framing:
+                    found.setdefault(other, set()).add(one.name)
+    return found
+
+
+def _lifts(rule: Rule) -> bool:
+    if "content-security-policy" not in rule.names:
+        return False
+    return rule.action == "remove" or (
+        rule.action == "set" and not names_ancestors((rule.text.encode(),))
+    )
 
 
 def _prospect(text: str, rule: str) -> list[str]:

@@ -45,13 +45,16 @@ def judge(
     minimums: Minimums,
     at: float,
     waived: Collection[str] = (),
+    beside: Collection[str] = (),
 ) -> Verdict:
     """The gate for one rule over all its routes, on evidence of the moment `at`; `waived` are
-    ids of causes that do not count.
+    ids of causes that do not count, `beside` rules that are to enforce with it and act on it.
     """
     live, reasons = judged(rule, evidence), Reasons()
     if not live:
         reasons.lack("not-judged")
+    if beside:
+        reasons.lack("together", others=", ".join(sorted(beside)))
     causes = _causes(live, waived, reasons)
     breaks = _breaks(live, minimums, reasons)
     silent = not (causes or _without_cause(live) or _dropped(live, reasons))

@@ -74,8 +74,30 @@ def outcome(rule: dict[str, Any], sent: str, *fields: tuple[bytes, bytes], **mor
     ],
 )
 def test_a_browser_tells_what_would_have_broken(rule: dict[str, Any], sent: str, expected: str):
-    """What is not sent is unknown, never safe."""
-    assert outcome(rule, sent) == expected
+    """What is not sent is unknown, never safe: over http browsers say nothing."""
+    scheme = "http" if expected == "unknown" else "https"
+    assert outcome(rule, sent, scheme=scheme) == expected
+
+
+@pytest.mark.parametrize(
+    ("agent", "scheme", "expected"),
+    [
+        (AGENT, "https", "irrelevant"),
+        (AGENT, "http", "unknown"),
+        (AGENT.replace(b"Chrome/156", b"Chrome/79"), "https", "unknown"),
+        (
+            b"Mozilla/5.0 (X11; Linux x86_64; rv:153.0) Gecko/20100101 Firefox/153.0",
+            "https",
+            "irrelevant",
+        ),
+    ],
+)
+def test_who_only_calls_itself_a_browser(agent: bytes, scheme: str, expected: str):
+    """Over https every browser of today sends Fetch Metadata; who does not is a program."""
+    world = facts(request=[(b"User-Agent", agent)], scheme=scheme)
+    breakage_test = plan({"it": DENY}, mode="report-only").routes[-1].rules[0].breakage_test
+    assert breakage_test
+    assert breakage_test(world, Fetch(world)) == expected
 
 
 @pytest.mark.parametrize(
@@ -100,7 +122,7 @@ def test_a_browser_tells_what_would_have_broken(rule: dict[str, Any], sent: str,
         ("document", None, 204, "safe"),
         ("script", b"text/javascript1.5", 200, "safe"),
         ("script", b"text/livescript", 200, "safe"),
-        ("-", b"text/plain", 200, "unknown"),
+        ("-", b"text/plain", 200, "irrelevant"),
     ],
 )
 def test_nosniff_breaks_what_was_sniffed_before(
@@ -191,8 +213,12 @@ def test_a_frame_that_shows_nothing_is_not_framed(status: int, field: bytes):
 
 
 def test_a_secure_cookie_on_plain_http_is_no_proof():
-    """Secure is never written over http: a cookie that only lives there keeps working."""
-    assert outcome(SECURE, "- - - s[id]?=1", scheme="http") == "unknown"
+    """Secure is never written over http: a cookie that only lives there keeps working. What only
+    leads to https needs it there.
+    """
+    assert outcome(SECURE, "- - - s[id]?=1", scheme="http") == "open"
+    moved = (b"Location", b"https://shop.test/")
+    assert outcome(SECURE, "- - - s[id]?=1", moved, scheme="http", status=301) == "safe"
     assert outcome(SECURE, "cross-site cors empty other=1", scheme="https") == "safe"
 
 

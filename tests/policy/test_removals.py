@@ -74,7 +74,7 @@ def test_addresses_that_are_upgraded_today(own: str, expected: str):
         ("same-origin navigate iframe", b"SAMEORIGIN", "safe"),
         ("cross-site navigate iframe", b"ALLOWALL", "safe"),
         ("none navigate document", b"DENY", "safe"),
-        ("-", b"DENY", "unknown"),
+        ("-", b"DENY", "irrelevant"),
     ],
 )
 def test_frames_that_the_policy_lets_in_today(sent: str, framing: bytes, expected: str):

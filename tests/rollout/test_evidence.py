@@ -17,10 +17,11 @@ from sidecar.telemetry.metric_table import SEEN
 from tests.policy.making import facts, plan
 from tests.telemetry import Collected
 
-AGENT = (
-    "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0"
+OLD = (
+    "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/79.0.0.0"
     " Safari/537.36"
 )
+"""A browser of before Fetch Metadata."""
 ENOUGH = Minimums(requests=100, time=3600, routes=1, breaks=0)
 NOW = 10_000.0
 HARMLESS = ({"kind": "harmless", "why": "w", "source": "s", "next": ""},)
@@ -656,7 +657,7 @@ def test_what_was_kept_over_a_restart_is_in_no_interval():
         ("frames", {"Sec-Fetch-Dest": "document", "Sec-Fetch-Site": "cross-site"}, (), "safe"),
         ("frames", {"Sec-Fetch-Dest": "image", "Sec-Fetch-Site": "cross-site"}, (), "irrelevant"),
         ("frames", {}, (), "irrelevant"),
-        ("frames", {"User-Agent": AGENT}, (), "unknown"),
+        ("frames", {"User-Agent": OLD}, (), "unknown"),
         (
             "corp",
             {

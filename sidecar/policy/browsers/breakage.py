@@ -233,9 +233,10 @@ class CookieTest:
             return fetch.silent or "safe"
         if self._hidden and _echoed(facts, sent):
             return "break"
-        if self._secure and facts.scheme == "http" and fetch.silent != "irrelevant":
-            # Secure is never written over http, so a cookie used only there keeps working.
-            return "unknown"
+        if self._secure and facts.scheme == "http" and fetch.browser:
+            # Secure is never written over http, so a cookie used only there keeps working; requests
+            # over https say nothing of it.
+            return "safe" if _leads_to_https(facts) else "open"
         if not self.asks:
             return fetch.silent or "safe"
         return fetch.silent or self._crossing(facts, fetch)
@@ -249,6 +250,12 @@ class CookieTest:
         if followed_link and not self._strict:
             return "safe"
         return "open" if followed_link and came_home(facts, fetch) else "break"
+
+
+def _leads_to_https(facts: Facts) -> bool:
+    """Whether the response only sends its reader on to https, where the cookie is sent again."""
+    moved = line(facts, b"location") if 300 <= facts.status < 400 else None
+    return moved is not None and moved.strip().lower().startswith(b"https:")
 
 
 def _matches(name: bytes, pattern: str) -> bool:

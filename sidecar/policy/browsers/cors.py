@@ -32,7 +32,7 @@ def sharing_test(name: str, rule: Rule, value: str) -> BreakageTest | None:
 
 def _crosses(facts: Facts, fetch: Fetch) -> Outcome | None:
     """None for a CORS request of another origin; else what the response shows."""
-    if fetch.silent == "irrelevant":
+    if not fetch.browser:
         return "irrelevant"
     if fetch.origin is None or fetch.site == b"same-origin" or fetch.mode not in (None, b"cors"):
         return "safe"

@@ -14,12 +14,12 @@ HTML section 7.4 and Upgrade Insecure Requests section 3.2.1 (every navigation s
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Literal, TypeAlias, get_args
 
 from sidecar.policy.data import media_types
 from sidecar.policy.rules.conditions import Facts
-from sidecar.policy.rules.engines import engine_of
+from sidecar.policy.rules.engines import Engine, engine_of
 
 Outcome: TypeAlias = Literal["break", "safe", "open", "unknown", "irrelevant", "plain"]
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
@@ -42,13 +42,17 @@ _WANTED = {
     b"access-control-request-method": "asked_method",
     b"access-control-request-headers": "asked_headers",
 }
+_SPEAKS_SINCE: Mapping[Engine, int] = {"chromium": 80, "firefox": 90, "safari": 17}
+"""Versions from which browsers send all of Fetch Metadata over https (MDN browser compatibility
+data; Safari since 16.4, which a major version does not show).
+"""
 _LENGTHS = frozenset(map(len, (*_WANTED, b"cookie")))
 
 
 class Fetch:
     """The request headers that breakage tests look at, found in one pass; None = not sent."""
 
-    __slots__ = (*_WANTED.values(), "cookie")
+    __slots__ = (*_WANTED.values(), "cookie", "secure")
 
     def __init__(self, facts: Facts) -> None:
         self.site: bytes | None = None
@@ -61,6 +65,7 @@ class Fetch:
         self.asked_method: bytes | None = None
         self.asked_headers: bytes | None = None
         self.cookie: bytes | None = None
+        self.secure = facts.scheme == "https"
         for name, value in facts.request:
             if len(name) not in _LENGTHS:
                 continue
@@ -74,15 +79,22 @@ class Fetch:
     def silent(self) -> Outcome | None:
         """The outcome for a request without Fetch Metadata: unknown for a browser's, irrelevant for
         others; None where it has them.
+
+        Over https, who names itself a browser that always sends them, and does not, is none.
         """
         if self.dest is not None and self.site is not None and self.mode is not None:
             return None
-        return "irrelevant" if self.agent is None or engine_of(self.agent) is None else "unknown"
+        found = None if self.agent is None else engine_of(self.agent)
+        if found is None or (self.secure and found[1] >= _SPEAKS_SINCE[found[0]]):
+            return "irrelevant"
+        return "unknown"
 
     @property
     def browser(self) -> bool:
         """Whether a browser sent it, by Fetch Metadata or by the User-Agent of a known engine."""
-        return self.silent != "irrelevant"
+        if self.dest is not None and self.site is not None and self.mode is not None:
+            return True
+        return self.agent is not None and engine_of(self.agent) is not None
 
     @property
     def navigates(self) -> bool:
