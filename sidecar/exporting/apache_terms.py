@@ -28,8 +28,7 @@ class Conditions:
 
     def routes(self) -> Iterator[tuple[str, Route]]:
         """The expressions of the routes; the first that holds counts."""
-        slash = "/" if self._program.slashes == "keep" else "/+"
-        for source, route in patterns.routes(self._program.routes, slash):
+        for source, route in patterns.routes(self._program.routes, self._program.slash):
             text = "%{REQUEST_METHOD} %{reqenv:policy_host} %{reqenv:policy_path}"
             yield argument(f"'{text}' =~ {self.regex(source)}"), route
 

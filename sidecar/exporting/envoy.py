@@ -53,7 +53,6 @@ def _unsupported(step: Step) -> str:
 
 def _routes(program: Program) -> Iterator[tuple[Route, int, str]]:
     """Each route but the default, its number, and what a request of it is known by."""
-    slash = "/" if program.slashes == "keep" else "/+"
     for route in program.routes[:-1]:
         match, parts = route.match, list[str]()
         if match.method:
@@ -61,7 +60,9 @@ def _routes(program: Program) -> Iterator[tuple[Route, int, str]]:
         if match.host:
             parts.append(f"any(host, {lua.table(map(lua.host, match.host))})")
         if match.path:
-            parts.append(f"any(path, {lua.table(lua.path(one, slash) for one in match.path)})")
+            parts.append(
+                f"any(path, {lua.table(lua.path(one, program.slash) for one in match.path)})"
+            )
         yield route, program.number(route), " and ".join(parts)
 
 

@@ -35,14 +35,13 @@ def write(program: Program, gaps: list[Gap]) -> str:
         rules.append(f"# rule {step.rule}, revision {program.revision}")
         rules += _rules(step, routes, program, notes)
     body, room = "\n".join(rules), _room(program)
-    slash = "/" if program.slashes == "keep" else "/+"
     routed = len(program.routes) > 1
     return filled(
         "sidecar.exporting",
         "haproxy.cfg.jinja",
         room=room if room > SPACE * 3 // 4 else 0,
         path=routed or _PATH in body or _CLASS in body,
-        routes=list(patterns.routes(program.routes, slash)) if routed else (),
+        routes=list(patterns.routes(program.routes, program.slash)) if routed else (),
         number=program.number,
         noted=[
             (variable, _field(f"req.fhdr({field.name.lower()})", field))

@@ -20,7 +20,7 @@ from sidecar.policy.engine.stricter import stricter
 from sidecar.policy.headers import cookies
 from sidecar.policy.model import Match, Rule
 from sidecar.policy.rules.cookie_check import demands_of
-from sidecar.policy.terms import WRITING, Slashes
+from sidecar.policy.terms import WRITING
 
 Act: TypeAlias = Literal["set", "default", "append", "remove", "cookie"]
 Weight: TypeAlias = Literal["lost", "differs", "note"]
@@ -115,7 +115,8 @@ class Program:
     revision: str
     routes: tuple[Route, ...]
     gaps: tuple[Gap, ...]
-    slashes: Slashes
+    slash: str
+    """What a slash of a route's path may be, as a regular expression."""
 
     def number(self, route: Route) -> int:
         """The number of a route in a configuration: from 1; the last route's is 0."""
@@ -196,7 +197,9 @@ def program(resolved: Resolved, reports_to: str = "") -> Program:
     routes = tuple(map(made, resolved.routes, plan.routes))
     _bodies(resolved, gaps)
     policy = resolved.policy
-    bare = Program(policy.name, resolved.revision(), routes, (), policy.slashes)
+    bare = Program(
+        policy.name, resolved.revision(), routes, (), "/" if policy.slashes == "keep" else "/+"
+    )
     return replace(bare, gaps=bare.all_gaps(gaps))
 
 

@@ -59,14 +59,15 @@ def _name(route: Route) -> str:
 
 
 def _rule(match: Match, program: Program, *, bare: bool) -> str:
-    slash = "/" if program.slashes == "keep" else "/+"
     parts = []
     if match.method:
         parts.append(" || ".join(f"Method(`{one}`)" for one in match.method))
     if match.host:
         parts.append(" || ".join(f"HostRegexp(`^{patterns.host(one)}$`)" for one in match.host))
     if match.path:
-        found = (f"^{patterns.path(one, slash)}{'/' if bare else ''}$" for one in match.path)
+        found = (
+            f"^{patterns.path(one, program.slash)}{'/' if bare else ''}$" for one in match.path
+        )
         parts.append(" || ".join(f"PathRegexp(`{one}`)" for one in found))
     return " && ".join(f"({part})" for part in parts) or "PathPrefix(`/`)"
 
