@@ -6,12 +6,21 @@ are refused, never guessed.
 
 from __future__ import annotations
 
+import re
+from typing import TypeAlias
+
 from sidecar.importing.paths import ALL, Pattern, meet
 
 MAX_ALTERNATIVES = 200
 MAX_DEPTH = 16
 _ANY = "\0"
 """Stands for .* in an alternative."""
+_TOKEN = re.compile(
+    r"(?P<any>\.\*)|(?P<open>\((?:\?:)?)|(?P<close>\))|(?P<or>\|)|(?P<start>\^)|(?P<end>\$)"
+    r"|(?P<maybe>\?)|\[(?P<set>[\w.]+)\]|\\(?P<escaped>[\W_])|(?P<plain>[^\\.*+?{}\[\]()|^$])"
+)
+_Tokens: TypeAlias = list[tuple[str, str]]
+"""The kind of each token, and what it stands for."""
 
 
 class _Inexpressible(ValueError):  # noqa: N818 - no error of the source, but no glob expresses it
@@ -31,14 +40,14 @@ def name_patterns(regex: str, lines: tuple[str, ...] = ()) -> tuple[Pattern, ...
 def alternatives(regex: str) -> tuple[str, ...] | None:
     """The texts that a search of the expression finds, * for any run; None when there are more."""
     try:
-        return tuple(text.replace(_ANY, "*") for text in _Reader(regex).whole())
+        return tuple(text.replace(_ANY, "*") for text in _whole(regex))
     except _Inexpressible:
         return None
 
 
 def _patterns(regex: str, lines: tuple[str, ...], before: str) -> tuple[Pattern, ...] | None:
     try:
-        texts = _Reader(regex).whole()
+        texts = _whole(regex)
         found = [pattern for text in texts for pattern in _pattern(text, lines, before)]
     except _Inexpressible:
         return None
@@ -57,96 +66,66 @@ def _pattern(text: str, lines: tuple[str, ...], before: str) -> tuple[Pattern, .
     return meet(Pattern(parts[0], parts[1], lines), ALL)
 
 
-class _Reader:
-    """Reads an expression once, from left to right, into all the texts that it stands for."""
-
-    def __init__(self, regex: str) -> None:
-        self.regex = regex
-        self.at = 0
-        self.depth = 0
-
-    def whole(self) -> list[str]:
-        """Every alternative, with _ANY at the ends that are not anchored."""
-        found: list[str] = []
-        while True:
-            start = "" if self._eat("^") else _ANY
-            texts = self._sequence()
-            end = "" if self._eat("$") else _ANY
-            found += (_tidy(start + text + end) for text in texts)
-            if len(found) > MAX_ALTERNATIVES:
-                raise _Inexpressible
-            if not self._eat("|"):
-                break
-        if self.at < len(self.regex):
+def _whole(regex: str) -> list[str]:
+    """Every text that it finds, with _ANY at the ends that are not anchored."""
+    tokens: _Tokens = []
+    at = 0
+    while at < len(regex):
+        token = _TOKEN.match(regex, at)
+        if token is None:
             raise _Inexpressible
-        return list(dict.fromkeys(found))
-
-    def _eat(self, token: str) -> bool:
-        if self.regex.startswith(token, self.at):
-            self.at += len(token)
-            return True
-        return False
-
-    def _sequence(self) -> list[str]:
-        texts = [""]
-        while self.at < len(self.regex) and self.regex[self.at] not in "|)$":
-            items = self._item()
-            texts = [one + two for one in texts for two in items]
-            if len(texts) > MAX_ALTERNATIVES:
-                raise _Inexpressible
-        return texts
-
-    def _item(self) -> list[str]:
-        if self._eat(".*"):
-            return [_ANY]
-        if self._eat("(?:") or self._eat("("):
-            texts = self._group()
-        elif self._eat("["):
-            texts = self._class()
-        else:
-            texts = [self._literal()]
-        if self._eat("?"):
-            texts = [*texts, ""]
-        if self.regex[self.at : self.at + 1] in {"*", "+", "{", "?"}:
+        tokens.append((token.lastgroup or "", token[token.lastgroup or 0]))
+        at = token.end()
+    tokens.reverse()  # the next one is the last
+    found: list[str] = []
+    while True:
+        start = "" if _next_is("start", tokens) else _ANY
+        texts = _sequence(tokens, 0)
+        end = "" if _next_is("end", tokens) else _ANY
+        found += (re.sub(f"{_ANY}+", _ANY, start + text + end) for text in texts)
+        if len(found) > MAX_ALTERNATIVES:
             raise _Inexpressible
-        return texts
-
-    def _group(self) -> list[str]:
-        self.depth += 1
-        if self.depth > MAX_DEPTH or self.regex.startswith("?", self.at):
-            raise _Inexpressible
-        texts = self._sequence()
-        while self._eat("|"):
-            texts += self._sequence()
-        if not self._eat(")") or len(texts) > MAX_ALTERNATIVES:
-            raise _Inexpressible
-        self.depth -= 1
-        return texts
-
-    def _class(self) -> list[str]:
-        end = self.regex.find("]", self.at)
-        chars = self.regex[self.at : end]
-        if end < 0 or not chars or any(not char.isalnum() and char not in "._" for char in chars):
-            raise _Inexpressible
-        self.at = end + 1
-        return list(chars)
-
-    def _literal(self) -> str:
-        char = self.regex[self.at]
-        self.at += 1
-        if char == "\\":
-            char = self.regex[self.at : self.at + 1]
-            self.at += 1
-            if not char or char.isalnum():
-                raise _Inexpressible
-        elif char in "^.*+?{}[]":
-            raise _Inexpressible
-        if char in (_ANY, "*"):
-            raise _Inexpressible
-        return char
+        if not _next_is("or", tokens):
+            break
+    if tokens:
+        raise _Inexpressible
+    return list(dict.fromkeys(found))
 
 
-def _tidy(text: str) -> str:
-    while _ANY * 2 in text:
-        text = text.replace(_ANY * 2, _ANY)
-    return text
+def _next_is(kind: str, tokens: _Tokens) -> bool:
+    """Whether the next token is of this kind; then it is taken."""
+    if tokens and tokens[-1][0] == kind:
+        tokens.pop()
+        return True
+    return False
+
+
+def _sequence(tokens: _Tokens, depth: int) -> list[str]:
+    texts = [""]
+    while tokens and tokens[-1][0] in ("any", "open", "set", "escaped", "plain"):
+        items = _item(tokens, depth)
+        texts = [one + two for one in texts for two in items]
+        if len(texts) > MAX_ALTERNATIVES:
+            raise _Inexpressible
+    return texts
+
+
+def _item(tokens: _Tokens, depth: int) -> list[str]:
+    kind, text = tokens.pop()
+    if kind == "any":
+        return [_ANY]
+    texts = _group(tokens, depth + 1) if kind == "open" else list(text)
+    if kind != "open" and text in (_ANY, "*"):
+        raise _Inexpressible
+    return [*texts, ""] if _next_is("maybe", tokens) else texts
+
+
+def _group(tokens: _Tokens, depth: int) -> list[str]:
+    if depth > MAX_DEPTH:
+        raise _Inexpressible
+    texts = _sequence(tokens, depth)
+    while _next_is("or", tokens):
+        texts += _sequence(tokens, depth)
+    if not _next_is("close", tokens) or len(texts) > MAX_ALTERNATIVES:
+        raise _Inexpressible
+    return texts
