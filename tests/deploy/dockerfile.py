@@ -74,7 +74,7 @@ def build(stage: list[Instruction], context: Path, root: Path, **arguments: str)
                 env=os.environ | {"PATH": path} | given | arguments,
                 capture_output=True,
                 text=True,
-                timeout=300,
+                timeout=600,
                 check=False,
             )
             assert done.returncode == 0, f"RUN {command}\n{done.stdout}\n{done.stderr}"
