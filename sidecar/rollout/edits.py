@@ -28,17 +28,6 @@ def applied(text: str, edits: Iterable[Edit]) -> str:
     return text
 
 
-def said(source: Source, path: Path, key: str) -> object:
-    """What the text itself says at this key of the mapping at `path`, None = nothing."""
-    here = source.data
-    for part in path:
-        try:
-            here = here[part]
-        except (KeyError, IndexError, TypeError):
-            return None
-    return here.get(key) if isinstance(here, dict) else None
-
-
 def set_word(source: Source, path: Path, key: str, word: str) -> Edit:
     """The one edit that makes `key:` of the mapping at `path` say `word`.
 

@@ -5,7 +5,7 @@ changes.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Literal
+from typing import Any, Literal
 
 from sidecar.policy.engine.plan import compile_policy
 from sidecar.policy.engine.resolve import Resolved
@@ -13,7 +13,7 @@ from sidecar.policy.model import Rule
 from sidecar.policy.problems import did_you_mean
 from sidecar.policy.rules.ladder import described
 from sidecar.policy.terms import MODES, Mode, Path, PolicyError, Problem
-from sidecar.rollout.edits import Edit, applied, by_hand, edited, said, set_word
+from sidecar.rollout.edits import Edit, applied, by_hand, edited, set_word
 from sidecar.source import Source, load_policy, read_yaml
 
 _ABOUT = ("owner", "expected", "rollback")
@@ -87,31 +87,29 @@ def step_back(text: str, rules: Iterable[str], name: str = "policy.yaml") -> str
     return _edited(source, before, edits, targets, min)
 
 
-def reported(text: str, name: str = "policy.yaml") -> str:
+def reported(text: str) -> str:
     """The text with the policy's own ceiling at report-only: nothing is changed."""
-    source = read_yaml(text.encode(), name)
+    source = read_yaml(text.encode(), "policy.yaml")
     return applied(source.text, [set_word(source, (), "mode", "report-only")])
 
 
-def enforced(text: str, name: str = "policy.yaml") -> str:
+def enforced(text: str) -> str:
     """The text with the policy's own ceiling at enforce, and every mode below it that is not off
     too.
     """
-    source = read_yaml(text.encode(), name)
-    routes = source.data.get("routes") or ()
-    below: list[Path] = [("rules", rule) for rule in source.data.get("rules") or ()]
-    for position, route in enumerate(routes):
-        below += [
-            ("routes", position),
-            *(("routes", position, "rules", rule) for rule in route.get("rules") or ()),
-        ]
-    held = (path for path in below if said(source, path, "mode") in ("report-only", "trial"))
-    edits = (
-        set_word(source, path, "mode", "enforce")
-        for path in ((), *held)
-        if said(source, path, "mode") != "enforce"
-    )
+    source = read_yaml(text.encode(), "policy.yaml")
+    places = [*_rules(source.data, ())]
+    for position, route in enumerate(source.data.get("routes") or ()):
+        places += [(("routes", position), route), *_rules(route, ("routes", position))]
+    below = [path for path, said in places if said and said.get("mode") in ("report-only", "trial")]
+    top: list[Path] = [] if source.data.get("mode") == "enforce" else [()]
+    edits = (set_word(source, path, "mode", "enforce") for path in top + below)
     return applied(source.text, {edit.start: edit for edit in edits}.values())
+
+
+def _rules(said: Mapping[str, Any], path: Path) -> Iterator[tuple[Path, Any]]:
+    for name, rule in (said.get("rules") or {}).items():
+        yield (*path, "rules", name), rule
 
 
 def effective(resolved: Resolved) -> Mapping[tuple[str, str], Mode]:
