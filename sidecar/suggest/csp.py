@@ -85,7 +85,7 @@ def _framing(cause: Cause, policy: Policy, terms: Terms) -> Proposal:
         return proposal(cause, "framed")
     if allows_address(policy, cause.directive, cause.blocked, cause.origin):
         return proposal(cause, "allowed")
-    source = _origin(target)
+    source = target.origin
     if cause.id not in terms.accepted:
         return proposal(cause, "framed-by", source=source)
     return proposal(cause, "may-frame", source=source, sources=(source,))
@@ -151,7 +151,7 @@ def _foreign(cause: Cause, target: Address, blocked: Sequence[str], found: str) 
                 " it there changes your page"
             )
     else:
-        sources, what = (_origin(target),), "another origin"
+        sources, what = (target.origin,), "another origin"
     if target.scheme in ("http", "ws"):
         warnings.append("plain HTTP: anyone on the way can change it")
     return proposal(cause, "foreign", what=what, found=found, sources=sources, warnings=warnings)
@@ -192,14 +192,8 @@ def _own_path(url: str) -> str:
     return OWN + (found.path if found else "")
 
 
-def _origin(target: Address) -> str:
-    default = {"http": "80", "https": "443", "ws": "80", "wss": "443"}.get(target.scheme)
-    port = f":{target.port}" if target.port and target.port != default else ""
-    return f"{target.scheme}://{target.host}{port}"
-
-
 def _file(url: str) -> str:
     """The address as a source: what ends a source or a directive is percent-encoded."""
     found = address(url)
     assert found is not None
-    return _origin(found) + found.path.replace(";", "%3B").replace(",", "%2C")
+    return found.origin + found.path.replace(";", "%3B").replace(",", "%2C")

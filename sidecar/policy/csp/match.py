@@ -25,6 +25,12 @@ class Address(NamedTuple):
     port: str
     path: str
 
+    @property
+    def origin(self) -> str:
+        """Scheme, host, and the port where it is not the scheme's own."""
+        port = "" if self.port in ("", _PORTS.get(self.scheme)) else f":{self.port}"
+        return f"{self.scheme}://{self.host}{port}"
+
 
 def address(url: str) -> Address | None:
     """Read a URL with a scheme; `data:` and its like have no host. None = not a URL."""

@@ -5,40 +5,30 @@ every byte is one character and none changes. Source: RFC 6265bis (section 5.6, 
 side) and the cookie prefixes of its successors.
 """
 
-# ruff: noqa: SIM905 - lists of words are read as words
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from types import MappingProxyType
+from collections.abc import Iterable, Mapping
 from typing import Literal, NamedTuple, TypeAlias
 
 from sidecar.policy.faults import MAX_TEXT, Fault, fault
 
 SameSite: TypeAlias = Literal["Strict", "Lax", "None"]
 
-ATTRIBUTES: MappingProxyType[str, str] = MappingProxyType(
-    {
-        name.lower(): name
-        for name in """
-        Domain Expires HttpOnly Max-Age Partitioned Path Priority SameSite Secure
-        """.split()
-    }
-)
+_WRITTEN = "Domain Expires HttpOnly Max-Age Partitioned Path Priority SameSite Secure"
+ATTRIBUTES: Mapping[str, str] = {name.lower(): name for name in _WRITTEN.split()}
 """The attributes that browsers know: in lower case -> as they are written."""
 MAX_PAIR = 4_096
 """Bytes of name and value together beyond which browsers refuse a cookie."""
 MAX_ATTRIBUTE = 1_024
 """Bytes of an attribute's value beyond which browsers ignore the attribute."""
 
-PREFIXES: MappingProxyType[str, str] = MappingProxyType(
-    {
-        "__host-http-": "Secure, HttpOnly, Path=/ and no Domain",
-        "__host-": "Secure, Path=/ and no Domain",
-        "__http-": "Secure and HttpOnly",
-        "__secure-": "Secure",
-    }
-)
+PREFIXES: Mapping[str, str] = {
+    "__host-http-": "Secure, HttpOnly, Path=/ and no Domain",
+    "__host-": "Secure, Path=/ and no Domain",
+    "__http-": "Secure and HttpOnly",
+    "__secure-": "Secure",
+}
 """Name prefixes (longest first) -> what a cookie so named needs, or browsers refuse it."""
 
 # Tokens that scripts copy into a request header: Django, Angular, Laravel, Spring, Tornado...

@@ -9,8 +9,7 @@ Hostile text is read up to 64 KiB; nothing here raises. Sources: RFC 6797 (HSTS)
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from types import MappingProxyType
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple, TypeAlias
 
 from sidecar.policy.faults import MAX_TEXT, Fault, fault, nearest
@@ -20,18 +19,16 @@ HALF_YEAR = 15_552_000
 YEAR = 31_536_000
 """Seconds; what the preload list asks for."""
 
-REFERRER_POLICIES: MappingProxyType[str, bool] = MappingProxyType(
-    {
-        "no-referrer": True,
-        "same-origin": True,
-        "strict-origin": True,
-        "strict-origin-when-cross-origin": True,
-        "origin": False,
-        "origin-when-cross-origin": False,
-        "no-referrer-when-downgrade": False,
-        "unsafe-url": False,
-    }
-)
+REFERRER_POLICIES: Mapping[str, bool] = {
+    "no-referrer": True,
+    "same-origin": True,
+    "strict-origin": True,
+    "strict-origin-when-cross-origin": True,
+    "origin": False,
+    "origin-when-cross-origin": False,
+    "no-referrer-when-downgrade": False,
+    "unsafe-url": False,
+}
 """Every policy that browsers recognise, the strictest first, and whether it keeps path and query
 from other sites and from plain HTTP.
 """
