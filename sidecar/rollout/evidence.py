@@ -162,7 +162,7 @@ class EvidenceStore:
         if (rule := line.named.rule).ladder is not None:
             climb = Climb(rule.step or 1, rule.ladder, *self._sent_ages.kept(route.name, line.name))
         head = (route.name, line.name, line.mode, mark.since)
-        return Evidence(*head, *numbers, witnesses=data, trial=trial, climb=climb)
+        return Evidence(*head, *numbers, data, trial, climb, line.says)
 
     def _trial(
         self, route: RoutePlan, line: RuleLine, mark: _Start, grown: Mapping[str, float]

@@ -61,6 +61,7 @@ def judge(
     observed, bound = (
         check_witnesses(live, minimums, reasons, silent=silent) if live else (0.0, None)
     )
+    _each_demand(live, minimums, reasons)
     elapsed = _watched(live, minimums, at, reasons)
     _places(live, minimums, reasons)
     reasons.notes += dict.fromkeys(f"on {item.climb}" for item in live if item.climb is not None)
@@ -136,6 +137,21 @@ def _watched(live: Iterable[Evidence], minimums: Minimums, at: float, reasons: R
     told = {name: span(seconds) for name, seconds in spans.items()}
     reasons.at_least(elapsed, minimums.time, "watched", **told)
     return elapsed
+
+
+def _each_demand(live: Sequence[Evidence], minimums: Minimums, reasons: Reasons) -> None:
+    """Where the rule says something else on some routes, what was seen of the one is no proof of
+    the other.
+    """
+    by_demand: dict[str, list[Evidence]] = {}
+    for item in live:
+        by_demand.setdefault(item.demand, []).append(item)
+    for items in by_demand.values() if len(by_demand) > 1 else ():
+        alone = Reasons()
+        check_witnesses(items, minimums, alone, silent=True)
+        if alone.lacking:
+            routes = ", ".join(item.route for item in items)
+            reasons.lack("demand", step=alone.steps[0], routes=routes, why=alone.lacking[0])
 
 
 def _places(live: Sequence[Evidence], minimums: Minimums, reasons: Reasons) -> None:

@@ -97,6 +97,8 @@ class Evidence:
     trial: Trial = field(default_factory=Trial)
     climb: Climb | None = None
     """Of a rule with a ladder."""
+    demand: str = ""
+    """Equal where the rule demands the same on two routes; "" where that is not known."""
 
     @property
     def right(self) -> float:

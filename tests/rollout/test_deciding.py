@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sidecar.rollout.deciding import decide
+from sidecar.rollout.gate import judge
 from sidecar.rollout.model import Evidence, Gathered, Minimums
 
 POLICY = """\
@@ -48,3 +49,21 @@ def test_each_passes_alone(rule: str):
 def test_rules_that_act_on_each_other_go_one_after_the_other(other: str, expected: str):
     """Without the service's own `frame-ancestors`, X-Frame-Options counts: nobody has seen that."""
     assert outcomes("frames", other) == [expected] * 2
+
+
+@pytest.mark.parametrize(
+    ("demand", "seen", "expected"),
+    [
+        ("a", 0.0, "pass"),
+        ("b", 0.0, "inconclusive"),
+        ("b", 9.0, "inconclusive"),
+        ("b", 10.0, "pass"),
+    ],
+)
+def test_each_value_of_a_rule_is_seen_by_itself(demand: str, seen: float, expected: str):
+    """Where a route gives it another value, what was seen elsewhere is no proof."""
+    found = [
+        Evidence("default", "it", "report-only", 0.0, evaluated=50.0, affected=0.0, demand="a"),
+        Evidence("api", "it", "report-only", 0.0, evaluated=seen, affected=0.0, demand=demand),
+    ]
+    assert judge("it", found, Minimums(10, 10), at=100.0).outcome == expected

@@ -63,6 +63,8 @@ class RuleLine:
     before it, the rules before it that enforce on the same header, and those that enforce on
     headers that browsers read together with it. Evidence is of one scope.
     """
+    says: str
+    """Short hash of what it demands, whatever its route."""
 
 
 Watcher: TypeAlias = Clearing | CookieTest | Framing
@@ -231,7 +233,7 @@ def _route(
         demand = _demand(named, scope)
         if mode == "enforce":
             written.append((names, demand))
-        hashes = (_meaning(named, mode), demand, scope)
+        hashes = (_meaning(named, mode), demand, scope, _demand(named, ""))
         rules.append(
             RuleLine(named.name, mode, ceiling, named, breakage_test(named.rule, value), *hashes)
         )
