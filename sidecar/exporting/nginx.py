@@ -11,6 +11,8 @@ from sidecar.exporting import patterns
 from sidecar.exporting.nginx_cookies import cookie_lines
 from sidecar.exporting.nginx_maps import (
     DOLLAR,
+    PATH,
+    ROUTE,
     Maps,
     field_variable,
     inside,
@@ -21,6 +23,7 @@ from sidecar.exporting.nginx_maps import (
 from sidecar.exporting.program import Gap, Program, Step
 from sidecar.exporting.target import sees_changes, shortest
 from sidecar.policy import headers
+from sidecar.templates import filled
 
 OWN = frozenset({"server", "date", "content-type"})
 """Lines that nginx writes itself, beside whatever add_header says."""
@@ -37,12 +40,18 @@ def write(program: Program, gaps: list[Gap]) -> str:
         if any(chains):
             lines += _header(header, chains, maps, gaps)
     lines += cookie_lines(program, maps, gaps)
-    if any(gap.header.lower() == "server" for gap in gaps):
-        lines.append("server_tokens off;    # at least no version")
-    body = "\n".join([maps.text(), *lines])
-    if DOLLAR in body:
-        body = f'geo $policy_dollar {{\n    default "$";\n}}\n\n{body}'
-    return f"{body}\n"
+    mapped = "".join(maps.blocks)
+    return filled(
+        "sidecar.exporting",
+        "nginx.conf.jinja",
+        dollar=any(DOLLAR in text for text in (mapped, *lines)),
+        path=PATH in mapped or ROUTE in mapped,
+        routes=list(maps.routes()) if ROUTE in mapped else (),
+        blocks=maps.blocks,
+        lines=lines,
+        server=any(gap.header.lower() == "server" for gap in gaps),
+        pattern=pattern,
+    )
 
 
 def _supported(

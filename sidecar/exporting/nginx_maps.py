@@ -7,7 +7,7 @@ cookies while the lines of the service are copied, when only these are known (`u
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal, TypeAlias
 
 from sidecar.exporting import patterns, terms
@@ -44,40 +44,20 @@ def unnamed_field(step: Step) -> str:
     return ""
 
 
-_PATH_BLOCK = f"""\
-# The path as services see it, without the query: as it is sent, or normalised where it is odd.
-map $request_uri {PATH} {{
-    {pattern(r"^(?<policy_raw>/|(?:/(?![./])[^?%/]+)+/?)(?:[?]|$)")} $policy_raw;
-    default $uri;
-}}
-"""
-
-
 class Maps:
     """The map blocks of one file, each variable once."""
 
     def __init__(self, routes: Sequence[Route]) -> None:
         self._names: dict[tuple[str, tuple[tuple[str, str], ...], str], str] = {}
         self._taken: set[str] = {"$policy_route", "$policy_path", "$policy_dollar"}
-        self._blocks: list[str] = []
+        self.blocks: list[str] = []
+        """Each after those it uses."""
         self._routes = routes
 
-    def text(self) -> str:
-        """All blocks, each after those it uses, but for the route's."""
-        head: list[str] = []
-        body = "\n".join(self._blocks)
-        if ROUTE in body:
-            head.append(self._route_block())
-        if PATH in body or ROUTE in body:
-            head.insert(0, _PATH_BLOCK)
-        return "\n".join([*head, body])
-
-    def _route_block(self) -> str:
-        lines = [f'map "$request_method $host {PATH}" {ROUTE} {{', "    default 0;"]
+    def routes(self) -> Iterator[tuple[str, str, Route]]:
+        """The expressions of the routes, of which the first that matches counts."""
         for source, route in patterns.routes(self._routes):
-            number = self.number(self._routes.index(route))
-            lines.append(f"    {pattern(source)} {number};    # route {route.name}")
-        return "\n".join([*lines, "}\n"])
+            yield source, self.number(self._routes.index(route)), route
 
     def number(self, position: int) -> str:
         """What `$policy_route` says of the route at this position."""
@@ -97,7 +77,7 @@ class Maps:
             lines = [f"# {about}"] if about else []
             lines += [f"map {source} {name} {{"]
             lines += [f"    {key} {value};" for key, value in entries]
-            self._blocks.append("\n".join([*lines, f"    default {default};", "}\n"]))
+            self.blocks.append("\n".join([*lines, f"    default {default};", "}\n"]))
         return self._names[known]
 
     # Conditions
