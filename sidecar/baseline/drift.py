@@ -56,10 +56,6 @@ class DriftFinding:
         part = f" {self.part}" if self.part else ""
         return f"{self.route} {self.status} {self.content}: {self.header}{part}"
 
-    def data(self) -> dict[str, Any]:
-        """For JSON."""
-        return asdict(self)
-
 
 @dataclass(frozen=True, slots=True)
 class DriftReport:
@@ -79,7 +75,7 @@ class DriftReport:
 
     def data(self) -> dict[str, Any]:
         """For JSON."""
-        findings = [found.data() for found in self.findings]
+        findings = [asdict(found) for found in self.findings]
         cells = {"unseen": list(self.unseen), "unknown": list(self.unknown)}
         return {"findings": findings, "compared": self.compared, **cells}
 

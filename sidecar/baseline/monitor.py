@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -96,7 +97,7 @@ class DriftMonitor:
             key = (found.place, found.kind)
             standing.add(key)
             if key not in self._standing:
-                self._telemetry.emit("baseline.drifted", level=found.severity, **found.data())
+                self._telemetry.emit("baseline.drifted", level=found.severity, **asdict(found))
         self._standing = standing
 
     async def _read(self, file: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -72,7 +73,7 @@ def note_verb(
     drift = client.get("/api/baseline")["drift"]
     note = write_note(status, journal, client.get("/api/evidence")["evidence"], texts, start, drift)
     if machine:
-        as_json(note.data())
+        as_json(asdict(note))
         return
     _give(client, markdown(note, client.url), output)
 

@@ -8,6 +8,7 @@ import ssl
 import sys
 import unicodedata
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -114,7 +115,7 @@ def suggest_verb(
     if written:
         _write(client, file, before, found, diff)
     if machine:
-        proposals = [one.data() | {"needs_person": one.needs_person} for one in found.proposals]
+        proposals = [asdict(one) | {"needs_person": one.needs_person} for one in found.proposals]
         as_json({"proposals": proposals, "diff": diff, "written": written})
     else:
         _print(found, diff)

@@ -81,10 +81,6 @@ class Cause:
     addresses: _Texts
     """What was blocked, as `blocked`: up to 8 different ones of the same origin."""
 
-    def data(self) -> dict[str, Any]:
-        """For JSON."""
-        return asdict(self)
-
 
 def classify(
     report: Report,
@@ -294,11 +290,11 @@ class Causes:
 
     def summary(self) -> dict[str, Any]:
         """All of them as data, and how many reports found no room."""
-        return {"causes": [cause.data() for cause in self.all()], "overflow": self.overflow}
+        return {"causes": [asdict(cause) for cause in self.all()], "overflow": self.overflow}
 
     def data(self, route: str, rule: str) -> list[dict[str, Any]]:
         """`of` as data."""
-        return [cause.data() for cause in self.of(route, rule)]
+        return [asdict(cause) for cause in self.of(route, rule)]
 
     def _within_rate(self, who: bytes) -> bool:
         minute = int(self._clock() // 60)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -57,10 +57,6 @@ class Note:
     """Whether the journal is as it was written, and its last hash."""
     drift: Mapping[str, Any] | None = None
     """What differs from the configured baseline now; None = no baseline is configured."""
-
-    def data(self) -> dict[str, Any]:
-        """For JSON."""
-        return asdict(self)
 
 
 def write_note(

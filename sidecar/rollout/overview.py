@@ -6,7 +6,7 @@ Pure: the time is passed in.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from sidecar.policy.engine.plan import Plan, RuleLine
@@ -71,10 +71,6 @@ class RuleView:
     causes: tuple[dict[str, Any], ...]
     trend: tuple[float, ...]
     ladder: Ladder | None
-
-    def data(self) -> dict[str, Any]:
-        """For JSON."""
-        return asdict(self)
 
 
 def overview(

@@ -54,7 +54,7 @@ class FleetEvidence:
         found = await asyncio.to_thread(summed, self._store.evidence(), others)
         minimums = Minimums()
         views = overview(plan, found, minimums, at, trend)
-        return {"at": at, "minimums": asdict(minimums), "rules": [view.data() for view in views]}
+        return {"at": at, "minimums": asdict(minimums), "rules": [asdict(view) for view in views]}
 
     async def fleet_evidence(self) -> dict[str, Any]:
         """What all replicas saw, asked now: `evidence`, and whose it is; raises Refused where

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 from sidecar.policy.csp.sources import REQUEST_NONCE
 from sidecar.policy.data import read_table
@@ -102,10 +102,6 @@ class Proposal:
     def needs_person(self) -> bool:
         """Whether something is left to do besides the edit."""
         return self.outcome not in ("add", "allowed") or REQUEST_NONCE in self.sources
-
-    def data(self) -> dict[str, Any]:
-        """For JSON."""
-        return asdict(self)
 
 
 def too_little(cause: Cause, terms: Terms) -> Proposal | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
@@ -120,7 +120,7 @@ def test_a_rule_is_one_row_over_its_routes():
         "set Content-Security-Policy",
         (2.0, 4.0),
     )
-    assert found.data()["rule"] == "it"
+    assert asdict(found)["rule"] == "it"
 
 
 def test_a_rule_that_nothing_is_known_of_has_a_row():
