@@ -114,7 +114,7 @@ def test_a_tally_comes_back_from_its_file(given_responses: list[Facts]) -> None:
         (
             "version: 1",
             "version: 2",
-            "b.yaml:5:10: error: version: input should be less than or equal to 1",
+            "b.yaml:5:10: error: version must be at most 1, got 2",
         ),
         ("seen: 2", "sen: 2", "error: unknown key 'sen'; did you mean 'seen'?"),
         ("route: default", "route: [", "not YAML"),
