@@ -31,6 +31,7 @@ _WANTED = {
     "int_type": "a whole number",
     "list_type": "a list of texts",
     "dict_type": "an object",
+    "string_unicode": "a text of whole characters",
     "string_pattern_mismatch": "64 hex digits",
 }
 """What a value must be, by pydantic's name of the error."""
@@ -41,10 +42,10 @@ AnyOrder = TypeVar("AnyOrder", bound="Order")
 
 def _lasting(ttl: Any) -> float:
     """The time of an override in seconds."""
-    lasting = float(ttl) if type(ttl) in (int, float) else seconds(ttl)
+    lasting = ttl if type(ttl) in (int, float) else seconds(ttl)
     if not 0 < lasting <= _LONGEST:  # not a number is neither
         raise ValueError("ttl must be more than 0s, and at most 366d")
-    return lasting
+    return float(lasting)
 
 
 class Order(BaseModel):
@@ -169,7 +170,7 @@ async def read_order(request: web.Request, kind: type[AnyOrder]) -> AnyOrder:
 
 def _said(error: dict[str, Any], kind: type[Order]) -> str:
     """What is wrong with a body, in words; `error` is as pydantic has it."""
-    key, *inside = error["loc"] or ("",)
+    key, *inside = error["loc"] or ("a key",)
     given = error["input"]
     match error["type"]:
         case "value_error":
@@ -182,4 +183,4 @@ def _said(error: dict[str, Any], kind: type[Order]) -> str:
             choices = get_args(kind.model_fields[str(key)].annotation)
             return f"unknown {key} {given!a}; {did_you_mean(given, choices)}"
         case wrong:
-            return f"{key} must be {_WANTED['list_type' if inside else wrong]}"
+            return f"{str(key)[:64]} must be {_WANTED['list_type' if inside else wrong]}"
