@@ -25,6 +25,9 @@ SETTLE = 5.0
 SETTLE_API = 70.0
 """The same for the Reporting API, which now and then waits a minute."""
 
+_JUMP = 5.0
+"""Seconds by which the clock may stray from one tick to the next without having been set."""
+
 Causes: TypeAlias = Callable[[str, str], Sequence[Mapping[str, Any]]]
 """The causes that browsers reported of a rule on a route, as data."""
 
@@ -37,15 +40,22 @@ class EvidenceStore:
     """The counters' readings when each rule came as it is now; evidence is what was added since.
 
     A rule whose meaning, mode and scope did not change keeps its evidence over an activation, and
-    over a restart where `restore` is given what `saved` returned.
+    over a restart where `restore` is given what `saved` returned. Only time in which the sidecar
+    ran counts as watched: `steady` is a clock that nobody sets.
     """
 
     def __init__(
-        self, metrics: Metrics, clock: Callable[[], float] = time.time, causes: Causes = _no_causes
+        self,
+        metrics: Metrics,
+        clock: Callable[[], float] = time.time,
+        causes: Causes = _no_causes,
+        steady: Callable[[], float] = time.monotonic,
     ) -> None:
         self._metrics = metrics
         self._clock = clock
         self._causes = causes
+        self._steady = steady
+        self._ticked: tuple[float, float] | None = None
         self._past: deque[tuple[float, dict[tuple[str, ...], float]]] = deque()
         self._plan: Plan | None = None
         self._starts: dict[tuple[str, str], _Start] = {}
@@ -71,7 +81,8 @@ class EvidenceStore:
                     key: value - carried.get(key, 0.0)
                     for key, value in self._counts(route, line).items()
                 }
-                marks[place] = _Start(meaning, saved["since"] if carried else self._clock(), counts)
+                watched = saved.get("watched", 0.0) if carried else 0.0
+                marks[place] = _Start(meaning, self._clock() - watched, counts)
         self._plan, self._starts = plan, marks
         self.meanings = {place: mark.meaning for place, mark in marks.items()}
 
@@ -80,6 +91,7 @@ class EvidenceStore:
         had time to report.
         """
         self._note_ages()
+        self._follow_clock()
         routes = self._plan.routes if self._plan else ()
         sent: dict[tuple[str, ...], float] = {
             (route.name, line.name): self._metrics.read(loads)
@@ -92,6 +104,19 @@ class EvidenceStore:
             self._past.append((self._clock(), sent))
         while self._past and (not sent or self._past[0][0] < self._clock() - SETTLE_API - 5):
             self._past.popleft()
+
+    def _follow_clock(self) -> None:
+        """Where the clock was set, or the machine slept: move what happened before as far."""
+        now, steady = self._clock(), self._steady()
+        if self._ticked is not None:
+            jump = now - self._ticked[0] - (steady - self._ticked[1])
+            if abs(jump) > _JUMP:
+                self._starts = {
+                    place: mark._replace(since=mark.since + jump)
+                    for place, mark in self._starts.items()
+                }
+                self._past = deque((at + jump, sent) for at, sent in self._past)
+        self._ticked = now, steady
 
     def _settled(self, place: tuple[str, ...], settle: float) -> float:
         """What a counter of a trial said `settle` seconds ago; 0 before it was first noted."""
@@ -128,7 +153,7 @@ class EvidenceStore:
                 mark = self._starts[route.name, line.name]
                 held[f"{route.name}/{line.name}"] = {
                     "meaning": mark.meaning,
-                    "since": mark.since,
+                    "watched": self._clock() - mark.since,
                     "counts": self._grown(route, line, mark),
                     "sent": self._sent_ages.saved(route.name, line.name),
                 }

@@ -431,7 +431,10 @@ class World:
     def __init__(self) -> None:
         self.now = 1000.0
         self.telemetry = Telemetry(Events(Sink()), Metrics(process=False))
-        self.book = EvidenceStore(self.telemetry.metrics, lambda: self.now)
+        self.set_by = 0.0
+        self.book = EvidenceStore(
+            self.telemetry.metrics, lambda: self.now + self.set_by, steady=lambda: self.now
+        )
 
     def activate(self, made: Plan) -> Plan:
         """Put a plan in force, as revisions do."""
@@ -559,7 +562,7 @@ def test_an_unchanged_rule_keeps_its_evidence():
 
 def test_evidence_survives_a_restart():
     """A new process that is given what the old one saved goes on counting, for rules that are
-    the same.
+    the same; what was watched counts on from now.
     """
     old = World()
     made = old.activate(
@@ -583,7 +586,7 @@ def test_evidence_survives_a_restart():
     assert {
         item.rule: (item.since, item.evaluated, item.affected) for item in new.book.evidence()
     } == {
-        "nosniff": (1000.0, 8, 8),
+        "nosniff": (5000.0, 8, 8),
         "odd": (5000.0, 1, 0),
     }
 
@@ -648,6 +651,33 @@ def test_what_was_kept_over_a_restart_is_in_no_interval():
     trend.tick()
 
     assert trend.of("default", "nosniff") == [2]
+
+
+@pytest.mark.parametrize("set_by", [-7200.0, 86_400.0])
+def test_a_clock_that_is_set_watches_nothing(set_by: float):
+    """What counts as watched is the time that passed, not the time that the clock says."""
+    world = World()
+    world.activate(plan({"nosniff": NOSNIFF}, mode="report-only"))
+    world.book.tick()
+    world.now += 10
+    world.set_by = set_by
+    world.book.tick()
+    (seen,) = world.book.evidence()
+    assert world.now + set_by - seen.since == 10
+
+
+def test_a_sidecar_that_is_stopped_watches_nothing():
+    """Over a restart the time in which it ran counts on."""
+    world, later = World(), World()
+    made = world.activate(plan({"nosniff": NOSNIFF}, mode="report-only"))
+    world.responses(made, 1)
+    world.now += 10
+    later.now = world.now + 3600
+    later.book.restore(world.book.saved())
+    later.activate(made)
+    later.now += 5
+    (seen,) = later.book.evidence()
+    assert (seen.evaluated, later.now - seen.since) == (1, 15)
 
 
 @pytest.mark.parametrize(

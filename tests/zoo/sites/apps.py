@@ -310,3 +310,36 @@ _add(
     breaks=True,
     witness="nobody",
 )
+_add(
+    "csp-download-made",
+    _csp("default-src 'self'"),
+    {
+        "/": html("<a download=a.txt>save</a>", "<script src=/app.js defer></script>"),
+        "/app.js": script(
+            "const it = document.querySelector('a'); it.href = URL.createObjectURL(new Blob());"
+            " it.click(); document.title = 'works';"
+        ),
+    },
+    WORKS,
+    breaks=False,
+    witness="browsers",
+)
+
+
+def _dials_home(visitor: Visitor) -> bool:
+    visitor.go("/")
+    return visitor.arrives("/socket")
+
+
+_add(
+    "csp-socket-own",
+    _csp("default-src 'self'"),
+    {
+        "/": _APP,
+        "/app.js": script("new WebSocket(`${location.origin.replace('http', 'ws')}/socket`)"),
+        "/socket": Page("", "text/plain", 426),
+    },
+    _dials_home,
+    breaks=False,
+    witness="browsers",
+)
