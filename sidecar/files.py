@@ -22,6 +22,14 @@ BESIDE = ".tmp-"
 """How the names of unfinished files begin."""
 
 
+def read_at_once(path: Path) -> bytes:
+    """What a file holds; of a named pipe what is in it, as whoever waited for a writer might wait
+    for ever. Raises OSError.
+    """
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
+        return file.read() or b""
+
+
 def replace_bytes(path: Path, data: bytes, mode: int = 0o666) -> None:
     """Write beside, sync, rename over, sync the folder; a file that is there keeps its permissions.
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar import files
-from sidecar.files import edit_file, replace_bytes, write_file
+from sidecar.files import edit_file, read_at_once, replace_bytes, write_file
 from sidecar.policy.terms import PolicyError
 
 TEXT = "# why\r\nmode: report-only  # first\n"
@@ -110,3 +110,11 @@ def test_what_is_no_plain_file_is_written_to(tmp_path: Path):
     finally:
         os.close(reading)
     assert stat.S_ISFIFO(pipe.stat().st_mode)
+
+
+def test_a_named_pipe_is_not_waited_for(tmp_path: Path):
+    """As a policy it would hold up every reload, and the end of the process."""
+    pipe = tmp_path / "policy.yaml"
+    os.mkfifo(pipe)
+
+    assert read_at_once(pipe) == b""

@@ -7,6 +7,7 @@ import hashlib
 import threading
 from pathlib import Path
 
+from sidecar.files import read_at_once
 from sidecar.policy.engine.resolve import Resolved
 from sidecar.policy.terms import PolicyError, Problem
 from sidecar.source import load_policy
@@ -31,7 +32,7 @@ class PolicyFile:
             PolicyError: it cannot be read, or is no policy.
         """
         try:
-            data = await asyncio.to_thread(self.path.read_bytes)
+            data = await asyncio.to_thread(read_at_once, self.path)
         except OSError as error:
             self.seen, self._text = "", ""
             said = f"the policy cannot be read: {error.strerror or error}"
@@ -69,6 +70,6 @@ class PolicyFile:
     def fingerprint(self) -> str:
         """The hash of what it holds now; "" when it cannot be read."""
         try:
-            return hashlib.sha256(self.path.read_bytes()).hexdigest()
+            return hashlib.sha256(read_at_once(self.path)).hexdigest()
         except OSError:
             return ""
