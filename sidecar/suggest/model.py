@@ -9,6 +9,7 @@ from typing import Literal, TypeAlias
 
 from sidecar.policy.csp.sources import REQUEST_NONCE
 from sidecar.policy.data import read_table
+from sidecar.policy.words import counted
 from sidecar.rollout.causes import Cause
 from sidecar.rollout.model import span
 
@@ -116,13 +117,12 @@ def witness(cause: Cause) -> str:
     """Who met a cause: reports, clients, pages, since when (UTC)."""
     pages = ", ".join(cause.pages[:3]) + (" and others" if len(cause.pages) > 3 else "")
     since = datetime.fromtimestamp(cause.first, UTC).strftime("%Y-%m-%d %H:%MZ")
-    number = f"{cause.count} report{'s' if cause.count != 1 else ''}"
-    return f"{number} of {_clients(cause.clients)} on {pages or 'no named page'} since {since}"
+    met = f"{counted(cause.count, 'report')} of {_clients(cause.clients)}"
+    return f"{met} on {pages or 'no named page'} since {since}"
 
 
 def _clients(number: int) -> str:
-    more = " or more" if number >= 16 else ""
-    return f"{number}{more} client{'s' if number != 1 else ''}"
+    return f"{number} or more clients" if number >= 16 else counted(number, "client")
 
 
 _ROWS = read_table("sidecar.suggest", "proposals.json")

@@ -13,9 +13,10 @@ from functools import partial
 from sidecar.policy.faults import MAX_TEXT, Fault, fault, nearest
 from sidecar.policy.headers import fields, tokens
 from sidecar.policy.headers.table import Grammar
+from sidecar.policy.values import TOKEN
 
 _OWS = " \t"
-_TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+_TOKEN = TOKEN.pattern
 _QUOTED = r'"(?:[^"\\]|\\.)*"'
 _PARAMETERS = rf"(?:[ \t]*;(?:[ \t]*{_TOKEN}=(?:{_TOKEN}|{_QUOTED}))?)*+"
 _DISPOSITION = re.compile(rf"({_TOKEN}){_PARAMETERS}")

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple, TypeAlias
 
 from sidecar.policy.faults import MAX_TEXT, Fault, fault, nearest
+from sidecar.policy.values import TOKEN
 
 HALF_YEAR = 15_552_000
 """Seconds; below it HSTS lapses between two visits of many people."""
@@ -45,7 +46,6 @@ CacheControl: TypeAlias = dict[str, str | None]
 """Directive in lower case -> its argument as written, None = without one."""
 
 _OWS = " \t"
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _ARGUMENT = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]*|\"[\t !#-~]*\"")
 _LIST_PART = re.compile(r'(?:[^,"]|"[^"]*"?)+')
 _VISIBLE = re.compile(r"[!-~]+")
@@ -158,7 +158,7 @@ def judge_names(text: str) -> tuple[Fault, ...]:
     return tuple(
         fault("list-not-a-name", entry)
         for entry in entries(text)
-        if entry and not _TOKEN.fullmatch(entry)
+        if entry and not TOKEN.fullmatch(entry)
     )
 
 
@@ -197,7 +197,7 @@ def parse_cache(text: str) -> tuple[CacheControl, tuple[Fault, ...]]:
         key, value = name.lower(), argument if equals else None
         if not name and not equals:
             continue
-        if not _TOKEN.fullmatch(name) or not _ARGUMENT.fullmatch(argument):
+        if not TOKEN.fullmatch(name) or not _ARGUMENT.fullmatch(argument):
             found.append(fault("cache-bad-directive", part.strip(_OWS)))
         elif key in said:
             found.append(fault("cache-repeated", key))
