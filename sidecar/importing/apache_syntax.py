@@ -60,22 +60,17 @@ def parse(text: str, name: str) -> Block:
         line = line.strip()
         if not line or line.startswith("#"):
             continue
-        if not line.startswith("<"):
-            _add(builder, line, where)
-        elif not line.endswith(">"):
+        section = line.startswith("<")
+        if section and not line.endswith(">"):
             message = f"not httpd configuration: {line[:40]!r} has no '>'"
             raise refuse(where, message, "end the section's head with '>'")
-        elif line.startswith("</"):
+        if line.startswith("</"):
             builder.close(where, line[2:-1].strip().lower())
-        else:
-            words = _words(line[1:-1], where)
-            builder.open([words[0].lower(), *words[1:]] if words else [""], where)
+            continue
+        first, *rest = _words(line[1:-1] if section else line, where) or [""]
+        statement = builder.open if section else builder.add
+        statement([first.lower(), *rest], where)
     return builder.done()
-
-
-def _add(builder: Builder, line: str, where: SourceLine) -> None:
-    words = _words(line, where)
-    builder.add([words[0].lower(), *words[1:]], where)
 
 
 def _words(text: str, where: SourceLine) -> list[str]:
