@@ -123,17 +123,14 @@ def _visits(
             return recording.from_raw(read_bytes(raw), url, str(raw), preloaded)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
-    return _fetched(addresses, preloaded, how)
+    options = {key: how[key] for key in ("timeout", "insecure", "http_port", "https_port")}
+    return _fetched(addresses, how["cacert"], preloaded=preloaded, **options)
 
 
-def _fetched(
-    addresses: Sequence[str], preloaded: frozenset[str], how: Mapping[str, Any]
-) -> tuple[Visit, ...]:
+def _fetched(addresses: Sequence[str], cacert: Path | None = None, **how: Any) -> tuple[Visit, ...]:
     from sidecar.audit import retrieve  # the client is slow to load, and no other verb needs it
 
-    cacert = how["cacert"]
-    trust = (how["timeout"], how["insecure"], str(cacert) if cacert else None)
-    options = retrieve.Options(*trust, how["http_port"], how["https_port"], preloaded)
+    options = retrieve.Options(authorities=str(cacert) if cacert else None, **how)
     # Otherwise it prints each cookie that its jar does not take.
     logging.getLogger("aiohttp").addHandler(logging.NullHandler())
     with steps("audit", len(addresses)) as done:
@@ -177,9 +174,7 @@ def _controls_table(visit: Visit, results: Sequence[asvs.ControlResult]) -> None
 
 def look(address: str, *, insecure: bool) -> Visit:
     """One page, fetched as `audit` does; nothing is raised without a response."""
-    how: dict[str, Any] = dict.fromkeys(("cacert", "http_port", "https_port"))
-    how |= {"timeout": 10.0, "insecure": insecure}
-    return _fetched([address], frozenset(), how)[0]
+    return _fetched([address], insecure=insecure)[0]
 
 
 def _print(reports: list[Report], form: str) -> None:
