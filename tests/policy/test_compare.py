@@ -88,6 +88,45 @@ def test_meaning_counts_and_not_the_form(
     assert compare(policy({"csp": rule | before}), policy({"csp": rule | after})).same == same
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "change"),
+    [
+        ({"owner": "jo"}, {"owner": "al"}, KeyChange("owner", "jo", "al")),
+        ({"when": {"status": [404, 410]}}, {}, KeyChange("when", "status: [404, 410]", None)),
+        ({}, {"when": {"status": "4xx"}}, KeyChange("when", None, "status: 4xx")),
+        (
+            {"when": {"request": {"Cookie": True}, "scheme": "https"}},
+            {"when": {"request": {"Cookie": False}, "scheme": "https"}},
+            KeyChange(
+                "when",
+                "scheme: https, request: Cookie: true",
+                "scheme: https, request: Cookie: false",
+            ),
+        ),
+        ({"share": "5%"}, {"share": "50%"}, KeyChange("share", "5%", "50%")),
+        (
+            {"value": {"default-src": ["'self'", "data:"]}},
+            {"value": "default-src *"},
+            KeyChange("value", "default-src 'self' data:", "default-src *"),
+        ),
+    ],
+)
+def test_what_differs_in_a_rule_is_shown_as_people_write_it(
+    before: dict[str, Any], after: dict[str, Any], change: KeyChange
+) -> None:
+    """Keys as in the file; lists in brackets, true and false, a policy as its text."""
+    rule = {"action": "set", "header": "Content-Security-Policy", "value": "img-src *"}
+    (found,) = compare(policy({"csp": rule | before}), policy({"csp": rule | after})).rules
+
+    assert found.keys == (change,)
+
+
+@pytest.mark.parametrize("key", ["name", "owner", "reason", "expected", "rollback"])
+def test_what_is_said_of_a_policy_is_compared(key: str) -> None:
+    """Each text by its own name."""
+    assert compare(policy(**{key: "a"}), policy(**{key: "b"})).about == (KeyChange(key, "a", "b"),)
+
+
 def test_routes_that_come_and_go_are_compared_with_the_default() -> None:
     """A new route tells what it does otherwise than the default route, where its requests went
     before.

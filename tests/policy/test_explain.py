@@ -184,3 +184,49 @@ def test_a_step_carries_the_effective_mode_and_what_set_it(mode: Mode):
     (step,) = steps(SET | {"mode": mode})
 
     assert (step.mode, step.ceiling) == (mode, "policy" if mode == "enforce" else "rule")
+
+
+def test_a_step_says_whose_rule_it_is_and_what_it_is_about():
+    """Also where the rule is off, does not apply, or finds nothing to do; rules after it have
+    their steps too.
+    """
+    rules = {
+        "off": {"header": ["Server", "Via"], "action": "remove", "mode": "off"},
+        "cookies": {"cookie": "sid", "attributes": {"Secure": True}, "mode": "off"},
+        "errors": {"header": ["X-A", "X-B"], "action": "remove", "when": {"status": 404}},
+        "right": SET,
+        "climbs": {
+            "header": "Strict-Transport-Security",
+            "action": "set",
+            "ladder": ["5m", "1d"],
+            "step": 2,
+        },
+    }
+    found = explain(plan(rules).routes[-1], facts((b"X-Frame-Options", b"DENY"))).steps
+
+    assert [(step.rule, step.header, step.applies, step.finding is not None) for step in found] == [
+        ("off", "Server, Via", False, False),
+        ("cookies", "Set-Cookie", False, False),
+        ("errors", "X-A, X-B", False, False),
+        ("right", "X-Frame-Options", True, False),
+        ("climbs", "Strict-Transport-Security", True, True),
+    ]
+    assert {step.origin for step in found[:-1]} == {"policy"}
+    assert found[-1].origin.startswith("policy; ")
+    assert found[-1].origin.endswith("(1d)")
+
+
+def test_the_twins_of_several_trials_leave():
+    """Each with its own value, none in the place of another."""
+    rules = {
+        name: {"header": header, "action": "set", "value": value, "mode": "trial"}
+        for name, header, value in (
+            ("csp", "Content-Security-Policy", "default-src 'self'"),
+            ("coop", "Cross-Origin-Opener-Policy", "same-origin"),
+        )
+    }
+    route, world = plan(rules).routes[-1], facts((b"Content-Type", b"text/html"))
+    names = [name for name, _ in explain(route, world).after]
+
+    assert names.count(b"Content-Security-Policy-Report-Only") == 1
+    assert names.count(b"Cross-Origin-Opener-Policy-Report-Only") == 1

@@ -83,6 +83,12 @@ def test_what_is_remembered_is_what_would_be_said_anew(
             id="request",
         ),
         pytest.param(
+            FRAMES | {"when": {"request": {"Accept": "*json*"}}},
+            {"request": [(b"accept", b"application/json")]},
+            {"request": [(b"accept", b"text/html")]},
+            id="request by value",
+        ),
+        pytest.param(
             FRAMES | {"share": "50%"},
             {"client": "192.0.2.1"},
             {"client": "192.0.2.2"},

@@ -160,6 +160,8 @@ def _rule_changes(old: _Routes, new: _Routes) -> Iterator[RuleChange]:
 def _said(line: RuleLine) -> dict[str, Any]:
     rule = line.named.rule
     said = rule.model_dump(exclude_none=True, by_alias=True)
+    if rule.share is not None:
+        said["share"] = f"{100 * rule.share:g}%"
     return said if rule.value is None else said | {"value": rule.text}
 
 
