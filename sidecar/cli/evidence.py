@@ -143,7 +143,8 @@ def print_evidence(found: Sequence[Evidence], verdicts: Sequence[Verdict]) -> No
         rows.append((*rule, *counts, unknown, Text(*outcome)))
     names = ("rule", "route", "mode", "watched", "who can tell")
     numbers = ("judged", "would change", "they saw", "against", "cannot tell")
-    table("", (*names, *numbers, "verdict"), rows)
+    spare = ("watched", "who can tell", "would change", "cannot tell", "they saw", "route")
+    table("", (*names, *numbers, "verdict"), rows, spare=spare)
 
 
 def _print_next(found: Sequence[Evidence], verdicts: Sequence[Verdict]) -> None:

@@ -88,18 +88,42 @@ def problem_data(problem: Problem) -> dict[str, Any]:
     return {**data, "path": [str(part) for part in problem.path]}
 
 
-def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """A table on stdout."""
+def table(
+    title: str,
+    columns: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    spare: Sequence[str] = (),
+) -> None:
+    """A table on stdout. Of the columns in `spare` so many are left out, the first of them first,
+    that the others fit the terminal unbroken; that is told.
+    """
     from rich.table import Table
     from rich.text import Text
 
+    cells = [
+        [cell if isinstance(cell, Text) else Text(plain(str(cell))) for cell in row] for row in rows
+    ]
+    widths = {
+        column: max(len(word) for word in (*column.split(), "", *(row[at].plain for row in cells)))
+        for at, column in enumerate(columns)
+    }
+    console, left_out = out(), list[str]()
+    for column in spare:
+        shown = [width for name, width in widths.items() if name not in left_out]
+        if sum(shown) + 2 * len(shown) <= console.width:
+            break
+        left_out.append(column)
     look: dict[str, Any] = {"title_style": "bold", "header_style": "bold", "box": None}
     made = Table(title=title or None, title_justify="left", pad_edge=False, **look)
-    for column in columns:
-        made.add_column(column, overflow="fold")
-    for row in rows:
-        made.add_row(*(cell if isinstance(cell, Text) else Text(plain(str(cell))) for cell in row))
-    out().print(made)
+    places = [at for at, column in enumerate(columns) if column not in left_out]
+    for at in places:
+        made.add_column(columns[at], overflow="fold")
+    for row in cells:
+        made.add_row(*(row[at] for at in places))
+    console.print(made)
+    if left_out:
+        say(f"left out, as the terminal is narrow: {', '.join(left_out)}; --json has all", "dim")
 
 
 def next_step(command: str) -> None:

@@ -9,7 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
+from sidecar.cli import printing
 from tests.e2e.processes import free_port
 from tests.portion import by_default, full
 
@@ -144,3 +146,22 @@ def test_no_connection_takes_the_number_of_a_closed_stream(closed: str):
     )
 
     assert done.stderr == "True\n"
+
+
+@pytest.mark.parametrize(
+    ("width", "shown"), [(40, "rule"), (60, "rule mode"), (200, "rule why mode")]
+)
+def test_columns_that_do_not_fit_are_left_out(
+    width: int, shown: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    """Rather than all words broken; those that are left out are named."""
+    console = Console(width=width, file=sys.stdout, highlight=False)
+    monkeypatch.setattr(printing, "out", lambda: console)
+    row = ("permissions-policy", "x" * 40, "report-only for now")
+    printing.table("", ("rule", "why", "mode"), [row], spare=("why", "mode"))
+
+    seen = capsys.readouterr()
+    assert seen.out.splitlines()[0].split() == shown.split()
+    missing = [name for name in ("why", "mode") if name not in shown.split()]
+    said = f"left out, as the terminal is narrow: {', '.join(missing)}; --json has all\n"
+    assert seen.err == (said if missing else "")
