@@ -57,11 +57,17 @@ def test_what_a_permissions_policy_gives_today(rule: dict[str, Any], own: str, e
 
 @pytest.mark.parametrize(
     ("own", "expected"),
-    [("default-src https:", "safe"), ("default-src *; Upgrade-Insecure-Requests", "open")],
+    [
+        ("default-src https:", "safe"),
+        ("default-src *; Upgrade-Insecure-Requests", "open"),
+        ("require-trusted-types-for 'script'", "open"),
+        ("require-trusted-types-for 'script'; trusted-types default lit", "open"),
+        ("require-trusted-types-for 'script'; trusted-types lit", "safe"),
+    ],
 )
 def test_addresses_that_are_upgraded_today(own: str, expected: str):
     """Without its policy, a page's http: scripts are refused and its http: forms go in the
-    clear.
+    clear; and a default policy of Trusted Types, which may rewrite addresses, does not run.
     """
     assert outcome(NO_CSP, VISIT, (b"Content-Security-Policy", own.encode())) == expected
 

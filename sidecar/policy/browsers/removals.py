@@ -9,7 +9,7 @@ Source: Upgrade Insecure Requests section 3.1; Referrer Policy section 3.
 from __future__ import annotations
 
 from sidecar.policy.browsers.support import GONE
-from sidecar.policy.browsers.trial import lifts, loses_grants, loses_upgrade, taken
+from sidecar.policy.browsers.trial import lifts, loses_grants, loses_types, loses_upgrade, taken
 from sidecar.policy.headers.tokens import referrer_policy
 from sidecar.policy.model import Rule
 from sidecar.policy.rules.conditions import Facts
@@ -39,11 +39,13 @@ def telling(token: str | None) -> bool:
 
 
 def upgrade_test(facts: Facts, fetch: Fetch) -> Outcome:
-    """A policy is removed: whether it upgraded http: addresses, then refused or in the clear."""
+    """A policy is removed: whether it upgraded http: addresses, then refused or in the clear, or
+    had a default policy of Trusted Types run.
+    """
     if not fetch.browser:
         return "irrelevant"
     own = lines(facts, b"content-security-policy")
-    return "open" if loses_upgrade(own, ()) else "safe"
+    return "open" if loses_upgrade(own, ()) or loses_types(own, ()) else "safe"
 
 
 def removal_test(facts: Facts, fetch: Fetch) -> Outcome:

@@ -29,8 +29,8 @@ CANARY = "sidecar-canary"
 
 State: TypeAlias = Literal["carried", "waiting", "silent", "upgraded", "granted"]
 """What became of a report-only header: it was sent; the service's own has its place; browsers would
-not report it here; it was sent, but what the service's own `upgrade-insecure-requests`, or its own
-Permissions-Policy, gives is not reported.
+not report it here; it was sent, but what the service's own `upgrade-insecure-requests` gives is not
+reported, or what its Trusted Types or its Permissions-Policy give ("granted").
 """
 
 _CSP, _XFO = b"content-security-policy", b"x-frame-options"
@@ -115,6 +115,8 @@ def _state(finding: Finding, scheme: str) -> State:
         return "carried"
     if loses_upgrade(finding.before, finding.after):
         return "upgraded"
+    if loses_types(finding.before, finding.after):
+        return "granted"
     # Links within the host are upgraded too, and of these nothing is reported (Upgrade Insecure
     # Requests section 3.2): over https they were safe before.
     links = scheme == "http" and loses_upgrade(finding.after, finding.before)
@@ -124,6 +126,22 @@ def _state(finding: Finding, scheme: str) -> State:
 def loses_upgrade(before: Iterable[bytes], after: Iterable[bytes]) -> bool:
     """Whether `upgrade-insecure-requests` is in the policies before, and not in those after."""
     return _upgrades(before) and not _upgrades(after)
+
+
+def loses_types(before: Iterable[bytes], after: Iterable[bytes]) -> bool:
+    """Whether the policies before have a page's default policy of Trusted Types run, which may
+    rewrite what scripts load, and those after do not (Trusted Types section 4.2).
+    """
+    return _converts(before) and not _converts(after)
+
+
+def _converts(lines: Iterable[bytes]) -> bool:
+    for policy in (one for line in lines for one in csp.parse(line.decode("latin-1"))):
+        named = policy.get("trusted-types")
+        allowed = named is None or not {"default", "*"}.isdisjoint(named.values)
+        if policy.get("require-trusted-types-for") and allowed:
+            return True
+    return False
 
 
 def lifts(before: Iterable[bytes], after: Iterable[bytes]) -> bool:

@@ -343,3 +343,45 @@ _add(
     breaks=False,
     witness="browsers",
 )
+_REWRITES = {
+    "/": html(
+        "",
+        "<script>trustedTypes.createPolicy('default', {createScriptURL: (it) => '%CDN%/' + it});"
+        " const it = document.createElement('script'); it.src = 'lib.js';"
+        " document.head.append(it)</script>",
+        ("Content-Security-Policy", "require-trusted-types-for 'script'"),
+    ),
+    "cdn:/lib.js": _OWN,
+}
+for name, rule in (
+    ("csp-types-removed", "header: Content-Security-Policy, action: remove"),
+    ("csp-types-replaced", _csp("object-src 'none'")),
+):
+    _add(name, rule, _REWRITES, WORKS, breaks=True, witness="nobody")
+_PRELOADS = {
+    "/": html("", "<link rel=preload href=/app.js as=script><script src=/app.js></script>"),
+    "/app.js": _OWN,
+}
+_add(
+    "csp-preloaded-own",
+    _csp("default-src 'self'"),
+    _PRELOADS,
+    WORKS,
+    breaks=False,
+    witness="browsers",
+)
+_add(
+    "csp-speculated-own",
+    _csp("default-src 'self'; script-src 'self' 'unsafe-inline'"),
+    {
+        "/": html(
+            "<a href=/next>next</a>",
+            '<script type=speculationrules>{"prerender": [{"urls": ["/next"]}]}</script>',
+        ),
+        "/next": _APP,
+        "/app.js": _OWN,
+    },
+    _follows,
+    breaks=False,
+    witness="browsers",
+)
