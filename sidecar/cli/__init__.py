@@ -76,6 +76,10 @@ class _Verbs(click.Group):
         except PolicyError as error:
             refused(error.problems)
             ctx.exit(1)
+        except OSError as error:  # a folder that is closed to this user, a name that is too long
+            if error.filename is None:
+                raise
+            raise click.UsageError(f"{error.filename}: {error.strerror}") from error
 
 
 _HELP: dict[str, Any] = {

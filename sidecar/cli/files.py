@@ -34,7 +34,8 @@ def read_bytes(file: Path, most: int = 256 << 20, *, first: str = "") -> bytes:
             with file.open("rb") as reading:
                 data = reading.read(most + 1)
     except OSError as error:
-        hint = f"; a first one is written by: {first}" if first and not file.exists() else ""
+        missing = isinstance(error, FileNotFoundError)
+        hint = f"; a first one is written by: {first}" if first and missing else ""
         raise click.UsageError(f"{file}: {error.strerror or error}{hint}") from error
     if len(data) > most:
         raise click.UsageError(f"{file}: it is larger than {most >> 20} MiB; give a smaller one")

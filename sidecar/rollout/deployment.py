@@ -85,7 +85,7 @@ def _files(settings: Settings) -> Iterator[DeploymentFinding]:
         (settings.tls.key, True),
         (settings.tls.upstream_key, True),
     ):
-        if path is None or not Path(path).exists():
+        if path is None or not os.path.exists(path):  # noqa: PTH110  (no error in a closed folder)
             continue
         mode = Path(path).stat().st_mode
         if mode & stat.S_IWOTH:
@@ -98,13 +98,14 @@ def _files(settings: Settings) -> Iterator[DeploymentFinding]:
 
 def _state(settings: Settings) -> Iterator[DeploymentFinding]:
     folder = Path(settings.state)
-    nearest = next(parent for parent in (folder, *folder.resolve().parents) if parent.exists())
+    places = (folder, *folder.resolve().parents)
+    nearest = next(one for one in places if os.path.exists(one))  # noqa: PTH110  (as above)
     writable = nearest.is_dir() and bool(nearest.stat().st_mode & stat.S_IWUSR)
     writable = writable and not os.statvfs(nearest).f_flag & os.ST_RDONLY
     if not writable:
         text = f"{folder} cannot be written; a rollback would not survive a restart"
         yield DeploymentFinding("state", "fail", text)
-    elif folder.exists() and folder.stat().st_mode & stat.S_IWOTH:
+    elif nearest == folder and folder.stat().st_mode & stat.S_IWOTH:
         yield DeploymentFinding("state", "fail", f"everybody may write {folder}; chmod o-w")
     else:
         yield DeploymentFinding("state", "pass", f"{folder}")

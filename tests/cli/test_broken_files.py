@@ -114,6 +114,10 @@ ANYTHING = frozenset(
 sidecar has been asked.
 """
 
+CLOSED = Path("x" * 300)
+"""A name that the disk refuses, so that asking whether it is there is an error: to root, as in a
+closed folder to others.
+"""
 MADE = frozenset({("note", "inventory")})
 """Made where it is missing."""
 
@@ -181,8 +185,8 @@ def test_broken_files_are_refused_in_words(
         file.write_bytes(content)
         may_pass = content in ODD or where in ANYTHING or where[1] == "token_file"
         _refused(_run(folder, READS[where], file), file, may_pass=may_pass)
-    for other in (tmp_path, tmp_path / "missing", file / "below", Path("/proc/self/mem")):
-        may_pass = where in MADE and not other.exists()
+    for other in (tmp_path, tmp_path / "missing", file / "below", Path("/proc/self/mem"), CLOSED):
+        may_pass = where in MADE and (other is CLOSED or not other.exists())
         _refused(_run(folder, READS[where], other), other, may_pass=may_pass)
 
 
@@ -209,7 +213,7 @@ def test_places_that_cannot_be_written(
     """
     below = tmp_path / "file"
     below.write_text("kept")
-    for file in (below / "x", tmp_path / "nowhere" / "x"):
+    for file in (below / "x", tmp_path / "nowhere" / "x", CLOSED):
         if where == ("demo", "folder") and file.parent.name == "nowhere":
             continue  # folders are made
         _refused(_run(folder, WRITES[where], file), file, may_pass=where[0] == "note")
