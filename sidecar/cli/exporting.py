@@ -84,6 +84,9 @@ def export_verb(
                 say(f"{title.lower()}: {gap}", _WEIGHT_STYLES[weight])
         for limit in TARGETS[target].limits:
             say(f"in general: {limit}", "dim")
+        lines = (line for route in compile_policy(resolved).routes for line in route.rules)
+        if all(line.mode != "enforce" for line in lines):
+            next_step("sidecar promote RULE; nothing is enforced, so no header is exported")
     lost = any(gap.weight == "lost" for gap in written.gaps)
     sys.exit(1 if strict and lost else 0)
 

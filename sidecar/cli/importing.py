@@ -73,7 +73,9 @@ def import_verb(
     urls = [source for source in sources if "://" in source]
     files = [Path(source) for source in sources if "://" not in source]
     if bool(files) == bool(urls or how["hars"]):
-        raise click.UsageError("give URLs (http://HOST/PATH) and --har FILE, or settings FILES")
+        both = ", not both" if files else ""
+        text = f"give URLs (http://HOST/PATH) and --har FILE, or settings FILES{both}"
+        raise click.UsageError(text)
     form, imported = _from_files(files, how["form"]) if files else _from_responses(urls, **how)
     if output is not None:
         write_file(output, imported.policy_yaml)

@@ -45,6 +45,7 @@ def test_configuration_on_stdout_and_gaps_on_stderr(policy, target: str):
         "revision"
     ]
     assert result.exit_code == 0
+    assert "next: " not in result.stderr
     assert revision in result.stdout
     assert (
         "not in this file: names: Vary: it is written where the service sends none" in result.stderr
@@ -74,6 +75,8 @@ def test_nothing_enforced(policy, target: str):
         "nosniff: X-Content-Type-Options: the rule is in report-only, not enforced" in result.stderr
     )
     assert '"nosniff"' not in result.stdout
+    said = "next: sidecar promote RULE; nothing is enforced, so no header is exported\n"
+    assert result.stderr.endswith(said)
 
 
 def test_output_file(policy, tmp_path: Path):

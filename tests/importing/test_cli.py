@@ -107,7 +107,7 @@ def test_stdin() -> None:
             "settings of Helmet are not read; these are read: apache, caddy",
         ),
         (("-",), "frontend a\n", "settings of HAProxy are not read; these are read: apache, caddy"),
-        (("--har", "x.har", "site.conf"), None, "give URLs (http://HOST/PATH) and --har FILE"),
+        (("--har", "x.har", "site.conf"), None, "or settings FILES, not both"),
         (("http://127.0.0.1:1/",), None, "http://127.0.0.1:1/: no response"),
         (("nowhere.conf",), None, "nowhere.conf: No such file"),
         (("--from", "iis", "-"), "", "settings of iis are not read; these are read: apache, caddy"),
