@@ -10,7 +10,7 @@ rules on the headers that those write.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple, TypeAlias, get_args
 
@@ -197,7 +197,7 @@ class _Judged:
         for found in made.findings:
             key, copies = found.key.decode(), (found.action, found.kind) == ("default", "duplicate")
             expected, got = after.get(found.key, ()), before.get(found.key, ())
-            if expected != got:
+            if _meant(found.key, expected) != _meant(found.key, got):
                 example = Example(request, shapes(key, expected), shapes(key, got))
                 differences[found.rule, key] = _Difference(example, copies)
         return differences
@@ -217,6 +217,14 @@ class _Judged:
 
     def _line(self, route: str, rule: str) -> RuleLine:
         return next(line for line in self._routes[route].rules if line.name == rule)
+
+
+def _meant(key: bytes, lines: tuple[bytes, ...]) -> Sequence[object]:
+    """Lines as far as their differences count: the order of a cookie's attributes does not."""
+    if key != b"set-cookie":
+        return lines
+    read = ((line.partition(b";")[0], cookies.parse(line.decode("latin-1"))) for line in lines)
+    return [(pair, dict(cookie.attributes)) for pair, cookie in read]
 
 
 def _stands(rule: Rule, header: str, facts: Facts, lines: tuple[bytes, ...]) -> bool:

@@ -5,7 +5,7 @@ was seen.
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sidecar.exporting import export
@@ -36,6 +36,17 @@ def verified(policy: Policy, asks: list[Ask]) -> Verification:
     return found
 
 
+# The second rule puts its attributes elsewhere each time that the first took them away.
+TWICE = {
+    "a": {"cookie": "*", "attributes": {"Secure": False}},
+    "b": {"cookie": "*", "attributes": {"Secure": True, "SameSite": "Lax"}},
+}
+
+
+@example(
+    {"version": 1, "mode": "enforce", "rules": TWICE},
+    [one for one in ASKS if one.response == "page"],
+)
 @settings(max_examples=examples(150))
 @given(
     policy=st.one_of(st.sampled_from([*PRESETS.values(), *WRITTEN.values()]), POLICIES),
