@@ -502,3 +502,32 @@ def test_a_revision_is_that_of_what_is_meant():
     turned = {"routes": [], "rules": {"frames": dict(reversed(SET.items()))}, "version": 1}
     assert resolve(data, {}).revision() == resolve({**turned, "name": "shop"}, {}).revision()
     assert resolve(data, {}).revision() != resolve({**turned, "name": "shops"}, {}).revision()
+
+
+ROUTE = {"name": "api", "match": {"path": "/api/**"}}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"name": "shops"},
+        {"owner": "jo"},
+        {"reason": "r"},
+        {"mode": "enforce"},
+        {"share": "5%"},
+        {"guard": "off"},
+        {"guard": {"window": "20m"}},
+        {"slashes": "keep"},
+        {"rules": {}},
+        {"rules": {"frames": {**SET, "when": {"status": 404}}}},
+        {"routes": []},
+        {"routes": [{**ROUTE, "name": "apis"}]},
+        {"routes": [{**ROUTE, "match": {"path": "/api/*"}}]},
+        {"routes": [{**ROUTE, "mode": "off"}]},
+        {"routes": [{**ROUTE, "max_body": "1KiB"}]},
+    ],
+)
+def test_whatever_is_meant_otherwise_is_another_revision(change: dict[str, Any]):
+    """Each key of the policy, and of its routes."""
+    data = {"version": 1, "name": "shop", "rules": {"frames": SET}, "routes": [ROUTE]}
+    assert resolve({**data, **change}, {}).revision() != resolve(data, {}).revision()
