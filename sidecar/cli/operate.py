@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import getpass
 import json
+import re
 import sys
 import time
 import urllib.parse
@@ -250,7 +251,8 @@ def history(
         what = moved(entry) or entry.get("revision") or entry.get("mode") or ""
         late = NEVER_CAME if unfulfilled(entry, done, data["active"]) else ""
         why = late + (entry.get("reason") or "; ".join(entry.get("problems", ()))[:120])
-        rows.append((entry["time"], entry["event"], what, entry.get("who", ""), why))
+        second = re.sub(r"\.\d+", "", entry["time"])
+        rows.append((second, entry["event"], what, entry.get("who", ""), why))
     table("", ("time", "event", "what", "who", "why"), rows)
     if verify or chain.breaks:
         say(f"the journal is {chain}", "red" if chain.breaks else None)

@@ -113,6 +113,7 @@ async def test_history_is_newest_first(admin: Control):
         "policy.activated",
         "policy.activated",
     ]
+    assert {len(line.split()[0]) for line in out[1:]} == {len("2026-11-02T09:14:07+00:00")}
     assert out[2].split()[2:] == ["off", "bert"]
     assert out[3].split()[2:] == [admin.made.current.id, "anna", "pages", "broke"]
     assert "unknown version 2" in out[1]
