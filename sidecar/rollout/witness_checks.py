@@ -51,6 +51,8 @@ def check_witnesses(
         heard, settled = _browsers(live, witness, minimums, reasons)
         bound = _proof(live, settled, reasons, silent=silent)
         observed.append(heard)
+        if "browsers" in witnesses and "proxy" in witnesses:  # of two headers in one rule
+            observed.append(_requests(live, witnesses["proxy"], minimums, reasons))
     elif climbs(live):
         observed.append(_over_https(live, minimums, reasons))
     elif "proxy" in witnesses:
@@ -139,7 +141,7 @@ def _browsers(
         reasons.at_least(data, minimums.requests, "data")
         return data, 0.0
     # Where requests speak too, their outcomes are of requests, not of page loads in trial.
-    asked = trial if witness.get("kind") == "browsers" else ()
+    asked = [item for item in trial if all(one["kind"] != "proxy" for one in item.witnesses)]
     same, unknown, waiting = (total(asked, outcome) for outcome in ("safe", "unknown", "waiting"))
     loads, settled = sum(item.trial.loads for item in trial), _proven(trial, reasons)
     heard = settled + same

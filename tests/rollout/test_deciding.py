@@ -6,7 +6,7 @@ import pytest
 
 from sidecar.rollout.deciding import decide
 from sidecar.rollout.gate import judge
-from sidecar.rollout.model import Evidence, Gathered, Minimums
+from sidecar.rollout.model import Evidence, Gathered, Minimums, Trial
 
 POLICY = """\
 version: 1
@@ -67,3 +67,23 @@ def test_each_value_of_a_rule_is_seen_by_itself(demand: str, seen: float, expect
         Evidence("api", "it", "report-only", 0.0, evaluated=seen, affected=0.0, demand=demand),
     ]
     assert judge("it", found, Minimums(10, 10), at=100.0).outcome == expected
+
+
+@pytest.mark.parametrize(
+    ("loads", "outcomes", "expected"),
+    [
+        (10.0, {"safe": 10.0}, "pass"),
+        (10.0, {"safe": 10.0, "open": 1.0}, "inconclusive"),
+        (10.0, {"safe": 9.0}, "inconclusive"),
+        (1.0, {"safe": 10.0}, "inconclusive"),
+    ],
+)
+def test_two_headers_of_one_rule_have_two_witnesses(
+    loads: float, outcomes: dict[str, float], expected: str
+):
+    """What browsers report of the one says nothing of the other, which requests tell of."""
+    known = [{"kind": kind, "why": "w", "next": "n"} for kind in ("browsers", "proxy")]
+    trial = Trial(loads, 5.0, loads, {"chromium": (loads, loads)}, engines={"chromium": loads})
+    fixed = {"evaluated": 50.0, "affected": 50.0, "outcomes": outcomes}
+    seen = Evidence("default", "it", "trial", 0.0, **fixed, witnesses=known, trial=trial)
+    assert judge("it", [seen], Minimums(10, 10), at=100.0).outcome == expected

@@ -545,3 +545,38 @@ for _name, _rule in (
         breaks=False,
         witness="browsers",
     )
+_TWO = (
+    "header: [Cross-Origin-Opener-Policy, Cross-Origin-Resource-Policy], action: set, value:"
+    " same-origin"
+)
+
+
+def _goes_home_first(visitor: Visitor) -> bool:
+    visitor.go("/")
+    visitor.go("%OTHER%/")
+    return visitor.until(WORKS)
+
+
+_add(
+    "coop-and-corp-fetch-elsewhere",
+    _TWO,
+    {
+        "/": html("<p>home</p>"),
+        "/ping": Page("pong", "text/plain"),
+        "other:/": html(
+            "",
+            f"<script>fetch('%SITE%/ping', {{mode: 'no-cors'}}).then(() => {{ {_CODE} }})</script>",
+        ),
+    },
+    _goes_home_first,
+    breaks=True,
+    witness="nobody",
+)
+_add(
+    "coop-and-corp-own",
+    _TWO,
+    {"/": html("<img src=/i.png>", f"<script>{_CODE}</script>"), "/i.png": PICTURE},
+    WORKS,
+    breaks=False,
+    witness="browsers",
+)
