@@ -34,6 +34,8 @@ class RuleContext:
     features: frozenset[str] = frozenset()
     own: bool = False
     """It takes one of them from the page itself."""
+    frames: bool = False
+    """The Reporting API tells of it, which delivers nothing from frames of no origin."""
     scripts: bool = False
     """A Content-Security-Policy says which scripts may run."""
     typed: bool = False
@@ -60,7 +62,8 @@ def rule_context(rule: Rule) -> RuleContext:
     credentialless = embedder and value.strip().lower().startswith("credentialless")
     is_csp = "content-security-policy" in rule.names
     scripts = is_csp and not _SCRIPTS.isdisjoint(words)
-    return RuleContext(features, own, scripts, typed, credentialless)
+    frames = embedder or "integrity-policy" in rule.names
+    return RuleContext(features, own, frames, scripts, typed, credentialless)
 
 
 _SCRIPTS = frozenset({"default-src", "script-src", "script-src-elem"})
@@ -75,7 +78,8 @@ def unreported(
     if context.own and served.frames_itself(route):
         why = "scripts in `srcdoc` have what the page has, and report nothing"
         yield FRAME, "about:srcdoc", why
-    if served.frames_apart(route, context.features, by_default=context.features & FRAMES_TOO):
+    by_default = context.frames or context.features & FRAMES_TOO
+    if served.frames_apart(route, context.features, by_default=by_default):
         why = "a sandboxed frame is of no origin that the rule could name, and reports nothing"
         yield FRAME, "no origin", why
     if context.scripts and served.named(route, _WORKLET):

@@ -468,6 +468,22 @@ def test_sandboxed_frames_are_a_cause(value: str, frame: str, held: bool):
     assert bool(world.causes.of("default", "csp")) is held
 
 
+@pytest.mark.parametrize(
+    ("header", "value", "held"),
+    [
+        ("Cross-Origin-Embedder-Policy", "require-corp", 1),
+        ("Integrity-Policy", "blocked-destinations=(script)", 1),
+        ("Cross-Origin-Opener-Policy", "same-origin", 0),
+        ("Content-Security-Policy", "script-src 'self'", 0),
+    ],
+)
+def test_sandboxed_frames_report_by_report_uri_alone(header: str, value: str, held: int):
+    """From frames of no origin the Reporting API delivers nothing."""
+    world = tried(header, value)
+    world.serve("/cart", "<iframe sandbox=allow-scripts src=/map>")
+    assert len(world.causes.of("default", "csp")) == held
+
+
 @pytest.mark.parametrize(("value", "held"), [("script-src 'self'", 1), ("img-src 'self'", 0)])
 def test_worklets_of_inline_code_are_a_cause(value: str, held: int):
     """Chromium blocks their code under an enforced policy and reports nothing before."""

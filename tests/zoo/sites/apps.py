@@ -385,3 +385,21 @@ _add(
     breaks=False,
     witness="browsers",
 )
+for name, rule, breaks in (
+    ("csp-sandboxed-page", "object-src 'none'", False),
+    ("csp-sandboxed-page-inline", "script-src 'self'", True),
+):
+    _add(
+        name,
+        f'header: Content-Security-Policy, action: append, value: "{rule}"',
+        {
+            "/": html(
+                "",
+                f"<script>{_CODE}</script>",
+                ("Content-Security-Policy", "sandbox allow-scripts"),
+            )
+        },
+        WORKS,
+        breaks=breaks,
+        witness="browsers",
+    )

@@ -580,3 +580,28 @@ _add(
     breaks=False,
     witness="browsers",
 )
+_SANDBOXED = html("<iframe sandbox=allow-scripts src=/frame></iframe>", _LISTENS)
+_add(
+    "coep-frame-sandboxed",
+    _COEP,
+    {
+        "/": _SANDBOXED,
+        "/frame": html("<img src='%CDN%/i.png' onload=\"parent.postMessage('works', '*')\">"),
+        "cdn:/i.png": PICTURE,
+    },
+    WORKS,
+    breaks=True,
+    witness="nobody",
+)
+_add(
+    "integrity-frame-sandboxed",
+    _INTEGRITY,
+    {
+        "/": _SANDBOXED,
+        "/frame": html("<script src='%CDN%/lib.js'></script>"),
+        "cdn:/lib.js": script("parent.postMessage('works', '*')"),
+    },
+    WORKS,
+    breaks=True,
+    witness="nobody",
+)
