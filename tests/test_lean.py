@@ -42,6 +42,8 @@ def loaded(program: str) -> set[str]:
                 "aiohttp.connector",
                 "turbohtml",
                 "prometheus_client",
+                "pydantic.plugin._loader",  # comes with the first model that is built
+                "pydantic.type_adapter",
                 "sidecar.baseline.drift",
                 "sidecar.baseline.file",
                 "sidecar.policy.engine.compare",

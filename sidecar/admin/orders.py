@@ -51,9 +51,9 @@ def _lasting(ttl: Any) -> float:
 class Order(BaseModel):
     """What every order holds: who gives it. A key whose value is null counts as left out."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, defer_build=True)
 
-    who: Text = "operator"
+    who: Annotated[Text, AfterValidator(lambda text: text or "operator")] = "operator"
 
     @model_validator(mode="before")
     @classmethod
@@ -161,11 +161,23 @@ async def read_order(request: web.Request, kind: type[AnyOrder]) -> AnyOrder:
     if not isinstance(body, dict):
         raise web.HTTPBadRequest(reason="the body must be a JSON object")
     try:
-        return kind.model_validate(body)
+        order = kind.model_validate(body)
     except ValidationError as wrong:
         # A misspelt key first: it may be why another one is missing.
         first = min(wrong.errors(), key=lambda error: error["type"] != "extra_forbidden")
         raise web.HTTPBadRequest(reason=_said(dict(first), kind)) from wrong
+    if halved := [key for key, value in body.items() if not _is_whole(value)]:
+        raise web.HTTPBadRequest(reason=f"{halved[0]} must hold whole characters only")
+    return order
+
+
+def _is_whole(value: Any) -> bool:
+    """Whether no text in it holds half a character, with which no page or file could show it."""
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _said(error: dict[str, Any], kind: type[Order]) -> str:

@@ -123,9 +123,9 @@ def _refused(found: Response, said: dict[str, Any]) -> NoReturn:
 
 
 def who() -> str:
-    """The name of whoever runs this command."""
+    """The name of whoever runs this command; ? stands for what is no character in it."""
     try:
-        return getpass.getuser()
+        return getpass.getuser().encode("utf-8", "replace").decode()
     except (KeyError, OSError):  # a container's numeric user has no name
         return "operator"
 

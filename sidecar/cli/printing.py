@@ -44,7 +44,8 @@ def show_diff(diff: str) -> None:
     from rich.syntax import Syntax
 
     if out().is_terminal:
-        out().print(Syntax(diff, "diff", theme="ansi_light", background_color="default"))
+        made = Syntax(diff, "diff", theme="ansi_light", background_color="default")
+        out().print(made, soft_wrap=True)  # or long lines are cut at the edge
     else:
         show(diff, soft_wrap=True)
 

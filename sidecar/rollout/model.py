@@ -7,12 +7,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from functools import cache
-from typing import Annotated, Any, Literal, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, TypeVar
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field, ValidationError
 
 from sidecar.policy.terms import MODES, Mode
 from sidecar.policy.values import age_text
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
 
 Outcome: TypeAlias = Literal["pass", "fail", "inconclusive"]
 Count: TypeAlias = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -247,6 +250,8 @@ def read(kind: type[_Read], data: object) -> _Read:
 
 @cache
 def _adapter(kind: type) -> TypeAdapter[Any]:
+    from pydantic import TypeAdapter  # with the first evidence that is read
+
     return TypeAdapter(kind)
 
 

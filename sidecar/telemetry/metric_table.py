@@ -29,10 +29,10 @@ ENGINES: tuple[Engine, ...] = ("chromium", "firefox", "safari")
 SEEN = (*OUTCOMES, "waiting", "upgraded", "granted", "partial", "worker", "script", "data")
 """What a page load shows about a rule; in trial also: the service's own report-only line is in
 place of ours (waiting), the rule would remove the service's own `upgrade-insecure-requests`
-(upgraded) or what its own Permissions-Policy alone gives (granted), its browser reports only a part
-of what the rule would block (partial), a service worker's script carried the header (worker), or
-another worker's did (script), or a page fetched the response and no policy that comes with it
-counts (data).
+(upgraded) or what its own Permissions-Policy or Trusted Types alone give (granted), its browser
+reports only a part of what the rule would block (partial), a service worker's script carried the
+header (worker), or another worker's did (script), or a page fetched the response and no policy that
+comes with it counts (data).
 """
 RELOADS = ("activated", "unchanged", "rejected", "pinned")
 CAUSES = ("operator", "guard", "fleet")

@@ -114,6 +114,14 @@ async def test_reload_reports_its_result(admin: Control):
     assert admin.made.current.who == "anna"
 
 
+async def test_whoever_gives_no_name_is_an_operator(admin: Control):
+    """Left out, null or empty."""
+    for order in ({}, {"who": None}, {"who": ""}):
+        await admin.post("/-/mode", {"mode": "report-only", **order})
+
+        assert admin.made.history()[-1]["who"] == "operator"
+
+
 async def test_rollback_reports_its_target_and_what_is_held_back(admin: Control):
     """Who and why stand in the journal; what cannot be is 409 with the reason."""
     left, parent = admin.made.current.id, admin.made.current.parent
@@ -269,6 +277,14 @@ async def test_a_promotion_that_cannot_be_made_says_where(admin: Control):
         ("/-/mode", {"mode": "off", "ttl": 10**400}, "at most 366d"),
         ("/-/mode", {"mode": "\ud800"}, "mode must be a text of whole characters"),
         ("/-/reload", {"\ud800": 1}, "must be a text of whole characters"),
+        ("/-/mode", {"mode": "off", "who": "\ud800"}, "who must hold whole characters only"),
+        ("/-/note", {"file": "\ud800", "sha256": "a" * 64}, "file must hold whole characters only"),
+        ("/-/suggestion", {"rules": ["\ud800"]}, "rules must hold whole characters only"),
+        (
+            "/-/suggestion",
+            {"rules": [], "diff": {"a": "\ud800"}},
+            "diff must hold whole characters",
+        ),
         ("/-/mode", {"mode": "off", "ttl": -1}, "ttl must be more than 0s"),
         ("/-/mode", {"mode": "off", "ttl": "367d"}, "at most 366d"),
         ("/-/mode", {"mode": "off", "ttl": True}, "unknown duration True"),

@@ -315,6 +315,12 @@ def test_a_user_without_a_name_is_the_operator(monkeypatch: pytest.MonkeyPatch, 
     assert who() == "operator"
 
 
+def test_a_users_name_in_another_encoding_holds_up_no_rollback(monkeypatch: pytest.MonkeyPatch):
+    """The admin API would refuse what is no character."""
+    monkeypatch.setattr(getpass, "getuser", lambda: b"ren\xe9".decode("utf-8", "surrogateescape"))
+    assert who() == "ren?"
+
+
 def test_nobody_there_is_reported_with_the_fix():
     """Exit 1, and a hint at what may be wrong; brackets of an address are not lost."""
     for url in ("http://127.0.0.1:1", "http://[::1]:1"):

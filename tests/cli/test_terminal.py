@@ -165,3 +165,15 @@ def test_columns_that_do_not_fit_are_left_out(
     missing = [name for name in ("why", "mode") if name not in shown.split()]
     said = f"left out, as the terminal is narrow: {', '.join(missing)}; --json has all\n"
     assert seen.err == (said if missing else "")
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_long_line_of_a_diff_is_not_cut(
+    terminal: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    """A policy's value is often longer than the terminal is wide."""
+    console = Console(width=60, file=sys.stdout, force_terminal=terminal)
+    monkeypatch.setattr(printing, "out", lambda: console)
+    printing.show_diff(f"@@ -1 +1 @@\n+value: {'x ' * 60}end\n")
+
+    assert f"+value: {'x ' * 60}end" in capsys.readouterr().out

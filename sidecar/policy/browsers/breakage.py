@@ -55,7 +55,7 @@ _ANYTHING = frozenset({b"text/plain", b"application/octet-stream"})
 
 
 def breakage_test(rule: Rule, value: str) -> BreakageTest | None:
-    """That of a complete rule that would write `value`; None where requests show nothing."""
+    """The test of a complete rule that would write `value`; None where requests show nothing."""
     if rule.cookie is not None:
         wanted = rule.attributes or Attributes()
         seen = wanted.same_site in ("Lax", "Strict") or wanted.secure or wanted.http_only

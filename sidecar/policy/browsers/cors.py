@@ -18,7 +18,7 @@ _SAFELISTED = frozenset({"get", "head", "post"})
 
 
 def sharing_test(name: str, rule: Rule, value: str) -> BreakageTest | None:
-    """That of a rule on this header (lower-case name); None where requests do not show it."""
+    """The test of a rule on this header (lower-case name); None where requests do not show it."""
     wanted = "" if rule.action == "remove" else value.strip()
     kept = rule.action == "default"
     if name == "access-control-allow-origin":

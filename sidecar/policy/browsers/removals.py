@@ -65,7 +65,7 @@ def removal_test(facts: Facts, fetch: Fetch) -> Outcome:
 
 
 def referrer_of_rule(rule: Rule, value: str) -> BreakageTest | None:
-    """That of a rule on Referrer-Policy; None where its policy sends less than the default.
+    """The test of a rule on Referrer-Policy; None where its policy sends less than the default.
 
     It sees whether the service itself sends more today, which somebody may need, or hides it from
     other sites, which may refuse what comes from elsewhere.
@@ -87,8 +87,8 @@ def referrer_of_rule(rule: Rule, value: str) -> BreakageTest | None:
 
 
 def permissions_test(rule: Rule, value: str) -> BreakageTest | None:
-    """That of a rule on Permissions-Policy which takes nothing from anybody but what the service's
-    own line gives; None where browsers are asked.
+    """The test of a rule on Permissions-Policy which takes nothing from anybody but what the
+    service's own line gives; None where browsers are asked.
     """
     if rule.action != "remove" and (taken(value).keys() - GONE or rule.action != "set"):
         return None
