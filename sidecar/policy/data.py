@@ -23,11 +23,11 @@ def read_table(package: str, name: str) -> Any:
 MEDIA_TYPES = read_table("sidecar.policy", "media_types.json")
 """What is known of media types, all in lower case without parameters.
 
-`classes`: of which class of responses they are; `contents`: how baselines call what they are, *
-stands for any end; `javascript`: the JavaScript MIME types (MIME
-Sniffing section 4.6); `shown`: types beside images, media and texts that browsers show; `saved`:
-texts that they save instead; `opaque`: types that Opaque Response Blocking refuses to other origins
-once sniffing is off (Fetch, ORB).
+`classes`: of which class of responses they are; `contents`: the names that baselines have for them
+(* stands for any end); `javascript`: the JavaScript MIME types (MIME Sniffing section 4.6);
+`shown`: types beside images, media and texts that browsers show; `saved`: texts that they save
+instead; `opaque`: types that Opaque Response Blocking refuses to other origins once sniffing is off
+(Fetch, ORB).
 """
 
 

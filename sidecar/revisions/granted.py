@@ -7,7 +7,6 @@ from typing import Any, Literal, TypeAlias
 
 Entry: TypeAlias = Mapping[str, Any]
 Move: TypeAlias = Literal["enforce", "trial", "back"]
-MOVES: tuple[Move, ...] = ("enforce", "trial", "back")
 """Where rules can be ordered to."""
 
 GRANTED = ("promotion.granted", "step_back.granted")

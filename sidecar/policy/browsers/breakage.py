@@ -266,7 +266,8 @@ def _goes_elsewhere(facts: Facts, pattern: str) -> bool:
     """Whether the response sets such a cookie for all hosts of a domain, whose requests do not pass
     here.
     """
-    set_now = (cookies.parse(value.decode("latin-1")) for value in lines(facts, b"set-cookie"))
+    wide = (value for value in lines(facts, b"set-cookie") if b"domain" in value.lower())
+    set_now = (cookies.parse(value.decode("latin-1")) for value in wide)
     return any(one.get("domain") and cookies.matches(pattern, one.name) for one in set_now)
 
 

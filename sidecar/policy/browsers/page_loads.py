@@ -79,7 +79,7 @@ LOADING = _DRAWN | {"link", *ELEMENTS["loads"]}
 def _links(element: Element) -> Iterator[tuple[str, str]]:
     """What a link element loads by its relation (and `as`, for a preload)."""
     preload = ELEMENTS["preload_destinations"].get(attribute(element, "as").lower(), "")
-    for word in set(attribute(element, "rel").lower().split()):
+    for word in dict.fromkeys(attribute(element, "rel").lower().split()):
         directive = preload if word == "preload" else ELEMENTS["link_relations"].get(word, "")
         if directive:
             yield directive, attribute(element, "href")

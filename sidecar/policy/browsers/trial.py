@@ -28,9 +28,10 @@ CANARY = "sidecar-canary"
 """The scheme of the address that a canary has browsers preload; no site uses it."""
 
 State: TypeAlias = Literal["carried", "waiting", "silent", "upgraded", "granted"]
-"""What became of a report-only header: it was sent; the service's own has its place; browsers would
-not report it here; it was sent, but what the service's own `upgrade-insecure-requests` gives is not
-reported, or what its Trusted Types or its Permissions-Policy give ("granted").
+"""What became of a report-only header. `carried`: it was sent; `waiting`: the service's own has its
+place; `silent`: browsers would not report it here. The others were sent too, but browsers do not
+report what the rule would take away: the service's own `upgrade-insecure-requests` (`upgraded`), or
+what its Trusted Types or its Permissions-Policy alone give (`granted`).
 """
 
 _CSP, _XFO = b"content-security-policy", b"x-frame-options"
@@ -210,8 +211,8 @@ _OPEN = (
 
 
 def _news(value: bytes, before: Iterable[bytes]) -> bytes:
-    """A policy, open where one of the service's own stops as much: what that blocks is blocked
-    today, and browsers would report it again.
+    """The policy with those directives opened that stop no more than one of the service's own: what
+    that blocks is blocked today, and a report would say nothing new.
     """
     own = [policy for line in before for policy in csp.parse(line.decode("latin-1"))]
     if not own:

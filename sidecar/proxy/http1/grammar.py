@@ -35,7 +35,6 @@ NEVER_NOMINATED: Final = frozenset(
 )
 
 TOKEN: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-DIGITS: Final = re.compile(rb"[0-9]{1,18}")
 IN_TARGET: Final = bytes({*range(0x21, 0x7F)} - {0x23})
 """Visible ASCII without `#`."""
 ABSOLUTE: Final = re.compile(rb"(?i:https?)://([^/?#]*)((?:[/?][!\"$-~]*)?)")
