@@ -5,7 +5,8 @@ and how it is printed.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from typing import Any, TypeVar
 
 import click
@@ -17,8 +18,9 @@ from sidecar.cli.printing import as_json, give_up, mode_text, next_step, say, sh
 from sidecar.policy.browsers.reports import CAUSE_KINDS
 from sidecar.policy.values import percentage, seconds
 from sidecar.policy.words import counted, number
+from sidecar.rollout.causes import Cause
 from sidecar.rollout.gate import judge, judged
-from sidecar.rollout.model import Evidence, Gathered, Minimums, Verdict, from_data, span
+from sidecar.rollout.model import Evidence, Gathered, Minimums, Verdict, span
 from sidecar.rollout.prometheus import PrometheusFailed, edited, evaluated, settled, window_since
 from sidecar.rollout.prometheus import evidence as fleet_evidence
 from sidecar.rollout.summing import source
@@ -92,7 +94,7 @@ T = TypeVar("T")
 def gather(client: Admin, options: dict[str, Any]) -> Gathered:
     """The evidence, as the options of `source_options` ask for it."""
     data = client.get("/api/evidence?fleet=true" if options["fleet"] else "/api/evidence")
-    own = [from_data(item) for item in data["evidence"]]
+    own = client.rows(Evidence, data["evidence"])
     silent = tuple(data["fleet"]["silent"]) if options["fleet"] else ()
     if not options["prometheus"]:
         whose = source(data["fleet"]) if options["fleet"] else client.url
@@ -222,11 +224,11 @@ def reports_verb(
     got = client.get(f"/api/reports{'?fleet=true' if fleet else ''}")
     shown = [
         cause
-        for cause in got["causes"]
-        if (rule is None or cause["rule"] == rule) and (everything or cause["kind"] != "noise")
+        for cause in client.rows(Cause, got["causes"])
+        if (rule is None or cause.rule == rule) and (everything or cause.kind != "noise")
     ]
     if machine:
-        as_json({**got, "causes": shown})
+        as_json({**got, "causes": [asdict(cause) for cause in shown]})
         return
     if fleet:
         say(f"reported to {source(got['fleet'])}")
@@ -242,9 +244,12 @@ def reports_verb(
         say(f"{got['overflow']} more reports were not kept: {why}")
 
 
-def _row(cause: Mapping[str, Any]) -> tuple[object, ...]:
-    blocked = Text(f"inline: {cause['sample']}" if cause["sample"] else cause["blocked"])
-    over = span(cause["last"] - cause["first"])
-    seen = (Text(", ".join(cause["pages"])), cause["count"], cause["clients"], over)
-    about = (cause["id"], cause["rule"], cause["directive"], blocked)
-    return (*about, *seen, CAUSE_KINDS[cause["kind"]])
+def _row(cause: Cause) -> tuple[object, ...]:
+    blocked = Text(f"inline: {cause.sample}" if cause.sample else cause.blocked)
+    seen = (
+        Text(", ".join(cause.pages)),
+        cause.count,
+        cause.clients,
+        span(cause.last - cause.first),
+    )
+    return (cause.id, cause.rule, cause.directive, blocked, *seen, CAUSE_KINDS[cause.kind])

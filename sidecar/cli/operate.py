@@ -13,7 +13,7 @@ from collections.abc import Callable
 from datetime import datetime
 from functools import wraps
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 import click
 
@@ -49,6 +49,9 @@ _WRONG = 400
 """Status of an order that is wrong itself."""
 
 
+T = TypeVar("T")
+
+
 class _Reply(dict[str, Any]):
     """What the admin API says; a key that it always has and that is missing ends the command."""
 
@@ -82,6 +85,16 @@ class Admin:
         """What POST gives, as data; keys that are None are left out, and who asks is added."""
         sent = {key: value for key, value in body.items() if value is not None} | {"who": who()}
         return self._ask(path, "POST", json.dumps(sent).encode())
+
+    def rows(self, kind: type[T], data: object) -> list[T]:
+        """Rows of what it says, as a dataclass; those of another version end the command."""
+        from sidecar.rollout.model import read  # loads pydantic, for which orders do not wait
+
+        try:
+            return [read(kind, row) for row in (data if isinstance(data, list) else [data])]
+        except ValueError:
+            why = f"{self.url}: it says what this version of the command cannot read"
+            give_up(why, "sidecar --version; give the command of the version that runs there")
 
     def _ask(self, path: str, method: str, body: bytes | None) -> Any:
         headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}

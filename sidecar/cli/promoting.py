@@ -23,7 +23,7 @@ from sidecar.cli.options import NEW_FILE
 from sidecar.cli.printing import as_json, say, show, show_diff
 from sidecar.files import edit_file
 from sidecar.policy.terms import Mode, PolicyError
-from sidecar.rollout.model import from_data, verdict
+from sidecar.rollout.model import Evidence, Verdict
 
 _PATIENCE = 10.0
 """Seconds that `promote` waits for reports; the Reporting API's minute is left to the operator."""
@@ -101,7 +101,7 @@ def promote_verb(
     done = decided["granted"] and changes and not dry_run
     holds = decided["file"] == str(file)  # what is edited
     if not machine:
-        _print_verdicts(decided)
+        _print_verdicts(client, decided)
         warn_of(decided["silent"])
     if done and holds:
         _write(decided, file, fleet=fleet)
@@ -187,9 +187,9 @@ def _await_reports(client: Admin, rules: Sequence[str], *, fleet: bool) -> None:
     """Give reports of the last page loads their few seconds; a minute is not waited for."""
     data = client.get("/api/evidence?fleet=true" if fleet else "/api/evidence")
     late = [
-        item["trial"]["settle"]
-        for item in data["evidence"]
-        if item["rule"] in rules and item["trial"]["loads"] > item["trial"]["settled"]
+        item.trial.settle
+        for item in client.rows(Evidence, data["evidence"])
+        if item.rule in rules and item.trial.loads > item.trial.settled
     ]
     if late and max(late) <= _PATIENCE:
         say(f"reports of the last page loads may still be on their way: waiting {max(late):g} s")
@@ -228,8 +228,8 @@ def _tell_nothing_done(decided: dict[str, Any], *, changes: bool, fleet: bool) -
         say(f"not promoted; nothing is changed. {' '.join(steps)}", "yellow")
 
 
-def _print_verdicts(decided: dict[str, Any]) -> None:
-    verdicts = [verdict(row) for row in decided["verdicts"]]
+def _print_verdicts(client: Admin, decided: dict[str, Any]) -> None:
+    verdicts = client.rows(Verdict, decided["verdicts"])
     for one in verdicts:
         show((one.rule, "bold"), ": ", (one.outcome, STYLES[one.outcome]))
         for reason in one.reasons:
@@ -238,6 +238,6 @@ def _print_verdicts(decided: dict[str, Any]) -> None:
             show(f"  next: {one.next}", style="bold")
     if verdicts:
         show()
-        print_evidence([from_data(item) for item in decided["evidence"]], verdicts)
+        print_evidence(client.rows(Evidence, decided["evidence"]), verdicts)
         show()
     show_diff(decided["diff"])

@@ -103,7 +103,7 @@ def suggest_verb(
     """Propose the smallest edit that prevents what browsers reported; --write makes it."""
     before = read_text(file)
     pages = _read_pages(urls, har, cacert)
-    causes = [_cause(data) for data in client.get(_REPORTS[fleet])["causes"]]
+    causes = client.rows(Cause, client.get(_REPORTS[fleet])["causes"])
     _check_accepted(accepted, causes)
     terms = Terms(min_clients, min_time, frozenset(accepted))
     contents = from_routes(client.get("/api/pages")["routes"], terms) | pages
@@ -145,12 +145,6 @@ def _write(client: Admin, file: Path, before: str, found: Suggestion, diff: str)
         diff=diff,
     )
     edit_file(file, before, found.text)
-
-
-def _cause(data: dict[str, Any]) -> Cause:
-    """A cause as the admin API sends it."""
-    lists = {key: tuple(value) for key, value in data.items() if isinstance(value, list)}
-    return Cause(**(data | lists))
 
 
 def _check_accepted(accepted: Sequence[str], causes: Sequence[Cause]) -> None:

@@ -225,11 +225,6 @@ def from_data(data: Mapping[str, Any]) -> Evidence:
     return read(Evidence, data)
 
 
-def verdict(row: Mapping[str, Any]) -> Verdict:
-    """A verdict from a line of what `Gathered.rows` said."""
-    return read(Verdict, row)
-
-
 def gathered(data: Mapping[str, Any]) -> Gathered:
     """Evidence from what `Gathered.data` said.
 

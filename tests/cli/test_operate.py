@@ -14,8 +14,10 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
-from sidecar.cli.operate import who
+from sidecar.cli.operate import Admin, who
 from sidecar.revisions.store import Store
+from sidecar.rollout.causes import Cause
+from sidecar.rollout.model import Evidence, Verdict
 from tests.admin import TOKEN, Control, control
 from tests.cli import data, sidecar
 from tests.world import text
@@ -360,6 +362,15 @@ def test_another_server_there_is_reported_too(reply: bytes):
 
     assert (result.exit_code, result.stdout) == (1, "")
     assert "--admin" in result.stderr
+
+
+@pytest.mark.parametrize("key", ["evidence", "causes", "verdicts"])
+def test_rows_of_another_version_are_no_traceback(key: str):
+    """What the command cannot read is told, with the fix."""
+    kind = {"evidence": Evidence, "causes": Cause, "verdicts": Verdict}[key]
+    for rows in ([{}], [{"rule": "csp"}], 5, [5]):
+        with pytest.raises(SystemExit, match="1"):
+            Admin("127.0.0.1:1", None).rows(kind, rows)
 
 
 @pytest.mark.parametrize(
