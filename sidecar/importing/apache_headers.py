@@ -145,6 +145,10 @@ def _cookie_edit(item: Directive) -> Effect | None:
     return Effect("set", "*", attributes=tuple(attributes.items()), where=item.where)
 
 
+_PAIR = re.compile(r"\\\\|%%")
+"""What a value of mod_headers writes twice to mean it once; a backslash before others stays."""
+
+
 def _taken_apart(item: Directive, notes: Notes) -> Statement | None:
     where = item.args[0].lower() if item.args else ""
     args = item.args[1:] if where in TABLES else item.args
@@ -158,7 +162,8 @@ def _taken_apart(item: Directive, notes: Notes) -> Statement | None:
         return None
     if any(key == "content-type" for key, _ in when):
         notes.differs(item.where, f"{name}: {_FILES}")
-    return Statement(item, where == "always", action, name, value.replace("%%", "%"), when)
+    text = _PAIR.sub(lambda pair: pair[0][0], value)
+    return Statement(item, where == "always", action, name, text, when)
 
 
 def _reason(action: str, name: str, value: str, when: When | None) -> tuple[str, str] | None:
@@ -171,8 +176,11 @@ def _reason(action: str, name: str, value: str, when: When | None) -> tuple[str,
         return "a policy does not edit parts of a value", fix
     if "*" in name:
         return "names with * cannot be carried", LISTED
-    if re.search(r"%[^%]|%$|^expr=|\$\{", value.replace("%%", "")):
+    alone = _PAIR.sub("", value)
+    if re.search(r"%[^%]|%$|^expr=|\$\{", alone):
         return "a value that httpd computes for each response cannot be carried", FIXED
+    if re.search(r"\\[nrt]", alone):
+        return "a value with a line end or a tab cannot be carried", FIXED
     if when is None:
         return "no `when` expresses the condition", f"{BY_HAND}, with when: {{...}}"
     return None

@@ -34,6 +34,7 @@ from tests.importing.test_paths import PATHS
         ("Header always setifempty X-A 1\nHeader always setifempty X-A 2", [], [("X-A", "1")]),
         ("Header onsuccess unset X-A\nHeader always set X-A 1", [("X-A", "0")], [("X-A", "1")]),
         ("header SET X-A: 100%%", [], [("X-A", "100%")]),
+        (r'Header set X-A "a\b c\\d e\\\\f \"%%"', [], [("X-A", r'a\b c\d e\f "%')]),
         ("Header append Vary Origin", [("Vary", "Cookie")], [("Vary", "Cookie, Origin")]),
     ],
 )
@@ -95,6 +96,10 @@ def test_content_type(kind: str, held: bool) -> None:
                 "1: Header set X-A ${NOT_DEFINED}: a value that httpd computes for each response"
                 " cannot be carried"
             ),
+        ),
+        (
+            r'Header set X-A "a\\nb"',
+            r"1: Header set X-A a\nb: a value with a line end or a tab cannot be carried",
         ),
         (
             "Header set X-A 1 env=bot",
