@@ -250,10 +250,10 @@ def _fetched(facts: Facts) -> Literal["script", "data"] | None:
 
     By Fetch Metadata alone, which curl and probes do not send.
     """
-    fetch = Fetch(facts)
-    if not fetch.dest or fetch.dest in _PAGES or (fetch.relayed and _is_page(facts)):
+    dest = next((value for name, value in facts.request if name.lower() == b"sec-fetch-dest"), b"")
+    if not dest or dest in _PAGES or (_is_page(facts) and Fetch(facts).relayed):
         return None
-    return "script" if fetch.dest in _WORKERS else "data"
+    return "script" if dest in _WORKERS else "data"
 
 
 _WORKERS = frozenset({b"worker", b"sharedworker", b"serviceworker"})

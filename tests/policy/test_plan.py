@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from sidecar.policy.browsers.trial import added
 from sidecar.policy.engine.plan import compile_policy, decide
 from sidecar.policy.engine.resolve import Resolved
+from sidecar.policy.model import Rule
 from sidecar.policy.rules.conditions import Facts
 from sidecar.policy.terms import MODES, Mode, lowest
 from tests.policy.making import OVERRIDES, POLICIES, WORLDS, facts, plan, policy
@@ -278,3 +279,21 @@ def test_headers_that_browsers_read_together(
         return next(line.scope for line in made.rules if line.name == "it")
 
     assert (scope("enforce") != scope("trial")) is counts
+
+
+def test_a_rule_is_written_down_once_however_many_there_are(monkeypatch: pytest.MonkeyPatch):
+    """What the others demand is looked up, not made again for each pair of rules."""
+
+    def made(rules: int) -> int:
+        calls = 0
+
+        def counted(rule: Rule) -> dict[str, Any]:
+            nonlocal calls
+            calls += 1
+            return {"header": rule.header}
+
+        monkeypatch.setattr("sidecar.policy.engine.plan._demanded", counted)
+        plan({f"r{at}": {"action": "remove", "header": f"X-{at}"} for at in range(rules)})
+        return calls
+
+    assert made(20) == 2 * made(10) > 0

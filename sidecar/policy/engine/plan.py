@@ -9,7 +9,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from sidecar.policy.browsers.breakage import CookieTest, breakage_test
 from sidecar.policy.browsers.framing import Framing
@@ -20,7 +20,7 @@ from sidecar.policy.engine.judge import Decision, Judge, decide_by
 from sidecar.policy.engine.nonces import asks_for_nonce, last_words, nonced
 from sidecar.policy.engine.resolve import NamedRoute, NamedRule, Resolved
 from sidecar.policy.engine.stricter import stricter
-from sidecar.policy.model import Policy, StrictModel
+from sidecar.policy.model import Policy, Rule, StrictModel
 from sidecar.policy.rules.checks import Check, make_check
 from sidecar.policy.rules.conditions import Facts
 from sidecar.policy.rules.cookie_check import CookieCheck
@@ -210,10 +210,12 @@ def _route(
     rules: list[RuleLine] = []
     checks: list[Check] = []
     written: list[tuple[frozenset[str], str]] = []
+    demands = [_demanded(named.rule) for named in route.rules]
+    own = [_demand(demanded, "") for demanded in demands]
     modes = override, policy.mode or "report-only", route.mode
     beside = [
-        (frozenset(named.rule.names), _demand(named, ""))
-        for named in route.rules
+        (frozenset(named.rule.names), demand)
+        for named, demand in zip(route.rules, own, strict=True)
         if lowest(*modes, named.rule.mode) == "enforce"
     ]
     for index, named in enumerate(route.rules):
@@ -228,12 +230,13 @@ def _route(
         value = named.rule.text
         names = frozenset(named.rule.names or ("set-cookie",))
         said = [demand for those, demand in written if those & names]
-        said += [demand for those, demand in beside if those & _read_with(names)]
+        if together := _read_with(names):
+            said += [demand for those, demand in beside if those & together]
         scope = _hash([matches, said])[:12]
-        demand = _demand(named, scope)
+        demand = _demand(demands[index], scope)
         if mode == "enforce":
             written.append((names, demand))
-        hashes = (_meaning(named, mode), demand, scope, _demand(named, ""))
+        hashes = (_meaning(named, mode), demand, scope, own[index])
         rules.append(
             RuleLine(named.name, mode, ceiling, named, breakage_test(named.rule, value), *hashes)
         )
@@ -306,11 +309,15 @@ def _meaning(named: NamedRule, mode: Mode) -> str:
     return _hash([mode, _said(named.rule)])[:16]
 
 
-def _demand(named: NamedRule, scope: str) -> str:
-    said = named.rule.model_dump(mode="json", exclude_none=True, exclude=_BESIDE)
-    if isinstance(named.rule.value, dict):
-        said["value"] = list(named.rule.value.items())  # their order is part of what is sent
-    return _hash([scope, said])[:12]
+def _demanded(rule: Rule) -> dict[str, Any]:
+    said = rule.model_dump(mode="json", exclude_none=True, exclude=_BESIDE)
+    if isinstance(rule.value, dict):
+        said["value"] = list(rule.value.items())  # their order is part of what is sent
+    return said
+
+
+def _demand(demanded: dict[str, Any], scope: str) -> str:
+    return _hash([scope, demanded])[:12]
 
 
 def _said(noun: StrictModel | None) -> object:

@@ -98,27 +98,30 @@ _add(
     breaks=False,
     witness="proxy",
 )
+_OWN_SCRIPTS = (
+    "header: Content-Security-Policy, action: set, value: \"script-src 'self'\", when: {response:"
+    " {X-Page: '1'}}"
+)
+_INLINE = html("", f"<script>{_CODE}</script>", ("X-Page", "1"))
 _add(
     "worker-page-saved",
     f"{_SAVED}, when: {{response: {{X-Page: '1'}}}}",
-    {**_worker("event.request"), "/": html("", f"<script>{_CODE}</script>", ("X-Page", "1"))},
+    {**_worker("event.request"), "/": _INLINE},
     _through("/"),
     breaks=True,
     witness="proxy",
 )
 _add(
     "worker-csp-inline",
-    "header: Content-Security-Policy, action: set, value: \"script-src 'self'\", when: {response:"
-    " {X-Page: '1'}}",
-    {**_worker("event.request"), "/": html("", f"<script>{_CODE}</script>", ("X-Page", "1"))},
+    _OWN_SCRIPTS,
+    {**_worker("event.request"), "/": _INLINE},
     _through("/"),
     breaks=True,
     witness="browsers",
 )
 _add(
     "worker-csp-own",
-    "header: Content-Security-Policy, action: set, value: \"script-src 'self'\", when: {response:"
-    " {X-Page: '1'}}",
+    _OWN_SCRIPTS,
     {
         **_worker("event.request"),
         "/": html("", "<script src=/app.js></script>", ("X-Page", "1")),
