@@ -10,7 +10,8 @@ import shutil
 import tempfile
 import time
 import urllib.request
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -63,11 +64,8 @@ class Chromium:
 
     def close(self) -> None:
         """End the browser."""
-        (
-            self.child.end(5.0)
-            if self.child.returncode is None and not self.child.ask_to_end()
-            else None
-        )
+        self.child.ask_to_end()
+        self.child.end(5.0)
         self._profile.cleanup()
 
 
@@ -82,7 +80,8 @@ class Tab:
             connect(address, max_size=None, max_queue=None)
         )
         self._numbers = itertools.count(1)
-        self._loaded = 0
+        self._documents: list[str] = []  # those that the page has shown, by their loaders' ids
+        self._loaded = False
         self.complaints: list[str] = []
         for domain in ("Page", "Runtime", "Log", "Network", "Audits"):
             self.send(f"{domain}.enable")
@@ -116,8 +115,11 @@ class Tab:
     def _note(self, message: dict[str, Any]) -> None:
         params = message.get("params", {})
         match message.get("method"):
+            case "Page.frameNavigated" if "parentId" not in params["frame"]:
+                self._documents.append(params["frame"]["loaderId"])
+                self._loaded = False
             case "Page.loadEventFired":
-                self._loaded += 1
+                self._loaded = True
             case "Runtime.exceptionThrown":
                 self.complaints.append(str(params["exceptionDetails"]))
             case "Runtime.consoleAPICalled" if params["type"] in ("error", "warning", "assert"):
@@ -140,13 +142,28 @@ class Tab:
         return True
 
     def visit(self, url: str) -> None:
-        """Load a page and wait until it is loaded."""
-        with self.loading():
-            self.send("Page.navigate", url=url)
+        """Load a page and wait until it, or the page that it leads to, is loaded.
 
-    def loading(self) -> "_Loading":
+        The page before it can end its loading late: that does not count. Where the browser shows
+        an error or keeps the page that it has, nobody waits.
+        """
+        document = self.send("Page.navigate", url=url)
+        if "errorText" not in document and "loaderId" in document:
+            self._hears_until(
+                lambda: document["loaderId"] in self._documents and self._loaded, f"{url} is loaded"
+            )
+
+    @contextmanager
+    def loading(self) -> Iterator[None]:
         """A block after which another page has been loaded."""
-        return _Loading(self)
+        before = len(self._documents)
+        yield
+        self._hears_until(
+            lambda: len(self._documents) > before and self._loaded, "the page is loaded"
+        )
+
+    def _hears_until(self, condition: Callable[[], bool], what: str) -> None:
+        until(lambda: self.hears() and condition(), what)
 
     def run(self, script: str) -> Any:
         """The value of a JavaScript expression; promises are awaited."""
@@ -208,23 +225,3 @@ class Tab:
         """Write a screenshot of what the window shows."""
         data = self.send("Page.captureScreenshot", format="png")["data"]
         path.write_bytes(base64.b64decode(data))
-
-
-class _Loading:
-    def __init__(self, tab: Tab) -> None:
-        self._tab = tab
-
-    def __enter__(self) -> None:
-        self._before = self._tab._loaded
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if kind is None:
-            until(
-                lambda: self._tab.hears() and self._tab._loaded > self._before,
-                "the page is loaded",
-            )

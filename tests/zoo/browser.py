@@ -134,10 +134,7 @@ class Person:
 
     def go(self, address: str) -> None:
         """Load a page and wait until it is loaded, or the browser says why not."""
-        loaded = self.tab._loaded
-        data = self.tab.send("Page.navigate", url=self._address(address))
-        there = "errorText" in data or self._waits(lambda: self.tab._loaded != loaded, PATIENCE)
-        assert there, f"{address} is not loaded"
+        self.tab.visit(self._address(address))
 
     def run(self, script: str) -> object:
         """The value of an expression, with the rights of a click; None while one page gives way
