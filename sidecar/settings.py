@@ -211,7 +211,7 @@ class Fleet(_Part):
 
 class History(_Part):
     """How much of the past stays in the state folder. What is in force, the revision before it,
-    what was pinned away and all that the note tells since the last promotion always stay.
+    what was pinned away and all that the note holds since the last promotion always stay.
     """
 
     keep: kinds.Count = 1000

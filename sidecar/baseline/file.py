@@ -132,7 +132,7 @@ def _variants_data(variants: Variants, responses: int) -> str | list[dict[str, A
 
 _HEAD = """\
 # What the service itself sends, as `sidecar capture` saw it: header lines by route, status class and content class.
-# A header with a text was in every response with that value; a list tells how often each value was seen, null = absent.
+# A header with a text was in every response with that value; a list says how often each value was seen, null = absent.
 # Changing parts are masked ('nonce-...', <date>); values of headers that are no policy show as their form.
 # Compare with:  sidecar drift FILE --admin URL      Accept what is new:  sidecar drift FILE --accept --reason WHY
 """  # noqa: E501

@@ -75,7 +75,7 @@ def check(
         findings.annotate(shown)
     else:
         for one in checked:
-            _tell(one, notes=notes, limit=None if everything else SHOWN)
+            _show(one, notes=notes, limit=None if everything else SHOWN)
     failing = ("error", "warning") if strict else ("error",)
     sys.exit(1 if any(problem.severity in failing for problem in problems) else 0)
 
@@ -121,7 +121,7 @@ def _summary(one: _Checked) -> dict[str, Any]:
     return {**options, "problems": findings.as_data(one.problems)}
 
 
-def _tell(one: _Checked, *, notes: bool, limit: int | None) -> None:
+def _show(one: _Checked, *, notes: bool, limit: int | None) -> None:
     wanted = [problem for problem in one.problems if notes or problem.severity != "info"]
     shown, left = findings.gravest(wanted, limit)
     lines = one.text.splitlines()

@@ -62,7 +62,7 @@ def headers_verb(name: str | None, machine: bool) -> None:
     if machine:
         as_json(_whole(row))
     else:
-        _tell(row)
+        _show(row)
 
 
 def _summary(row: Header) -> dict[str, Any]:
@@ -93,7 +93,7 @@ def _judged(row: Header) -> list[tuple[str, FaultVerdict, str]]:
     return [(fault.code, fault.verdict, fault.text) for fault in found]
 
 
-def _tell(row: Header) -> None:
+def _show(row: Header) -> None:
     show((row.name, "bold"), ("  deprecated" if row.deprecated else "", "red"))
     show(row.purpose)
     facts = (

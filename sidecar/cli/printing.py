@@ -97,7 +97,7 @@ def table(
     spare: Sequence[str] = (),
 ) -> None:
     """A table on stdout. Of the columns in `spare` so many are left out, the first of them first,
-    that the others fit the terminal unbroken; that is told.
+    that the others fit the terminal unbroken; a line below says so.
     """
     from rich.table import Table
     from rich.text import Text

@@ -130,10 +130,10 @@ def _path(pattern: str) -> tuple[Kind, str]:
 
 def _order(found: list[_Rule], gaps: list[Gap]) -> None:
     """Note where two match and a Gateway does not take the first route."""
-    told: set[tuple[str, str]] = set()
+    named: set[tuple[str, str]] = set()
     for one, other in combinations(found, 2):
         names = one.route.name, other.route.name
-        if one.route is other.route or names in told or not _both(one, other):
+        if one.route is other.route or names in named or not _both(one, other):
             continue
         if "RegularExpression" in (one.kind, other.kind) and not _is_rest(other):
             text = f"it is not specified which route a path takes that {names[1]} matches too"
@@ -141,7 +141,7 @@ def _order(found: list[_Rule], gaps: list[Gap]) -> None:
             text = f"a path that {names[1]} matches too goes there: {_LONGEST_WINS}"
         else:
             continue
-        told.add(names)
+        named.add(names)
         gaps.append(Gap("differs", "", "", text, names[0]))
 
 

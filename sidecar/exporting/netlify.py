@@ -66,8 +66,8 @@ def _paths(match: Match) -> list[str]:
 def _displaced(route: Route, below: Sequence[Route], gaps: Iterable[Gap]) -> list[Gap]:
     """The gaps of a route that has no blocks: its requests get the headers of a route below it."""
     parts = {"host": route.match.host, "method": route.match.method}
-    told = [name for name, said in parts.items() if said] or ["* within a segment, or ** inside"]
-    reason = f"_headers cannot tell the route's requests: it knows no {' and no '.join(told)}"
+    named = [name for name, said in parts.items() if said] or ["* within a segment, or ** inside"]
+    reason = f"_headers cannot tell the route's requests: it knows no {' and no '.join(named)}"
     found: list[Gap] = []
     for other in (one for one in below if not _apart(route.match, one.match)):
         lost = [one for one in route.steps if one not in other.steps]

@@ -103,7 +103,7 @@ class Sharing:
             await asyncio.sleep(0.05)
         return Gathered(self._read(shared), tuple(sorted(silent)), len(alive))
 
-    async def heard(self) -> Mapping[str, str]:
+    async def received(self) -> Mapping[str, str]:
         """What the other replicas said last, or the last known while the store is away."""
         with contextlib.suppress(StoreError):
             self._read(await self._store.shared())

@@ -86,17 +86,17 @@ class Notes:
 
     def lost(self, where: SourceLine, message: str, fix: str) -> None:
         """Something that the policy does not carry, and what to do by hand."""
-        self._tell("warning", where, message, fix)
+        self._add("warning", where, message, fix)
 
     def differs(self, where: SourceLine, message: str, fix: str = "") -> None:
         """Something that the policy carries with a difference."""
-        self._tell("info", where, message, fix)
+        self._add("info", where, message, fix)
 
     def reported(self) -> tuple[Problem, ...]:
         """All notes in the order of the sources' lines."""
         return tuple(sorted(self._found, key=lambda note: (note.file, note.line)))
 
-    def _tell(self, severity: Severity, where: SourceLine, message: str, fix: str) -> None:
+    def _add(self, severity: Severity, where: SourceLine, message: str, fix: str) -> None:
         shown = re.sub(r"[^ -~]", "?", message)[:MAX_MESSAGE]  # untrusted texts go to terminals
         self._found[Problem(shown, fix, severity=severity, file=where.file, line=where.line)] = None
 

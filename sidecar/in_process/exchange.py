@@ -94,18 +94,18 @@ class Exchange:
         if bound is None or mode == "off" or self._asked.length <= bound:
             return False
         telemetry, refused = self._host.telemetry, mode == "enforce"
-        tell = telemetry.request_rejected if refused else telemetry.request_would_be_rejected
-        self._tell(tell, "body_too_large", 413)
+        record = telemetry.request_rejected if refused else telemetry.request_would_be_rejected
+        self._record(record, "body_too_large", 413)
         return refused
 
-    def _tell(self, tell: Callable[..., None], reason: str, status: int) -> None:
+    def _record(self, record: Callable[..., None], reason: str, status: int) -> None:
         about = {"status": status, "request_id": self._id, "client": self._asked.client}
-        self._host.post(partial(tell, reason, head=self._asked.lines, **about))
+        self._host.post(partial(record, reason, head=self._asked.lines, **about))
 
     def reject(self, status: int) -> tuple[int, RawFields, bytes]:
         """A local reply: status, lines as the policy makes them, body."""
         if status >= 400:
-            self._tell(self._host.telemetry.request_rejected, "report", status)
+            self._record(self._host.telemetry.request_rejected, "report", status)
         return self.own(status, "sidecar" if status >= 400 else "report")
 
     def own(self, status: int, origin: str = "sidecar") -> tuple[int, RawFields, bytes]:

@@ -90,10 +90,8 @@ class Exchange(Responder):
         self._listening = True
         return None
 
-    def heard(self) -> None:
-        """The upstream has responded, or will not; a coroutine under way hears it in its own
-        way.
-        """
+    def responded(self) -> None:
+        """The upstream has responded, or will not. A coroutine under way has its own waiter."""
         if self._listening:
             self._listening = False
             self._client.advance()

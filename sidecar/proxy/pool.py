@@ -44,7 +44,7 @@ class Pool:
         settings: Settings,
         loop: asyncio.AbstractEventLoop,
         deadlines: Deadlines,
-        tell: Callable[..., Any] = lambda *_, **__: None,
+        emit: Callable[..., Any] = lambda *_, **__: None,
     ) -> None:
         self._loop = loop
         self._deadlines = deadlines
@@ -70,7 +70,7 @@ class Pool:
         self._server_name = settings.tls.upstream_name or self._parts.hostname
         self._port = self._parts.port or (443 if self._tls else 80)
         host = self._parts.hostname or ""
-        self._tell = tell
+        self._emit = emit
         self._names = (
             Resolver(loop, host, settings.upstream_dns_age, self._moved, self._unresolved)
             if host and is_name(host)
@@ -266,13 +266,13 @@ class Pool:
 
     def _moved(self, old: tuple[str, ...], new: tuple[str, ...]) -> None:
         """Connections to addresses that the name no longer has end with the response they carry."""
-        self._tell("upstream.moved", host=self._parts.hostname, before=old, after=new)
+        self._emit("upstream.moved", host=self._parts.hostname, before=old, after=new)
         for connection in tuple(self._made):
             if connection.address not in new:
                 connection.keep_alive = False
 
     def _unresolved(self, error: OSError) -> None:
-        self._tell(
+        self._emit(
             "upstream.unresolved",
             level="warning",
             host=self._parts.hostname,

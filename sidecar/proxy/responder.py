@@ -90,7 +90,7 @@ class Responder:
     def _judged(
         self, response: Response, origin: str, *, keep_alive: bool, body: bytes = b""
     ) -> bytes:
-        """The head as the policy wants it, decided, counted and told; `body` behind it."""
+        """The head as the policy wants it, decided, counted and logged; `body` behind it."""
         active, request, upload, route = self._active, self._request, self._upload, self._route
         judge, watched = route.judge, response.head.watched()
         sent: Iterable[tuple[bytes, bytes]] = response

@@ -131,8 +131,9 @@ class DataPlane:
     async def drain(self) -> None:
         """End in order.
 
-        No more connections are taken, idle ones are closed, WebSockets hear 1001, requests in
-        flight finish within timeouts.drain; then the rest is cut where the client can see it.
+        No more connections are taken, idle ones are closed, WebSockets are closed with 1001,
+        requests in flight finish within timeouts.drain; then the rest is cut where the client can
+        see it.
         """
         self.draining = self._listener.closing = True
         for server in self._servers:

@@ -108,8 +108,8 @@ class Connection(asyncio.BufferedProtocol):
         looks: frozenset[bytes],
         exchange: Exchange,
     ) -> None:
-        """Send a request's head, with what of its body is at hand, for an exchange that hears what
-        comes of it.
+        """Send a request's head, with what of its body is at hand; `exchange` is called with the
+        outcome.
 
         `looks` are the lower-case names of the response's lines that rules look at.
         """
@@ -179,7 +179,7 @@ class Connection(asyncio.BufferedProtocol):
     # What the pool asks.
 
     def leave(self) -> None:
-        """The exchange is over, and hears nothing more."""
+        """The exchange is over, and is not called again."""
         self._exchange = None
 
     def release(self, now: float) -> None:
@@ -382,7 +382,7 @@ class Connection(asyncio.BufferedProtocol):
             else:
                 waiter.set_exception(self._failure)
         elif exchange is not None and (self.response is not None or self._failure is not None):
-            exchange.heard()
+            exchange.responded()
 
     def _rescue(self) -> None:
         """Read a response that the upstream sent before it closed on our upload, where writing

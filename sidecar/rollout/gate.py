@@ -134,8 +134,8 @@ def _watched(live: Iterable[Evidence], minimums: Minimums, at: float, reasons: R
     """For how many seconds the rule has been watched on the route where it is youngest."""
     elapsed = min((at - item.since for item in live), default=0.0)
     spans = {"watched": elapsed, "wanted": minimums.time, "left": minimums.time - elapsed}
-    told = {name: span(seconds) for name, seconds in spans.items()}
-    reasons.at_least(elapsed, minimums.time, "watched", **told)
+    texts = {name: span(seconds) for name, seconds in spans.items()}
+    reasons.at_least(elapsed, minimums.time, "watched", **texts)
     return elapsed
 
 

@@ -35,7 +35,7 @@ class RuleContext:
     own: bool = False
     """It takes one of them from the page itself."""
     frames: bool = False
-    """The Reporting API tells of it, which delivers nothing from frames of no origin."""
+    """It is reported by the Reporting API, which delivers nothing from frames of no origin."""
     scripts: bool = False
     """A Content-Security-Policy says which scripts may run."""
     typed: bool = False

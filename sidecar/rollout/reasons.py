@@ -19,8 +19,8 @@ class _Count(float):
 
 
 def _said(code: str, key: str, words: Mapping[str, str | float]) -> str:
-    told = {name: word if isinstance(word, str) else _Count(word) for name, word in words.items()}
-    return _ROWS[code].get(key, "").format(**told)
+    named = {name: word if isinstance(word, str) else _Count(word) for name, word in words.items()}
+    return _ROWS[code].get(key, "").format(**named)
 
 
 class Reasons:

@@ -23,9 +23,9 @@ _CLIENTS, _PAGES, _ADDRESSES, _ENGINES = 16, 5, 8, 3
 
 def source(fleet: Mapping[str, Any]) -> str:
     """Whose evidence it is that the replicas of a fleet have summed, in words."""
-    heard = fleet["alive"] - len(fleet["silent"])
+    responded = fleet["alive"] - len(fleet["silent"])
     gone = f", and {fleet['gone']} that are gone" if fleet["gone"] else ""
-    return f"{counted(heard, 'replica')} of fleet {fleet['name']}{gone}"
+    return f"{counted(responded, 'replica')} of fleet {fleet['name']}{gone}"
 
 
 def rows_of(seen: object, meanings: Meanings) -> list[Evidence]:

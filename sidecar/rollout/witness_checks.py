@@ -48,9 +48,9 @@ def check_witnesses(
         observed.append(0.0)
     if "browsers" in witnesses or ("proxy" in witnesses and _in_trial(live) > _known(live)):
         witness = witnesses.get("browsers", witnesses.get("proxy", {}))
-        heard, settled = _browsers(live, witness, minimums, reasons)
+        known, settled = _browsers(live, witness, minimums, reasons)
         bound = _proof(live, settled, reasons, silent=silent)
-        observed.append(heard)
+        observed.append(known)
         if "browsers" in witnesses and "proxy" in witnesses:  # of two headers in one rule
             observed.append(_requests(live, witnesses["proxy"], minimums, reasons))
     elif climbs(live):
@@ -144,18 +144,18 @@ def _browsers(
     asked = [item for item in trial if all(one["kind"] != "proxy" for one in item.witnesses)]
     same, unknown, waiting = (total(asked, outcome) for outcome in ("safe", "unknown", "waiting"))
     loads, settled = sum(item.trial.loads for item in trial), _proven(trial, reasons)
-    heard = settled + same
+    known = settled + same
     wait = step_of("loads-late" if loads > _in_trial(trial) else "loads")
     right = f" ({number(same)} of them right already)" if same else ""
     _in_part(trial, reasons)
-    reasons.at_least(heard, minimums.requests, "loads", step=wait, right=right)
-    if unknown > heard:
-        reasons.lack("loads-silent", unknown=unknown, all=unknown + heard)
+    reasons.at_least(known, minimums.requests, "loads", step=wait, right=right)
+    if unknown > known:
+        reasons.lack("loads-silent", unknown=unknown, all=unknown + known)
     elif unknown:
         reasons.note("loads-unknown", unknown=unknown)
     if waiting:
         reasons.lack("loads-waiting", waiting=waiting)
-    return heard, settled
+    return known, settled
 
 
 def _loaded(trial: Sequence[Evidence]) -> bool:
@@ -173,8 +173,8 @@ def _in_part(trial: Sequence[Evidence], reasons: Reasons) -> None:
     as they came.
     """
     if partial := total(trial, "partial"):
-        known = "; ".join(f"{engine} not {what}" for engine in ENGINES if (what := partly(engine)))
-        reasons.note("loads-partial", partial=partial, known=known)
+        parts = "; ".join(f"{engine} not {what}" for engine in ENGINES if (what := partly(engine)))
+        reasons.note("loads-partial", partial=partial, known=parts)
     if upgraded := total(trial, "upgraded"):
         reasons.lack("upgraded", loads=upgraded)
     if granted := total(trial, "granted"):
@@ -208,7 +208,7 @@ def _proof(
     live: Sequence[Evidence], settled: float, reasons: Reasons, *, silent: bool
 ) -> float | None:
     """Silence counts only as far as canaries came back: the rule of three on the page loads that
-    would have been heard.
+    would have been reported.
 
     It holds for no report at all (Hanley and Lippman-Hand 1983), so a cause that stands against the
     rule leaves no bound.

@@ -89,7 +89,9 @@ class FleetEvidence:
         )
 
     async def gathered(self) -> tuple[list[Evidence], dict[str, Any]]:
-        """What all saw, asked now, and who is heard; raises Refused as above."""
+        """The evidence of all replicas, asked now, and which of them responded; raises Refused as
+        above.
+        """
         if self.member is None:
             raise Refused("this sidecar is in no fleet; set fleet.url, or leave --fleet out")
         try:
@@ -114,7 +116,7 @@ class FleetEvidence:
         """What the other replicas said last; nothing without a fleet."""
         if self.member is None:
             return []
-        return await asyncio.to_thread(self._rows, await self.member.sharing.heard())
+        return await asyncio.to_thread(self._rows, await self.member.sharing.received())
 
     def _rows(self, others: Mapping[str, str]) -> list[Evidence]:
         """Read what others said, and again only what is new."""

@@ -1,4 +1,4 @@
-"""One process from start to stop: build the parts, wire them, hear signals, drain."""
+"""One process from start to stop: build the parts, wire them, handle signals, drain."""
 
 from __future__ import annotations
 
@@ -180,7 +180,7 @@ class Service:
         )
 
     async def run(self) -> None:
-        """Start, hear signals, and return when the process may end."""
+        """Start, handle signals, and return when the process may end."""
         await self.start()
         loop = asyncio.get_running_loop()
         # They stay to the end: a TERM that comes while the last things are closed must not turn the
@@ -233,12 +233,12 @@ class Service:
 
     def _signals(self) -> dict[signal.Signals, Callable[[], None]]:
         def order(work: Callable[[], Coroutine[Any, Any, object]]) -> Callable[[], None]:
-            def heard() -> None:
+            def handle() -> None:
                 task = asyncio.create_task(work())
                 self._orders.add(task)
                 task.add_done_callback(self._orders.discard)
 
-            return heard
+            return handle
 
         return {
             signal.SIGTERM: self.stop,

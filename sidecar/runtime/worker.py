@@ -113,12 +113,12 @@ class WorkerProcess:
         """Send the counts unasked, soon after a request was served, for as long as the worker
         lives.
         """
-        loop, told, pause = asyncio.get_running_loop(), 0.0, SOON
+        loop, sent, pause = asyncio.get_running_loop(), 0.0, SOON
         while True:
             await asyncio.sleep(pause)
-            if told == (served := self.telemetry.request_seconds.total):
+            if sent == (served := self.telemetry.request_seconds.total):
                 continue
-            told, began = served, loop.time()
+            sent, began = served, loop.time()
             channel.send(counts=(await self.snapshot({}))["snapshot"])
             pause = max(SOON, (loop.time() - began) / SHARE)
 
@@ -152,7 +152,7 @@ async def work(end: socket.socket) -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
         asyncio.get_running_loop().add_signal_handler(
             number, lambda: None
-        )  # the parent hears them and gives orders
+        )  # the parent handles them and gives orders
     worker: WorkerProcess | None = None
     drains: set[asyncio.Task[None]] = set()
 

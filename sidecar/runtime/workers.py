@@ -43,7 +43,7 @@ class WorkerHandle:
         self.snapshot: Snapshot = {}
         self.addresses: list[str] = []
         self.listening: asyncio.Task[None]
-        """Ends when all that the worker has said was heard."""
+        """Ends when all messages of the worker have been read."""
         self._owed: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self._numbers = itertools.count(1)
 

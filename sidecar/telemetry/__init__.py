@@ -277,8 +277,8 @@ class Telemetry:
 
 
 def _unchanged(route: RoutePlan, index: int, verdict: PreparedDecision) -> bool:
-    """Whether a rule would leave this response as it is. A cookie's requests tell of it, not the
-    responses that set it; a ladder's tell of what comes next.
+    """Whether a rule would leave this response as it is. Requests show what becomes of a cookie,
+    not the responses that set it; those of a ladder show what comes next.
     """
     line = route.rules[index]
     if line.named.rule.header is None or line.breakage_test is transport:

@@ -49,7 +49,7 @@ CLIENT_ADDRESS: Final = (
     b"x-envoy-external-address",
     b"x-original-forwarded-for",
 )
-"""Names in which proxies and CDNs tell the client's address, beside Forwarded and X-Forwarded-*."""
+"""Lines in which proxies and CDNs name the client's address, beside Forwarded and X-Forwarded-*."""
 _KINDS = {
     **dict.fromkeys((*HOP_BY_HOP, b"proxy"), DROPPED),
     **dict.fromkeys((b"forwarded", b"forwarded-for", *CLIENT_ADDRESS), CLAIM),
