@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,8 @@ from sidecar.policy.problems import did_you_mean
 from sidecar.policy.terms import PolicyError, Problem
 from sidecar.policy.words import counted
 from sidecar.runtime.settings_file import read_settings
-from sidecar.source import lint_policy
+from sidecar.settings import Settings
+from sidecar.source import lint_policy, load, located
 
 SHOWN = 3
 """Findings that are shown of one rule; errors are always shown."""
@@ -27,7 +29,9 @@ SHOWN = 3
 
 @click.command()
 @click.argument("files", nargs=-1, type=PATH)
-@click.option("--config", type=PATH, help="Check this settings file too.")
+@click.option(
+    "--config", type=PATH, help="Check this settings file too, and the certificates that it names."
+)
 @click.option(
     "--explain",
     shell_complete=lambda context, parameter, incomplete: findings.codes(incomplete),
@@ -64,16 +68,19 @@ def check(
         raise click.UsageError("name a policy file: sidecar check policy.yaml")
     settings = read_settings(config, {}) if config else None
     timed = settings.timeouts.routes if settings else {}
+    of_settings = _certificates(settings, config) if settings and config else ()
     checked = [_checked(file, config, timed) for file in files]
-    problems = [problem for one in checked for problem in one.problems]
+    problems = [*of_settings, *(problem for one in checked for problem in one.problems)]
     shown = [problem for problem in problems if notes or problem.severity != "info"]
     if form == "json":
-        as_json({"files": [_summary(one) for one in checked]})
+        own = {"settings": {"file": str(config), "problems": findings.as_data(of_settings)}}
+        as_json((own if config else {}) | {"files": [_summary(one) for one in checked]})
     elif form == "sarif":
         as_json(findings.sarif(problems))
     elif form == "github":
         findings.annotate(shown)
     else:
+        complain(of_settings)
         for one in checked:
             _show(one, notes=notes, limit=None if everything else SHOWN)
     failing = ("error", "warning") if strict else ("error",)
@@ -88,6 +95,14 @@ class _Checked:
     text: str
     resolved: Resolved | None
     problems: tuple[Problem, ...]
+
+
+def _certificates(settings: Settings, config: Path) -> tuple[Problem, ...]:
+    """What is wrong with the certificates that a settings file names, with their places in it."""
+    from sidecar.proxy.certificate_checks import examined  # most settings name none
+
+    found = examined(settings, datetime.now(UTC))
+    return located(found, load(config.read_bytes(), str(config))) if found else ()
 
 
 def _checked(file: Path, config: Path | None, timed: Iterable[str]) -> _Checked:

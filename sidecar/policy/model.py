@@ -219,7 +219,7 @@ class Policy(StrictModel):
     """Presets whose rules come before these, in order; a later layer wins."""
     rules: dict[values.Name, Rule] = Field(default_factory=dict)
     """Rules by name, judged in this order."""
-    routes: Annotated[tuple[Route, ...], BeforeValidator(values.as_tuple)] = ()
+    routes: Annotated[tuple[Route, ...], BeforeValidator(values.as_list)] = ()
     """First match wins; the route `default` always exists."""
 
 

@@ -21,6 +21,7 @@ _TYPES = {
     "dict_type": "a mapping",
     "model_type": "a mapping",
     "tuple_type": "a list",
+    "text_or_list": "a text or a list of texts",
     "bool_type": "true or false",
     "bool_parsing": "true or false",
     "int_type": "a whole number",
@@ -112,7 +113,8 @@ def _problem(item: dict[str, Any], model: type[BaseModel]) -> Problem:
         return Problem(f"{last} is empty", "write at least one, or leave the key out", path)
     if kind in _TYPES:
         shown = _SHOWN.get(type(word).__name__, f"{word!r}")
-        is_number = _TYPES[kind] == "text" and isinstance(word, int | float)
+        shown = shown.lower() if isinstance(word, bool) else shown  # as YAML writes it
+        is_number = type(word) in (int, float) and "text" in _TYPES[kind]
         fix = f"put it in quotes: '{word}'" if is_number else ""
         return Problem(f"{last} must be {_TYPES[kind]}, got {shown}", fix, path)
     for bound, words in (("ge", "at least"), ("le", "at most")):

@@ -7,6 +7,7 @@ import re
 from typing import Annotated, Any, Literal, TypeAlias, get_args
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, WithJsonSchema
+from pydantic_core import PydanticCustomError
 
 from sidecar.policy.faults import SHORT, nearest
 from sidecar.policy.terms import METHODS
@@ -42,10 +43,12 @@ def request_method(value: object) -> str:
 
 
 def as_tuple(value: object) -> object:
-    """A text or a list as a tuple; anything else as it is, for the model to refuse."""
+    """A text or a list as a tuple; anything else is refused, as `text_or_list`."""
     if isinstance(value, str):
         return (value,)
-    return tuple(value) if isinstance(value, list) else value
+    if not isinstance(value, list | tuple):
+        raise PydanticCustomError("text_or_list", "it is neither a text nor a list")
+    return tuple(value)
 
 
 Listed = Annotated[tuple[str, ...], BeforeValidator(as_tuple)]
@@ -286,13 +289,14 @@ def age_text(seconds: int) -> str:
     return f"{seconds // _AGES[unit]}{unit}"
 
 
-def _age_list(value: object) -> object:
+def as_list(value: object) -> object:
+    """A list as a tuple; anything else as it is, for the model to refuse."""
     return tuple(value) if isinstance(value, list) else value
 
 
 Ages = Annotated[
     tuple[Annotated[int, BeforeValidator(age)], ...],
-    BeforeValidator(_age_list),
+    BeforeValidator(as_list),
     Field(min_length=1),
     WithJsonSchema(
         {

@@ -27,7 +27,7 @@ def server_context(tls: Tls) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["http/1.1"])
-    context.load_cert_chain(tls.certificate, tls.key)
+    load_pair(context, tls.certificate, tls.key)
     return context
 
 
@@ -36,16 +36,32 @@ def client_context(tls: Tls) -> ssl.SSLContext:
     context = authorities(tls.upstream_ca)
     context.set_alpn_protocols(["http/1.1"])
     if tls.upstream_certificate:
-        context.load_cert_chain(tls.upstream_certificate, tls.upstream_key)
+        load_pair(context, tls.upstream_certificate, tls.upstream_key)
     return context
+
+
+def load_pair(context: ssl.SSLContext, certificate: str, key: str | None) -> None:
+    """Let a context show a certificate; the key may stand in its file. Errors as `server_context`.
+
+    OpenSSL would ask the terminal for the passphrase of an encrypted key, and wait.
+    """
+    context.load_cert_chain(certificate, key, _no_passphrase)
+
+
+def _no_passphrase() -> str:
+    raise OSError("the key is encrypted; store it without a passphrase")
 
 
 def unusable(error: OSError, *files: str | None) -> PolicyError:
     """What to say to the operator at start."""
     named = " and ".join(file for file in files if file)
     fix = "name a PEM chain and the key that belongs to it"
-    why = _OF_OPENSSL.sub("", error.strerror or str(error))
-    return PolicyError((Problem(f"{named} cannot be used: {why}", fix, ("tls",)),))
+    return PolicyError((Problem(f"{named} cannot be used: {words_of(error)}", fix, ("tls",)),))
+
+
+def words_of(error: OSError) -> str:
+    """What is wrong, in the words of the system or of OpenSSL."""
+    return _OF_OPENSSL.sub("", error.strerror or str(error))
 
 
 def marks(tls: Tls) -> list[tuple[int, int, int] | None]:

@@ -12,7 +12,8 @@ from functools import partial
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from sidecar.proxy.certificates import client_context, unusable
+from sidecar.proxy.certificate_checks import refused
+from sidecar.proxy.certificates import client_context
 from sidecar.proxy.deadlines import Deadlines
 from sidecar.proxy.faults import UpstreamFailed
 from sidecar.proxy.http1.responses import ResponseReader
@@ -61,8 +62,9 @@ class Pool:
         try:
             self._tls = client_context(settings.tls) if self._parts.scheme == "https" else None
         except OSError as error:
-            raise unusable(
+            raise refused(
                 error,
+                settings,
                 settings.tls.upstream_ca,
                 settings.tls.upstream_certificate,
                 settings.tls.upstream_key,

@@ -9,7 +9,8 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from sidecar.proxy.certificates import marks, server_context, unusable
+from sidecar.proxy.certificate_checks import refused
+from sidecar.proxy.certificates import load_pair, marks, server_context
 from sidecar.proxy.context import Context, Reports, bounds_of, by_route
 from sidecar.proxy.deadlines import Deadlines, tick_for
 from sidecar.proxy.forwarding import Forwarder
@@ -52,7 +53,8 @@ class DataPlane:
         try:
             self._tls = server_context(settings.tls) if settings.tls.certificate else None
         except OSError as error:
-            raise unusable(error, settings.tls.certificate, settings.tls.key) from error
+            tls = settings.tls
+            raise refused(error, settings, tls.certificate, tls.key) from error
         self._follower: asyncio.Task[None] | None = None
         self._servers: list[asyncio.Server] = []
         pool = Pool(settings, loop, deadlines, telemetry.emit)
@@ -182,7 +184,7 @@ class DataPlane:
             tls = self._settings.tls
             server_context(tls)  # a pair that does not match would be half loaded
             assert tls.certificate is not None
-            self._tls.load_cert_chain(tls.certificate, tls.key)
+            load_pair(self._tls, tls.certificate, tls.key)
 
     async def _follow_certificate(self) -> None:
         """Take the files whenever they change; a pair that does not match is reported once, and
