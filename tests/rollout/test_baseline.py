@@ -11,7 +11,7 @@ from tests.rollout.observing import ANSWERS, BASELINES, START, baseline, page, s
 
 TEXT = """\
 # What the service itself sends, as `sidecar capture` saw it: header lines by route, status class and content class.
-# A header with a text was in every response with that value; a list tells how often each value was seen, null = absent.
+# A header with a text was in every response with that value; a list says how often each value was seen, null = absent.
 # Changing parts are masked ('nonce-...', <date>); values of headers that are no policy show as their form.
 # Compare with:  sidecar drift FILE --admin URL      Accept what is new:  sidecar drift FILE --accept --reason WHY
 version: 1
