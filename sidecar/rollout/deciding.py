@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sidecar.policy.browsers.witness import prospect
 from sidecar.policy.csp import names_ancestors
+from sidecar.policy.engine.plan import compile_policy
+from sidecar.policy.engine.resolve import Resolved
 from sidecar.policy.model import Rule
 from sidecar.policy.terms import PolicyError, Problem
 from sidecar.revisions.granted import Move
@@ -147,11 +149,12 @@ def decide(
         edited = step_back(text, rules, name)
         return Promotion(rules, move, name, text, edited, gathered, kept=[*filter(None, kept)])
     edited, found = promote(text, rules, name, move), gathered.found
-    _same_steps(text, [item for item in found if item.rule in rules], name)
+    resolved = load_policy(text.encode(), name)
+    _same_steps(resolved, [item for item in found if item.rule in rules], name)
     if move == "trial":
-        verdicts = [admit(rule, found, _prospect(text, rule), gathered.at) for rule in rules]
+        verdicts = [admit(rule, found, _prospect(resolved, rule), gathered.at) for rule in rules]
     else:
-        acting = _acting_together(text, rules)
+        acting, found = _acting_together(resolved, rules), _of_file(resolved, rules, gathered)
         verdicts = [
             judge(rule, found, minimums, gathered.at, waived, acting.get(rule, ()))
             for rule in rules
@@ -160,9 +163,32 @@ def decide(
     return Promotion(rules, move, name, text, edited, gathered, *decided)
 
 
-def _same_steps(text: str, found: Sequence[Evidence], name: str) -> None:
+def _of_file(resolved: Resolved, rules: Collection[str], gathered: Gathered) -> list[Evidence]:
+    """The evidence, in doubt where the file does not demand what was watched: it may not be in
+    force, or an override of the mode may hold down a rule that acts on what this one sees.
+    """
+    asked = {
+        (route.name, line.name): line.demand
+        for route in compile_policy(resolved).routes
+        for line in route.rules
+        if line.name in rules and line.mode != "off"
+    }
+    found = [
+        item
+        if not item.subject or item.doubt or item.subject == asked.get((item.route, item.rule))
+        else replace(item, doubt="file")
+        for item in gathered.found
+    ]
+    known = {item.rule for item in found if item.subject}
+    for route, rule in asked.keys() - {(item.route, item.rule) for item in found}:
+        if rule in known:  # a route that is not in force yet
+            found.append(Evidence(route, rule, "report-only", gathered.at, 0, 0, doubt="file"))
+    return found
+
+
+def _same_steps(resolved: Resolved, found: Sequence[Evidence], name: str) -> None:
     """Refuse evidence of another step of a ladder than the one that the policy names."""
-    routes = {route.name: route for route in load_policy(text.encode(), name).routes}
+    routes = {route.name: route for route in resolved.routes}
     for item in found:
         here = routes[item.route].rules if item.route in routes else ()
         step = next((named.rule.step for named in here if named.name == item.rule), None)
@@ -174,12 +200,12 @@ def _same_steps(text: str, found: Sequence[Evidence], name: str) -> None:
             raise PolicyError((Problem(message, fix, file=name),))
 
 
-def _acting_together(text: str, rules: Collection[str]) -> Mapping[str, set[str]]:
+def _acting_together(resolved: Resolved, rules: Collection[str]) -> Mapping[str, set[str]]:
     """Which of these rules act on which: one takes away the service's own `frame-ancestors`, with
     which the X-Frame-Options of the other would do nothing (HTML section 7.1.6).
     """
     found: dict[str, set[str]] = {}
-    for route in load_policy(text.encode(), "").routes:
+    for route in resolved.routes:
         own = [named for named in route.rules if named.name in rules]
         framing = [one.name for one in own if "x-frame-options" in one.rule.names]
         for one in own:
@@ -198,8 +224,8 @@ def _lifts(rule: Rule) -> bool:
     )
 
 
-def _prospect(text: str, rule: str) -> list[str]:
+def _prospect(resolved: Resolved, rule: str) -> list[str]:
     """What a trial can show of a rule, wherever it stands."""
-    routes = load_policy(text.encode(), "").routes
-    declared = [named.rule for route in routes for named in route.rules if named.name == rule]
+    places = [named for route in resolved.routes for named in route.rules if named.name == rule]
+    declared = [named.rule for named in places]
     return list(dict.fromkeys(said for one in declared for said in prospect(one)))

@@ -177,17 +177,18 @@ class EvidenceStore:
         outcomes: dict[str, float] = {
             outcome: grown[outcome] for outcome in SEEN if outcome in grown
         }
-        found = witnesses(line.named.rule)
-        if kinds.keys() - {"missing"} and (also := replacing(line.named.rule)) is not None:
-            found = tuple(dict.fromkeys((*found, also)))
-        data = tuple(asdict(witness) for witness in found)
+        data = tuple(asdict(witness) for witness in witnesses(line.named.rule))
+        also = replacing(line.named.rule)
         trial = self._trial(route, line, mark, grown) if "loads" in grown else Trial()
         numbers = (grown["evaluated"], grown["affected"], kinds, outcomes)
         climb = None
         if (rule := line.named.rule).ladder is not None:
             climb = Climb(rule.step or 1, rule.ladder, *self._sent_ages.kept(route.name, line.name))
         head = (route.name, line.name, line.mode, mark.since)
-        return Evidence(*head, *numbers, data, trial, climb, line.says)
+        if_replaced = () if also is None else (asdict(also),)
+        about = (climb, line.says, line.demand)
+        found = Evidence(*head, *numbers, data, trial, *about, replacing=if_replaced)
+        return found.witnessed()
 
     def _trial(
         self, route: RoutePlan, line: RuleLine, mark: _Start, grown: Mapping[str, float]

@@ -53,6 +53,7 @@ def judge(
     live, reasons = judged(rule, evidence), Reasons()
     if not live:
         reasons.lack("not-judged")
+    _doubts(live, reasons)
     if beside:
         reasons.lack("together", others=", ".join(sorted(beside)))
     causes = _causes(live, waived, reasons)
@@ -137,6 +138,16 @@ def _watched(live: Iterable[Evidence], minimums: Minimums, at: float, reasons: R
     texts = {name: span(seconds) for name, seconds in spans.items()}
     reasons.at_least(elapsed, minimums.time, "watched", **texts)
     return elapsed
+
+
+def _doubts(live: Iterable[Evidence], reasons: Reasons) -> None:
+    """Numbers that may be of something else than the rule prove nothing of it."""
+    routes: dict[str, list[str]] = {}
+    for item in live:
+        if item.doubt:
+            routes.setdefault(item.doubt, []).append(item.route)
+    for doubt, places in routes.items():
+        reasons.lack(doubt, routes=", ".join(dict.fromkeys(places)))
 
 
 def _each_demand(live: Sequence[Evidence], minimums: Minimums, reasons: Reasons) -> None:

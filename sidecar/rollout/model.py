@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, TypeVar
@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
 Outcome: TypeAlias = Literal["pass", "fail", "inconclusive"]
+Doubt: TypeAlias = Literal["", "unnamed", "differs", "elsewhere", "series", "file"]
+"""Why numbers may be of something else than the rule that they are judged for; "" = they are not.
+Each has a row in `reasons.json`.
+"""
 Count: TypeAlias = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 """What is read as JSON is checked by the types below."""
 _Read = TypeVar("_Read")
@@ -102,11 +106,25 @@ class Evidence:
     """Of a rule with a ladder."""
     demand: str = ""
     """Equal where the rule demands the same on two routes; "" where that is not known."""
+    subject: str = ""
+    """Equal where the same is demanded of the same responses (`demand` of `sidecar_rule_info`); ""
+    where that is not known.
+    """
+    doubt: Doubt = ""
+    replacing: Sequence[Mapping[str, str]] = ()
+    """Witnesses that are needed besides where lines of the service are replaced, as data."""
 
     @property
     def right(self) -> float:
         """Responses that were right already."""
         return self.evaluated - self.affected
+
+    def witnessed(self) -> Evidence:
+        """The same, with the witnesses that its kinds of violation ask for."""
+        if not self.replacing or not self.kinds.keys() - {"missing"}:
+            return self
+        both = (*self.witnesses, *(one for one in self.replacing if one not in self.witnesses))
+        return replace(self, witnesses=both)
 
     def data(self) -> dict[str, Any]:
         """For JSON: the fields, and what they mean for the responses."""

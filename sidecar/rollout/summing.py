@@ -108,7 +108,7 @@ def _sum(own: Evidence, others: Sequence[Evidence]) -> Evidence:
             _added(trial.engines for trial in trials),
         ),
         climb=_climb(every),
-    )
+    ).witnessed()
 
 
 def _added(counts: Iterable[Mapping[str, float]]) -> dict[str, float]:

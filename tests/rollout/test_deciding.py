@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from sidecar.policy.engine.plan import compile_policy
+from sidecar.policy.terms import Mode
 from sidecar.rollout.deciding import decide
+from sidecar.rollout.evidence import EvidenceStore
 from sidecar.rollout.gate import judge
 from sidecar.rollout.model import Evidence, Gathered, Minimums, Trial
+from sidecar.source import load_policy
+from sidecar.telemetry import Metrics
 
 POLICY = """\
 version: 1
@@ -87,3 +92,71 @@ def test_two_headers_of_one_rule_have_two_witnesses(
     fixed = {"evaluated": 50.0, "affected": 50.0, "outcomes": outcomes}
     seen = Evidence("default", "it", "trial", 0.0, **fixed, witnesses=known, trial=trial)
     assert judge("it", [seen], Minimums(10, 10), at=100.0).outcome == expected
+
+
+VALUES = """\
+version: 1
+name: shop
+owner: web@example.com
+reason: header review
+expected: nothing breaks
+rollback: sidecar rollback
+mode: enforce
+rules:
+  first: {header: X-Robots-Tag, action: set, value: none, mode: report-only}
+  it: {header: X-Robots-Tag, action: set, value: noindex, mode: report-only}
+routes:
+  - {name: api, match: {path: /api/*}}
+"""
+
+
+def verdict_on(force: str, file: str, override: Mode | None = None) -> tuple[str, str]:
+    """The verdict on `it` of a file, while another policy is in force and has seen enough: the
+    outcome and the first reason.
+    """
+    metrics = Metrics(process=False)
+    store = EvidenceStore(metrics, clock=lambda: 0.0)
+    plan = compile_policy(load_policy(force.encode(), "force"), override=override)
+    metrics.bind(plan)
+    store.activated(plan)
+    for route in plan.routes:
+        metrics.rule(route.name, "it").evaluated.n = 50.0
+    gathered = Gathered(store.evidence(), at=100.0, source="a test")
+    made = decide(["it"], "enforce", (file, "policy.yaml"), gathered, Minimums(10, 10))
+    return made.verdicts[0].outcome, made.verdicts[0].reasons[0]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("reason: header review", "reason: another", "pass"),
+        ("owner: web@example.com", "owner: other@example.com", "pass"),
+        ("value: noindex", "value: nofollow", "inconclusive"),
+        ("value: none, mode: report-only", "value: none, mode: enforce", "inconclusive"),
+        ("/api/*", "/*", "inconclusive"),
+        ("name: api", "name: other", "inconclusive"),
+        ("  - {name: api, match: {path: /api/*}}", "  []", "inconclusive"),
+        ("/api/*}}", "/api/*}, rules: {it: {value: noarchive}}}", "inconclusive"),
+    ],
+)
+def test_evidence_is_of_what_is_in_force_and_proves_nothing_of_another_file(
+    old: str, new: str, expected: str
+):
+    """A value, route or earlier rule that was never watched is not enforced on what was."""
+    assert old in VALUES
+    outcome, reason = verdict_on(VALUES, VALUES.replace(old, new))
+
+    assert outcome == expected
+    assert ("the file does not demand what was watched" in reason) == (expected != "pass")
+
+
+@pytest.mark.parametrize(
+    ("earlier", "expected"), [("report-only", "pass"), ("enforce", "inconclusive")]
+)
+def test_an_override_hides_how_rules_act_on_each_other(earlier: str, expected: str):
+    """What was seen while an earlier rule on the header did not enforce, is not what comes when the
+    override ends.
+    """
+    text = VALUES.replace("none, mode: report-only", f"none, mode: {earlier}")
+
+    assert verdict_on(text, text, "report-only")[0] == expected
