@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import sidecar
@@ -18,18 +19,33 @@ _SCHEMA = (
 _HOME = "https://github.com/header-sidecar/header-sidecar"
 
 
-def result(
-    rule: str, level: str, text: str, location: Mapping[str, Any], same: Iterable[str]
-) -> dict[str, Any]:
-    """A result object (section 3.27). It keeps its fingerprint over runs while `same` is equal."""
-    digest = hashlib.sha256("\n".join(same).encode()).hexdigest()[:32]
-    return {
-        "ruleId": rule,
-        "level": level,
-        "message": {"text": text},
-        "locations": [location],
-        "partialFingerprints": {"finding/v1": digest},
-    }
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One result (section 3.27), and what is said of its rule."""
+
+    rule: str
+    """The id of the rule."""
+    about: Mapping[str, Any]
+    """The rule's reportingDescriptor (section 3.49) without its id; equal for equal ids."""
+    level: str
+    text: str
+    location: Mapping[str, Any]
+    same: Iterable[str]
+    """The finding keeps its fingerprint over runs while these are equal."""
+    properties: Mapping[str, Any] = field(default_factory=dict)
+
+    def result(self, index: int) -> dict[str, Any]:
+        """The result object; `index` is the rule's place among all."""
+        digest = hashlib.sha256("\n".join(self.same).encode()).hexdigest()[:32]
+        made = {
+            "ruleId": self.rule,
+            "ruleIndex": index,
+            "level": self.level,
+            "message": {"text": self.text},
+            "locations": [self.location],
+            "partialFingerprints": {"finding/v1": digest},
+        }
+        return made | ({"properties": self.properties} if self.properties else {})
 
 
 def place(uri: str, **region: int) -> dict[str, Any]:
@@ -39,36 +55,31 @@ def place(uri: str, **region: int) -> dict[str, Any]:
 
 
 def log(
-    rules: Iterable[Mapping[str, Any]],
-    results: Iterable[Mapping[str, Any]],
+    findings: Iterable[Finding],
     *,
-    notes: Iterable[Mapping[str, Any]] = (),
+    notes: Iterable[tuple[str, str]] = (),
     successful: bool = True,
 ) -> dict[str, Any]:
     """A log with one run.
 
     Args:
-        rules: reportingDescriptor objects (section 3.49), each id once.
-        results: result objects (section 3.27), each with the `ruleId` of one of the rules.
-        notes: notification objects (section 3.58) of the run itself.
+        findings: in the order of the log.
+        notes: of the run itself (section 3.58), each with its level.
         successful: whether the tool could do its work, whatever it found.
     """
-    known = list(rules)
-    places = {rule["id"]: index for index, rule in enumerate(known)}
+    found = tuple(findings)
+    rules = {one.rule: {"id": one.rule, **one.about} for one in found}
+    places = {rule: index for index, rule in enumerate(rules)}
     driver = {
         "name": "header-sidecar",
         "semanticVersion": sidecar.__version__,
         "informationUri": _HOME,
-        "rules": known,
+        "rules": list(rules.values()),
     }
+    said = [{"level": level, "message": {"text": text}} for level, text in notes]
     run = {
         "tool": {"driver": driver},
-        "invocations": [
-            {"executionSuccessful": successful, "toolExecutionNotifications": list(notes)}
-        ],
-        "results": [
-            {"ruleId": result["ruleId"], "ruleIndex": places[result["ruleId"]], **result}
-            for result in results
-        ],
+        "invocations": [{"executionSuccessful": successful, "toolExecutionNotifications": said}],
+        "results": [one.result(places[one.rule]) for one in found],
     }
     return {"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}

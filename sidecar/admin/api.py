@@ -99,7 +99,7 @@ class Api:
     async def evidence(self, request: web.Request) -> web.Response:
         """What each rule has seen since it came as it is now; `?fleet=true`: on all replicas."""
         if _fleets(request):
-            return await self._of_all(self._process.fleet_evidence.fleet_evidence)
+            return await self._of_all(self._process.fleet_evidence)
         return web.json_response({"evidence": await self._process.evidence()})
 
     async def _of_all(self, ask: Callable[[], Awaitable[dict[str, Any]]]) -> web.Response:
@@ -117,7 +117,7 @@ class Api:
     async def reports(self, request: web.Request) -> web.Response:
         """What browsers reported of rules in trial, as causes; `?fleet=true`: to any replica."""
         if _fleets(request):
-            return await self._of_all(self._process.fleet_evidence.fleet_reports)
+            return await self._of_all(self._process.fleet_reports)
         return web.json_response(self._process.causes())
 
     async def pages(self, request: web.Request) -> web.Response:

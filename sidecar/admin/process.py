@@ -3,20 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from sidecar.admin.health import Readiness
 from sidecar.admin.orders import PromotionOrder
-
-
-class FleetEvidence(Protocol):
-    """What all replicas saw, asked now; raises Refused without a fleet or its store."""
-
-    async def fleet_evidence(self) -> dict[str, Any]:
-        """What each rule has seen on all of them, and whose evidence it is."""
-
-    async def fleet_reports(self) -> dict[str, Any]:
-        """What browsers reported to any of them."""
 
 
 class Process(NamedTuple):
@@ -35,7 +25,12 @@ class Process(NamedTuple):
     """What browsers reported of rules in trial."""
     pages: Callable[[], dict[str, Any]]
     """What pages in trial hold, by route, and the scripts that browsers loaded."""
-    fleet_evidence: FleetEvidence
+    fleet_evidence: Callable[[], Awaitable[dict[str, Any]]]
+    """What each rule has seen on all replicas, asked now, and whose evidence it is; this and the
+    next raise Refused without a fleet or its store.
+    """
+    fleet_reports: Callable[[], Awaitable[dict[str, Any]]]
+    """What browsers reported to any of them."""
     promotion: Callable[[PromotionOrder], Awaitable[dict[str, Any]]]
     """Decides on an order to move rules. Raises Refused, PolicyError, and ValueError where what
     came with the order is wrong.

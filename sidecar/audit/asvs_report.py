@@ -10,7 +10,7 @@ from sidecar.audit.asvs import ControlResult
 from sidecar.audit.visit import Visit
 from sidecar.markdown import page
 from sidecar.observed import without_query
-from sidecar.sarif import log, place, result
+from sidecar.sarif import Finding, log, place
 
 PROFILE = "asvs-5.0"
 SCOPE = (
@@ -47,34 +47,21 @@ def markdown(pages: Iterable[Page]) -> str:
 def sarif(pages: Iterable[Page]) -> dict[str, Any]:
     """A result for each control that did not pass, tagged with the control."""
     held = tuple(pages)
-    found = [
-        (address(visit), one) for visit, results in held for one in results if one.outcome != "pass"
-    ]
-    rules = {one.control: _rule(one) for _, one in found}
-    notes = [f"{address(visit)}: {note}" for visit, _ in held for note in visit.notes]
+    found = ((address(visit), one) for visit, results in held for one in results)
     return log(
-        rules.values(),
-        [_result(url, one) for url, one in found],
-        notes=[{"level": "note", "message": {"text": note}} for note in notes],
+        (_finding(url, one) for url, one in found if one.outcome != "pass"),
+        notes=[("note", f"{address(visit)}: {note}") for visit, _ in held for note in visit.notes],
         successful=all(visit.page is not None for visit, _ in held),
     )
 
 
-def _id(one: ControlResult) -> str:
-    return f"{PROFILE}/{one.control}"
-
-
-def _rule(one: ControlResult) -> dict[str, Any]:
+def _finding(url: str, one: ControlResult) -> Finding:
     tags = ["security", "owasp-asvs-5.0", one.control, f"level-{one.level}"]
-    return {
-        "id": _id(one),
+    about = {
         "shortDescription": {"text": f"{one.asks}."},
         "helpUri": _HOME,
         "properties": {"tags": tags},
     }
-
-
-def _result(url: str, one: ControlResult) -> dict[str, Any]:
     properties = {"outcome": one.outcome, "proof": [str(proof) for proof in one.proof]}
-    made = result(_id(one), _LEVELS[one.outcome], one.why, place(url), (url, one.control))
-    return {**made, "properties": properties}
+    rule, level = f"{PROFILE}/{one.control}", _LEVELS[one.outcome]
+    return Finding(rule, about, level, one.why, place(url), (url, one.control), properties)

@@ -12,8 +12,7 @@ from sidecar.cli.printing import as_json, plain, problem_data, show
 from sidecar.codes import table
 from sidecar.policy.problems import did_you_mean
 from sidecar.policy.terms import Path, Problem
-from sidecar.sarif import log, result
-from sidecar.sarif import place as sarif_place
+from sidecar.sarif import Finding, log, place
 
 _REFUSED = "policy-refused"
 _LEVELS = {"error": "error", "warning": "warning", "info": "note"}
@@ -30,22 +29,27 @@ def as_data(problems: Iterable[Problem]) -> list[dict[str, Any]]:
 
 def sarif(problems: Iterable[Problem]) -> dict[str, Any]:
     """A SARIF log with a result for each problem, at its place in the file."""
-    found = tuple(problems)
-    codes = sorted({_code(problem) for problem in found})
-    return log([_rule(code) for code in codes], [_result(problem) for problem in found])
+    return log(map(_finding, problems))
 
 
-def _rule(code: str) -> dict[str, Any]:
-    row = table().get(code)
-    made: dict[str, Any] = {
-        "id": code,
-        "shortDescription": {"text": f"{code.replace('-', ' ').capitalize()}."},
+def _finding(problem: Problem) -> Finding:
+    code = _code(problem)
+    about: dict[str, Any] = {
+        "shortDescription": {"text": f"{code.replace('-', ' ').capitalize()}."}
     }
-    if row is not None:
-        made["fullDescription"] = {"text": row.why}
+    if row := table().get(code):
+        about["fullDescription"] = {"text": row.why}
         if row.url.startswith("https://"):
-            made["helpUri"] = row.url
-    return made
+            about["helpUri"] = row.url
+    region = {"startLine": max(problem.line, 1), "startColumn": max(problem.column, 1)}
+    # Without line and column: the same finding keeps its print when lines are added above it.
+    same = (problem.file, code, *map(str, problem.path), problem.message)
+    level, text = _LEVELS[problem.severity], _text(problem)
+    return Finding(code, about, level, text, place(problem.file, **region), same)
+
+
+def _text(problem: Problem) -> str:
+    return f"{problem.message}; {problem.fix}" if problem.fix else problem.message
 
 
 def gravest(problems: Iterable[Problem], limit: int | None) -> tuple[list[Problem], dict[str, int]]:
@@ -118,24 +122,15 @@ def _code(problem: Problem) -> str:
     return problem.code or _REFUSED
 
 
-def _result(problem: Problem) -> dict[str, Any]:
-    text = f"{problem.message}; {problem.fix}" if problem.fix else problem.message
-    region = {"startLine": max(problem.line, 1), "startColumn": max(problem.column, 1)}
-    place = sarif_place(problem.file, **region)
-    # Without line and column: the same finding keeps its print when lines are added above it.
-    same = (problem.file, _code(problem), *map(str, problem.path), problem.message)
-    return result(_code(problem), _LEVELS[problem.severity], text, place, same)
-
-
 def annotate(problems: Iterable[Problem]) -> None:
     """Workflow commands on stdout, which GitHub shows beside the line."""
     for problem in problems:
         title = _property(_code(problem))
-        place = (
+        where = (
             f"file={_property(problem.file)},line={problem.line},col={problem.column},title={title}"
         )
-        text = f"{problem.message}; {problem.fix}" if problem.fix else problem.message
-        click.echo(f"::{_COMMANDS[problem.severity]} {place}::{_escaped(plain(text))}")
+        text = _escaped(plain(_text(problem)))
+        click.echo(f"::{_COMMANDS[problem.severity]} {where}::{text}")
 
 
 def _escaped(text: str) -> str:

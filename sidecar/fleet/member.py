@@ -14,14 +14,17 @@ import secrets
 import socket
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sidecar.fleet.sharing import Seen, Sharing
-from sidecar.fleet.store import FleetStore, StoreError
+from sidecar.fleet.store import StoreError
 from sidecar.policy.terms import PolicyError, Problem
 from sidecar.revisions import Revisions
 from sidecar.revisions.decision import Decision, Overtaken, Texts
 from sidecar.telemetry import Telemetry
+
+if TYPE_CHECKING:
+    from sidecar.fleet.redis_store import RedisStore
 
 _POLL = 1.0
 """Seconds between two looks at the version, where no message says that it changed."""
@@ -33,7 +36,7 @@ class Member:
     """One replica. `revisions` calls it with its lock held; `run` calls `revisions`."""
 
     def __init__(
-        self, name: str, store: FleetStore, telemetry: Telemetry, seen: Callable[[], Seen] = dict
+        self, name: str, store: RedisStore, telemetry: Telemetry, seen: Callable[[], Seen] = dict
     ) -> None:
         self.name = name
         self.version = 0

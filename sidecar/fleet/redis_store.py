@@ -17,15 +17,18 @@ import asyncio
 import contextlib
 import json
 import math
-from collections.abc import AsyncIterator, Callable, Sequence
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Any, TypeAlias
 
 from redis.asyncio import Redis
 
 from sidecar.fleet.connecting import client
-from sidecar.fleet.store import Change, FleetStore, Shared, StoreError, StoreState
+from sidecar.fleet.store import Shared, StoreError, StoreState
 from sidecar.policy.data import read_text
 from sidecar.revisions.decision import Decision, Texts, from_data
+
+Change: TypeAlias = Callable[[float], Awaitable[None]]
+"""Waits for the next change, or so many seconds."""
 
 
 def _script(name: str) -> str:
@@ -54,8 +57,11 @@ _CANARY = 1_000
 """Seconds for which a canary's ways are kept: longer than its return counts."""
 
 
-class RedisStore(FleetStore):
-    """One fleet's part of the store."""
+class RedisStore:
+    """One fleet's part of the store.
+
+    Every method but `close` raises StoreError, and none waits longer than a few seconds.
+    """
 
     def __init__(self, url: str, fleet: str) -> None:
         self._redis: Redis = client(url, _WITHIN)
@@ -65,6 +71,7 @@ class RedisStore(FleetStore):
         return self._prefix + name
 
     async def look(self) -> StoreState:
+        """What may have changed."""
         key = self._key("decision")
         decided, asked_at, secret = await self._batch(
             lambda pipe: (
@@ -81,6 +88,7 @@ class RedisStore(FleetStore):
         return StoreState(_number(version), mark or "", _moment(asked_at), known)
 
     async def decision(self) -> Decision | None:
+        """The fleet's decision; None when the store holds none."""
         key = self._key("decision")
         version, data = await self._asked(lambda: self._redis.hmget(key, ["version", "data"]))
         if version is None and data is None:
@@ -94,6 +102,7 @@ class RedisStore(FleetStore):
         return read
 
     async def decide(self, decision: Decision, base: int) -> bool:
+        """Replace the decision of version `base` (0 = none); False when it has another version."""
         data = decision.data()
         whole = json.dumps(data)
         text = json.dumps([data.pop("text"), decision.parent])
@@ -105,6 +114,7 @@ class RedisStore(FleetStore):
         return bool(await self._run(_DECIDE, names, *versions, *entry, *limits) == 1)
 
     async def texts(self) -> Texts:
+        """The fleet's latest revisions."""
         found = await self._asked(lambda: self._redis.hgetall(self._key("texts")))
         texts: dict[str, tuple[str, str | None]] = {}
         for revision, data in found.items():
@@ -116,9 +126,11 @@ class RedisStore(FleetStore):
         return texts
 
     async def hello(self, replica: str, data: dict[str, Any]) -> None:
+        """Say that this replica is there, and what it has in force."""
         await self._run(_HELLO, ("replicas", "seen"), replica, json.dumps(data), _FORGET)
 
     async def leave(self, replica: str) -> None:
+        """Say that this replica ends; what it saw stays."""
         await self._batch(
             lambda pipe: (
                 pipe.hdel(self._key("replicas"), replica),
@@ -127,6 +139,7 @@ class RedisStore(FleetStore):
         )
 
     async def replicas(self) -> list[dict[str, Any]]:
+        """All replicas, with the seconds since each was last seen, by the store's clock."""
         found, seen, (now, _) = await self._batch(
             lambda pipe: (
                 pipe.hgetall(self._key("replicas")),
@@ -143,10 +156,12 @@ class RedisStore(FleetStore):
         return sorted(listed, key=lambda item: str(item["replica"]))
 
     async def report(self, replica: str, seen: str) -> None:
+        """Say what this replica saw, in place of what it said before."""
         names = ("evidence", "reported")
         await self._run(_REPORT, names, replica, seen, _KEEP_EVIDENCE, _EVIDENCE)
 
     async def shared(self) -> Shared:
+        """What all replicas saw, those included that are gone."""
         found, times = await self._batch(
             lambda pipe: (
                 pipe.hgetall(self._key("evidence")),
@@ -156,14 +171,17 @@ class RedisStore(FleetStore):
         return {replica: (at, found[replica]) for replica, at in times if replica in found}
 
     async def ask(self) -> float:
+        """Ask every replica to say what it saw; returns when, by the store's clock."""
         return _moment(await self._run(_ASK, ("asked",), self._key("changed")))
 
     async def secret(self, proposed: str) -> str:
+        """The fleet's secret: the proposed one, where the store holds none."""
         key = self._key("secret")
         await self._asked(lambda: self._redis.set(key, proposed, nx=True))
         return str(await self._asked(lambda: self._redis.get(key)) or proposed)
 
     async def returned(self, arrivals: Sequence[tuple[str, str, int]]) -> list[bool]:
+        """Add ways on which canaries came back (canary, way, ways needed); which are complete."""
         found = await self._batch(
             lambda pipe: [
                 pipe.eval(_RETURNED, 1, self._key(f"canary:{canary}"), way, ways, _CANARY)
@@ -174,14 +192,17 @@ class RedisStore(FleetStore):
         return [done == 1 for done in found]
 
     async def vote(self, revision: str, replica: str, within: float) -> int:
+        """Record that this replica's guard fires; how many do within these seconds."""
         return int(await self._run(_VOTE, (f"breach:{revision}",), replica, within))
 
     async def note(self, entry: str) -> None:
+        """Add an entry (JSON) to the fleet's journal."""
         limits: dict[str, Any] = {"maxlen": _JOURNAL, "approximate": True}
         key = self._key("journal")
         await self._asked(lambda: self._redis.xadd(key, {"entry": entry}, **limits))
 
     async def journal(self, last: int) -> list[dict[str, Any]]:
+        """The fleet's latest decisions, newest first."""
         found = await self._asked(lambda: self._redis.xrevrange(self._key("journal"), count=last))
         entries = []
         for at, fields in found:
@@ -207,6 +228,7 @@ class RedisStore(FleetStore):
                 await listening.aclose()  # type: ignore[no-untyped-call]
 
     async def close(self) -> None:
+        """Close all connections."""
         sentinels = getattr(self._redis.connection_pool, "sentinel_manager", None)
         for one in filter(None, (self._redis, sentinels)):
             with contextlib.suppress(Exception):

@@ -14,11 +14,14 @@ import math
 import time
 import zlib
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from sidecar.fleet.store import FleetStore, Shared, StoreError, StoreState
+from sidecar.fleet.store import Shared, StoreError, StoreState
 from sidecar.telemetry import Trials
 from sidecar.telemetry.trials import Arrival
+
+if TYPE_CHECKING:
+    from sidecar.fleet.redis_store import RedisStore
 
 Seen: TypeAlias = Mapping[str, Any]
 """What one replica saw, as data."""
@@ -49,7 +52,7 @@ class Sharing:
 
     def __init__(
         self,
-        store: FleetStore,
+        store: RedisStore,
         trials: Trials,
         replica: Callable[[], str],
         seen: Callable[[], Seen],

@@ -142,7 +142,8 @@ class Service:
             self._drift_monitor.reported,
             self.causes.summary,
             lambda: {"routes": self.served.data(), "scripts": self.scripts.data()},
-            self._fleet_evidence,
+            self._fleet_evidence.fleet_evidence,
+            self._fleet_evidence.fleet_reports,
             Promotions(
                 self.revisions, self._fleet_evidence, self._refresh, lambda: self.admin
             ).decide,

@@ -116,7 +116,7 @@ class Control(World):
 
     def around(self) -> Process:
         """The process as the service would give it."""
-        fleet_evidence = FleetEvidence(EvidenceStore(Metrics(process=False)), Causes())
+        seen = FleetEvidence(EvidenceStore(Metrics(process=False)), Causes())
         return Process(
             facts=lambda: {
                 "version": "0.0.0",
@@ -133,8 +133,9 @@ class Control(World):
             baseline=self.baseline,
             causes=lambda: {"causes": [], "overflow": 0},
             pages=dict,
-            fleet_evidence=fleet_evidence,
-            promotion=Promotions(self.made, fleet_evidence, self.refresh, lambda: "here:1").decide,
+            fleet_evidence=seen.fleet_evidence,
+            fleet_reports=seen.fleet_reports,
+            promotion=Promotions(self.made, seen, self.refresh, lambda: "here:1").decide,
         )
 
     async def ask(
