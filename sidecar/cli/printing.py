@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import sys
 from collections.abc import Iterable, Sequence
 from textwrap import indent
@@ -26,10 +27,12 @@ MODE_STYLES = {"off": "dim", "report-only": "yellow", "trial": "cyan", "enforce"
 
 
 def out() -> Console:
-    """Stdout for people. Piped output is not wrapped at 80 columns."""
+    """Stdout for people, as wide as its terminal; what goes to a file or a pipe has 200 columns."""
     from rich.console import Console
 
-    return Console(width=None if os.isatty(1) else 200, highlight=False, markup=False, emoji=False)
+    # rich takes a terminal without colours (TERM=dumb) for one of 80 columns
+    width = shutil.get_terminal_size().columns if os.isatty(1) else 200
+    return Console(width=width, highlight=False, markup=False, emoji=False)
 
 
 def show(*parts: str | Text | tuple[str, str], style: str = "", soft_wrap: bool = False) -> None:
@@ -97,7 +100,8 @@ def table(
     spare: Sequence[str] = (),
 ) -> None:
     """A table on stdout. Of the columns in `spare` so many are left out, the first of them first,
-    that the others fit the terminal unbroken; a line below says so.
+    that the others fit the terminal unbroken; that is told. Where not even their words fit, each
+    row becomes a paragraph.
     """
     from rich.table import Table
     from rich.text import Text
@@ -105,18 +109,17 @@ def table(
     cells = [
         [cell if isinstance(cell, Text) else Text(plain(str(cell))) for cell in row] for row in rows
     ]
-    widths = {
-        column: max(len(word) for word in (*column.split(), "", *(row[at].plain for row in cells)))
-        for at, column in enumerate(columns)
-    }
     console, left_out = out(), list[str]()
+    if title:
+        show(title, style="bold")
     for column in spare:
-        shown = [width for name, width in widths.items() if name not in left_out]
-        if sum(shown) + 2 * len(shown) <= console.width:
+        if _fits(console.width, columns, cells, left_out, whole=True):
             break
         left_out.append(column)
-    look: dict[str, Any] = {"title_style": "bold", "header_style": "bold", "box": None}
-    made = Table(title=title or None, title_justify="left", pad_edge=False, **look)
+    if not _fits(console.width, columns, cells, left_out, whole=False):
+        _paragraphs(columns, cells)
+        return
+    made = Table(header_style="bold", box=None, pad_edge=False)
     places = [at for at, column in enumerate(columns) if column not in left_out]
     for at in places:
         made.add_column(columns[at], overflow="fold")
@@ -125,6 +128,36 @@ def table(
     console.print(made)
     if left_out:
         say(f"left out, as the terminal is narrow: {', '.join(left_out)}; --json has all", "dim")
+
+
+def _fits(
+    width: int,
+    columns: Sequence[str],
+    cells: Sequence[Sequence[Text]],
+    left_out: Sequence[str],
+    *,
+    whole: bool,
+) -> bool:
+    """Whether the columns that are not left out fit a width, with `whole` cells or by the word.
+
+    A word of more than 40 characters, as a hash, may be broken.
+    """
+    needed = 0
+    for at, column in enumerate(columns):
+        if column not in left_out:
+            texts = [row[at].plain for row in cells]
+            words = texts if whole else (word[:40] for text in texts for word in text.split())
+            needed += 2 + max(map(len, (*column.split(), "", *words)))
+    return needed <= width
+
+
+def _paragraphs(columns: Sequence[str], cells: Iterable[Sequence[Text]]) -> None:
+    """Each row with its first cell as the heading, and the others below it by name."""
+    for row in cells:
+        show(row[0].plain or "-", style="bold")
+        for name, cell in zip(columns[1:], row[1:], strict=True):
+            if cell.plain:
+                show((f"  {name}: ", "dim"), cell, soft_wrap=True)
 
 
 def next_step(command: str) -> None:

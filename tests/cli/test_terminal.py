@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -177,3 +178,58 @@ def test_a_long_line_of_a_diff_is_not_cut(
     printing.show_diff(f"@@ -1 +1 @@\n+value: {'x ' * 60}end\n")
 
     assert f"+value: {'x ' * 60}end" in capsys.readouterr().out
+
+
+INTERRUPTED = """\
+import os, signal, sys
+class Loading:
+    def find_spec(name, *_):
+        if name == "sidecar.cli":
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Loading)
+from sidecar.__main__ import main
+main()
+"""
+
+
+def test_an_interrupt_while_the_command_loads_is_no_traceback():
+    """The signal ends it, as it ends any other program."""
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED, "check"], capture_output=True, text=True, check=False
+    )
+
+    assert (done.returncode, done.stderr) == (-signal.SIGINT, "")
+
+
+COLUMNS = ("rule", "header", "why")
+ROWS = [("csp", "Content-Security-Policy", "it is absent; only reported")]
+
+
+@pytest.mark.parametrize(
+    ("width", "printed"),
+    [
+        (
+            60,
+            "rule  header                   why                        \n"
+            + "csp   Content-Security-Policy  it is absent; only reported\n",
+        ),
+        (30, "csp\n  header: Content-Security-Policy\n  why: it is absent; only reported\n"),
+    ],
+)
+def test_a_table_whose_words_do_not_fit_becomes_paragraphs(
+    width: int, printed: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    """No word is broken in the middle."""
+    monkeypatch.setattr(printing, "out", lambda: Console(width=width))
+    printing.table("", COLUMNS, ROWS)
+
+    assert capsys.readouterr().out == printed
+
+
+def test_a_terminal_without_colours_is_as_wide_as_it_is(monkeypatch: pytest.MonkeyPatch):
+    """Not 80 columns, as `rich` assumes of it."""
+    monkeypatch.setattr("os.isatty", lambda number: number == 1)
+    monkeypatch.setenv("TERM", "dumb")
+    monkeypatch.setenv("COLUMNS", "150")
+
+    assert printing.out().width == 150
