@@ -92,7 +92,10 @@ _HELP: dict[str, Any] = {
 @click.group(cls=_Verbs, context_settings=_HELP)
 @click.version_option(sidecar.__version__, prog_name="sidecar")
 def commands() -> None:
-    """Judge and rewrite security headers beside one service; enforce, and go back, in a second."""
+    """Judge and set the security headers of one service, by a YAML policy.
+
+    Begin with `sidecar demo`, or beside your own service with `sidecar init`.
+    """
 
 
 def main() -> None:

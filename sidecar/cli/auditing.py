@@ -84,7 +84,7 @@ _LEVELS: tuple[Level, ...] = ("error", "warning", "note", "none")
     help="A host in the browsers' HSTS preload lists; may be repeated.",
 )
 def audit(urls: tuple[str, ...], har: Path | None, raw: Path | None, **how: Any) -> None:
-    """Judge and score the headers of live pages, and print the rules that fix them."""
+    """Score the headers of live pages, and print rules that fix them."""
     file: Path | None = how["write"]
     if file is not None and file.exists() and not how["force"]:
         raise click.UsageError(f"{file} exists; --force overwrites it, --write names another")

@@ -60,7 +60,10 @@ def check(
     everything: bool,
     form: str,
 ) -> None:
-    """Check policy files as `run` reads them; each finding has its place and fix."""
+    """Check policy files as `run` reads them.
+
+    Each finding has its place and its fix.
+    """
     if explain is not None:
         findings.explain(explain, machine=form == "json")
         return

@@ -193,7 +193,7 @@ def _lines(lines: Lines) -> str:
 def cases_verb(
     files: tuple[Path, ...], policy: Path, *, report: Path | None, machine: bool
 ) -> None:
-    """Run the tests of policies (*.test.yaml): responses in, violations and headers out."""
+    """Run the tests of policies (*.test.yaml) on declared responses."""
     found = [
         file
         for given in files or (policy.parent,)

@@ -192,8 +192,9 @@ def _against(item: Evidence) -> str:
 @admin_options
 @source_options
 def evidence_verb(client: Admin, machine: bool, **options: Any) -> None:
-    """Show what each rule has seen since its last edit, and whether that is enough to enforce
-    it.
+    """Show what each rule has seen, and if it is enough to enforce.
+
+    What counts is what it has seen since its last edit.
     """
     gathered = gather(client, options)
     found, at = gathered.found, gathered.at
@@ -220,7 +221,7 @@ def evidence_verb(client: Admin, machine: bool, **options: Any) -> None:
 def reports_verb(
     rule: str | None, everything: bool, fleet: bool, client: Admin, machine: bool
 ) -> None:
-    """Show what browsers reported about rules in trial, grouped by cause."""
+    """Show what browsers reported of rules in trial, by cause."""
     got = client.get(f"/api/reports{'?fleet=true' if fleet else ''}")
     shown = [
         cause

@@ -60,7 +60,7 @@ _WEIGHT_STYLES = {"lost": "yellow", "differs": "cyan", "note": "dim"}
 def export_verb(
     file: Path, target: str, *, output: Path | None, reports_to: str, strict: bool, machine: bool
 ) -> None:
-    """Write what a policy enforces as the configuration of another proxy.
+    """Write what a policy enforces as settings of another proxy.
 
     What that proxy cannot express is listed on stderr with its reason, and in a comment where the
     format has comments.
@@ -150,7 +150,7 @@ def verify_verb(
     machine: bool,
     **certificates: Any,
 ) -> None:
-    """Compare a running server's headers with what a policy enforces, rule by rule.
+    """Compare a server's headers with what a policy enforces.
 
     Exit 0: nothing that was seen differs. Exit 1: something differs, or nothing could be seen.
     """

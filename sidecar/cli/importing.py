@@ -61,12 +61,12 @@ _PROBE = "/no-such-page-for-sidecar-import"
 def import_verb(
     sources: tuple[str, ...], output: Path | None, *, strict: bool, machine: bool, **how: Any
 ) -> None:
-    """Make a report-only policy from what a running server sends on the given URLs, or from header
-    settings of nginx, Apache, Caddy, Traefik or ingress-nginx.
+    """Make a report-only policy of a running server or proxy settings.
 
-    URLs: each is asked twice, to see which values change, and one page that does not exist. Give
-    pages, data and static files that need no login. FILES: give included files too. What a policy
-    cannot express is reported on stderr, and so are mistakes in what was imported.
+    URLS: each is asked twice, to see which values change, and so is one page that does not exist.
+    Give pages, data and static files that need no login. FILES: header settings of nginx, Apache,
+    Caddy, Traefik or ingress-nginx; give included files too. What a policy cannot express is listed
+    on stderr, and so are mistakes in what was imported.
     """
     if output is not None and output.exists():
         raise click.UsageError(f"{output} exists; name another with --output")

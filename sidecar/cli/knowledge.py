@@ -39,7 +39,7 @@ _CODES: Mapping[Grammar, str] = {
 @click.argument("name", required=False)
 @JSON
 def headers_verb(name: str | None, machine: bool) -> None:
-    """Show what is known of security headers, or of one: values, pitfalls, specification."""
+    """Explain security headers: values, pitfalls, specification."""
     if name is None:
         if machine:
             as_json([_summary(row) for row in ALL])

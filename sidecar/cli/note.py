@@ -58,7 +58,7 @@ def note_verb(
     form: str,
     inventory: Path,
 ) -> None:
-    """Write the change note: reason, owner, files, evidence, how to roll back."""
+    """Write the change note: what, why, who, evidence, rollback."""
     if written is not None:
         sys.exit(_checked(client, written, machine=machine))
     if form == "pci":

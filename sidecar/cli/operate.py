@@ -186,7 +186,7 @@ def admin_options(verb: Callable[..., object]) -> Any:
 @admin_options
 @click.option("--fleet", is_flag=True, help="Show the replicas: revision, mode, last seen, lag.")
 def status(client: Admin, machine: bool, fleet: bool) -> None:
-    """Show what is in force: policy, revision, mode, and the problems of the last reload."""
+    """Show what is in force: policy, revision, modes, last reload."""
     if fleet:
         replicas.show_fleet(client.get("/api/fleet")["fleet"], machine=machine)
         return
@@ -301,7 +301,10 @@ def rollback(
     fleet: bool,
     version: int | None,
 ) -> None:
-    """Put an earlier revision in force at once, until the file is edited; also in a fleet."""
+    """Put an earlier revision in force at once.
+
+    It stays until the file is edited, or `sidecar reload --unpin`.
+    """
     data = client.post("/-/rollback", to=to, reason=reason, fleet=fleet or None, version=version)
     if machine:
         as_json(data)
@@ -331,7 +334,11 @@ def mode(
     fleet: bool,
     version: int | None,
 ) -> None:
-    """Lower the mode of all rules at once (off, report-only), or lift that again (enforce)."""
+    """Lower the mode of all rules at once, or lift that again.
+
+    `off` and `report-only` lower it; `enforce` gives each rule the mode of its policy again.
+    Without a mode, the one in force is shown.
+    """
     if mode is None:
         found = client.get("/api/status")
         data = {key: found[key] for key in ("mode", "policy_mode", "override")}

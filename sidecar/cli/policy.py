@@ -88,7 +88,7 @@ def explain_verb(
     override: Mode | None,
     machine: bool,
 ) -> None:
-    """Show what would happen to one response, rule by rule, and why a rule does not apply."""
+    """Show what each rule would do to one response, and why."""
     fields = [_field(line) for line in header]
     if response is not None:
         status, fields = _head(response.read(1 << 20), fields)

@@ -88,8 +88,9 @@ def promote_verb(
     machine: bool,
     **options: Any,
 ) -> None:
-    """Move rules to trial or enforce in the policy file, when the evidence is enough; or one step
-    back.
+    """Raise rules to trial or enforce, if the evidence is enough.
+
+    It edits their mode in the policy file. --step-back lowers them by one step.
 
     With --fleet the policy that all replicas have in force is edited, on all of them at once.
     """

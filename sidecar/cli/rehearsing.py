@@ -44,7 +44,7 @@ def rehearse_verb(
     machine: bool,
     **flags: Any,
 ) -> None:
-    """Try the release on scratch ports: start, compare, enforce, verify, roll back."""
+    """Try a release on scratch ports, from report-only to rollback."""
     from sidecar.rehearsal import Step, rehearse
     from sidecar.runtime.loop import run_to_end
 

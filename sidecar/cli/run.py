@@ -53,7 +53,7 @@ def run(config: Path | None, **flags: Any) -> None:
     help="Port of the data listener; a free one is taken when it is in use.",
 )
 def demo(folder: Path, port: int) -> None:
-    """Show the idea in a minute: a faulty service, the sidecar in front, a policy to edit."""
+    """Try it in a minute, on a sample service with the usual faults."""
     from sidecar.demo import show
     from sidecar.runtime.loop import run_to_end
 

@@ -48,7 +48,7 @@ def init(
     force: bool,
     insecure: bool,
 ) -> None:
-    """Look at a running service, and write a first report-only policy with tests."""
+    """Write a first policy, report-only, and tests for your service."""
     known = preset_texts()
     if preset is not None and preset not in known:
         raise click.UsageError(f"unknown preset {preset!r}; known: {', '.join(known)}")

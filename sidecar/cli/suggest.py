@@ -100,7 +100,10 @@ def suggest_verb(
     client: Admin,
     machine: bool,
 ) -> None:
-    """Propose the smallest edit that prevents what browsers reported; --write makes it."""
+    """Propose the smallest edit that prevents what browsers reported.
+
+    With --write it is made.
+    """
     before = read_text(file)
     pages = _read_pages(urls, har, cacert)
     causes = client.rows(Cause, client.get(_REPORTS[fleet])["causes"])

@@ -59,9 +59,10 @@ _source_options = together(
 def capture_verb(
     context: click.Context, /, output: Path, *, force: bool, machine: bool, **options: Any
 ) -> None:
-    """Record what the service sends, from a running sidecar, URLs or HTTP archives.
+    """Record what the service sends, as a baseline to compare with.
 
-    The file is a baseline to commit; cookie values, nonces and queries are never in it.
+    It is taken from a running sidecar, from URLs or from HTTP archives. Commit the file: cookie
+    values, nonces and queries are never in it.
     """
     if output.exists() and not force:
         accept_ = f"sidecar drift {output} --accept --reason WHY"

@@ -121,6 +121,7 @@ def test_the_group_helps_and_says_its_version():
     ]
 
     assert places == sorted(places)
+    assert "...\n" not in shown.split("\n", 1)[1]  # click cuts first sentences of more than 64
     assert sidecar("--version").stdout == f"sidecar, version {package.__version__}\n"
 
 

@@ -202,28 +202,27 @@ def test_an_interrupt_while_the_command_loads_is_no_traceback():
 
 
 COLUMNS = ("rule", "header", "why")
-ROWS = [("csp", "Content-Security-Policy", "it is absent; only reported")]
+ROWS = [("csp", "Content-Security-Policy", "it is absent")]
 
 
 @pytest.mark.parametrize(
     ("width", "printed"),
     [
-        (
-            60,
-            "rule  header                   why                        \n"
-            + "csp   Content-Security-Policy  it is absent; only reported\n",
-        ),
-        (30, "csp\n  header: Content-Security-Policy\n  why: it is absent; only reported\n"),
+        (60, ["rule  header                   why", "csp   Content-Security-Policy  it is absent"]),
+        (30, ["csp", "  header: Content-Security-Policy", "  why: it is absent"]),
     ],
 )
 def test_a_table_whose_words_do_not_fit_becomes_paragraphs(
-    width: int, printed: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    width: int,
+    printed: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ):
     """No word is broken in the middle."""
     monkeypatch.setattr(printing, "out", lambda: Console(width=width))
     printing.table("", COLUMNS, ROWS)
 
-    assert capsys.readouterr().out == printed
+    assert [line.rstrip() for line in capsys.readouterr().out.splitlines()] == printed
 
 
 def test_a_terminal_without_colours_is_as_wide_as_it_is(monkeypatch: pytest.MonkeyPatch):
