@@ -32,15 +32,7 @@ def _upstream(value: object) -> object:
         if not parts.path.startswith("/"):
             raise ValueError(f"unknown upstream {text!r}; write unix:/path/to/socket")
         return text
-    try:
-        right = (
-            parts.scheme in ("http", "https")
-            and bool(parts.hostname)
-            and (parts.port is None or parts.port > 0)
-        )
-    except ValueError:
-        right = False
-    if not right:
+    if not _is_url(text, "http", "https"):
         raise ValueError(
             f"unknown upstream {text!r}; write http://HOST:PORT, https://HOST:PORT or unix:/path"
         )
@@ -114,21 +106,15 @@ def _fleet_url(value: object) -> object:
     """Never quoted in an error: it may hold a password."""
     text = str(value)
     parts = urlsplit(text)
-    try:
-        if parts.scheme in ("redis+sentinel", "rediss+sentinel"):
-            sentinels = parts.netloc.rpartition("@")[2].split(",")
-            master, _, database = parts.path.strip("/").partition("/")
-            right = (
-                all(_reachable(f"//{one}") for one in sentinels)
-                and bool(master)
-                and (not database or database.isdecimal())
-            )
-        else:
-            right = (parts.scheme in ("redis", "rediss") and _reachable(f"//{parts.netloc}")) or (
-                parts.scheme == "unix" and parts.path.startswith("/")
-            )
-    except ValueError:
-        right = False
+    if parts.scheme in ("redis+sentinel", "rediss+sentinel"):
+        sentinels = parts.netloc.rpartition("@")[2].split(",")
+        master, _, database = parts.path.strip("/").partition("/")
+        named = bool(master) and (not database or database.isdecimal())
+        right = named and all(_is_url(f"redis://{one}", "redis") for one in sentinels)
+    elif parts.scheme == "unix":
+        right = parts.path.startswith("/")
+    else:
+        right = _is_url(text, "redis", "rediss")
     if not right:
         raise ValueError(
             "unknown store; write redis://HOST:PORT, rediss://HOST:PORT, unix:///path, or "
@@ -137,21 +123,20 @@ def _fleet_url(value: object) -> object:
     return text
 
 
-def _reachable(url: str) -> bool:
-    """Whether the URL names a host, and a port where it names one; raises ValueError as
-    `urlsplit` does.
+def _is_url(text: str, *schemes: str) -> bool:
+    """Whether it is a URL of one of these schemes that names a host, and a port, if any, above
+    0.
     """
-    parts = urlsplit(url)
-    return bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in schemes and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 def _traces_url(value: object) -> object:
     text = str(value)
-    try:
-        right = urlsplit(text).scheme in ("http", "https") and _reachable(text)
-    except ValueError:
-        right = False
-    if not right:
+    if not _is_url(text, "http", "https"):
         raise ValueError(f"unknown collector {text!r}; write http://HOST:PORT/v1/traces")
     return text
 

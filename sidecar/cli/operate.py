@@ -31,7 +31,7 @@ from sidecar.cli.printing import (
     show,
     table,
 )
-from sidecar.observed import NoResponse, Response
+from sidecar.observed import SCHEMES, NoResponse, Response, split
 from sidecar.observed.client import ask
 from sidecar.policy.terms import MODES
 
@@ -68,12 +68,8 @@ class Admin:
 
     def __init__(self, url: str, token_file: Path | None) -> None:
         self.url = (url if "://" in url else f"http://{url}").rstrip("/")
-        try:
-            parts = urllib.parse.urlsplit(self.url)
-            right = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-        except ValueError:
-            right = False
-        if not right:
+        parts = split(self.url)
+        if parts.scheme not in SCHEMES or not parts.hostname or parts.port == 0:
             raise click.UsageError(f"unknown admin URL {url!r}; write http://HOST:PORT")
         self._token = read_token(token_file) if token_file else None
 

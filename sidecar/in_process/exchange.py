@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -93,19 +92,19 @@ class Exchange:
         bound, mode = self._route.max_body, self._route.max_body_mode
         if bound is None or mode == "off" or self._asked.length <= bound:
             return False
-        telemetry, refused = self._host.telemetry, mode == "enforce"
-        record = telemetry.request_rejected if refused else telemetry.request_would_be_rejected
-        self._record(record, "body_too_large", 413)
+        refused = mode == "enforce"
+        self._record("body_too_large", 413, refused=refused)
         return refused
 
-    def _record(self, record: Callable[..., None], reason: str, status: int) -> None:
-        about = {"status": status, "request_id": self._id, "client": self._asked.client}
-        self._host.post(partial(record, reason, head=self._asked.lines, **about))
+    def _record(self, reason: str, status: int, *, refused: bool = True) -> None:
+        record = partial(self._host.telemetry.request_rejected, reason, refused=refused)
+        who = {"request_id": self._id, "client": self._asked.client}
+        self._host.post(partial(record, status=status, head=self._asked.lines, **who))
 
     def reject(self, status: int) -> tuple[int, RawFields, bytes]:
         """A local reply: status, lines as the policy makes them, body."""
         if status >= 400:
-            self._record(self._host.telemetry.request_rejected, "report", status)
+            self._record("report", status)
         return self.own(status, "sidecar" if status >= 400 else "report")
 
     def own(self, status: int, origin: str = "sidecar") -> tuple[int, RawFields, bytes]:

@@ -191,10 +191,11 @@ class Upload:
         if size > self._bound:
             self._bound = _BOUNDLESS
             request_id, address = self._who
-            self._context.telemetry.request_would_be_rejected(
+            self._context.telemetry.request_rejected(
                 "body_too_large",
                 status=413,
                 request_id=request_id,
                 client=address,
                 head=self._request.head,
+                refused=False,
             )

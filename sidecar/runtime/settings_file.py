@@ -34,26 +34,13 @@ def read_settings(config: Path | None, flags: Mapping[str, Any]) -> Settings:
     try:
         source = load(config.read_bytes(), str(config))
     except OSError as error:
-        raise PolicyError(
-            (
-                Problem(
-                    f"the settings cannot be read: {error.strerror}",
-                    "name another file with --config",
-                    file=str(config),
-                ),
-            )
-        ) from error
+        said = f"the settings cannot be read: {error.strerror}"
+        fix = "name another file with --config"
+        raise PolicyError((Problem(said, fix, file=str(config)),)) from error
     data = source.data if source.data is not None else {}
     if not isinstance(data, dict):
-        raise PolicyError(
-            (
-                Problem(
-                    "settings are a mapping",
-                    "start with: upstream: http://127.0.0.1:8000",
-                    file=str(config),
-                ),
-            )
-        )
+        fix = "start with: upstream: http://127.0.0.1:8000"
+        raise PolicyError((Problem("settings are a mapping", fix, file=str(config)),))
     try:
         return layered(data, os.environ, flags)
     except PolicyError as error:

@@ -32,6 +32,8 @@ from sidecar.telemetry.trials import Trials
 
 __all__ = ["Events", "Metrics", "RouteTally", "Telemetry", "Trials"]
 
+_REJECTED = "sidecar_rejected_requests_total", "request.rejected", "warning"
+_PASSED = "sidecar_would_reject_requests_total", "request.would_reject", "info"
 _MAY_BREAK = frozenset({"break", "open", "unknown"})
 
 Head: TypeAlias = Iterable[tuple[bytes, bytes]]
@@ -207,31 +209,20 @@ class Telemetry:
             )
 
     def request_rejected(
-        self, reason: str, *, status: int, request_id: str = "", client: str = "", head: Head = ()
-    ) -> None:
-        """Count a request that the upstream never saw (REJECT_REASONS), and log it, capped."""
-        self.metrics.cell("sidecar_rejected_requests_total", reason).n += 1
-        about = (reason, status, request_id, client, head)
-        self._log_refusal("request.rejected", "warning", *about)
-
-    def request_would_be_rejected(
-        self, reason: str, *, status: int, request_id: str, client: str, head: Head = ()
-    ) -> None:
-        """Count a request that passes because the policy only reports; log it, capped."""
-        self.metrics.cell("sidecar_would_reject_requests_total", reason).n += 1
-        about = (reason, status, request_id, client, head)
-        self._log_refusal("request.would_reject", "info", *about)
-
-    def _log_refusal(
         self,
-        event: str,
-        level: str,
         reason: str,
+        *,
         status: int,
-        request_id: str,
-        client: str,
-        head: Head,
+        request_id: str = "",
+        client: str = "",
+        head: Head = (),
+        refused: bool = True,
     ) -> None:
+        """Count a request that the upstream never saw (REJECT_REASONS), or that passes because the
+        policy only reports (`refused` = False); log it, capped.
+        """
+        metric, event, level = _REJECTED if refused else _PASSED
+        self.metrics.cell(metric, reason).n += 1
         if self.events.may_emit():
             facts: dict[str, Any] = {"http.response.status_code": status, "client.address": client}
             facts = {"reason": reason, "request_id": request_id, **facts, **_trace(head)}
