@@ -21,10 +21,21 @@ from sidecar.policy.words import counted, number
 from sidecar.rollout.causes import Cause
 from sidecar.rollout.gate import judge, judged
 from sidecar.rollout.model import Evidence, Gathered, Minimums, Verdict, span
-from sidecar.rollout.prometheus import PrometheusFailed, edited, evaluated, settled, window_since
+from sidecar.rollout.prometheus import (
+    PrometheusFailed,
+    edited,
+    evaluated,
+    settled,
+    strangers,
+    window_since,
+)
 from sidecar.rollout.prometheus import evidence as fleet_evidence
 from sidecar.rollout.summing import source
 
+_CHOOSE = (
+    "choose the series of this service, each once, as --selector 'job=\"shop\"'; or leave"
+    " --prometheus out to ask this sidecar alone"
+)
 STYLES = {"pass": "green", "fail": "red", "inconclusive": "yellow"}
 
 
@@ -101,6 +112,10 @@ def gather(client: Admin, options: dict[str, Any]) -> Gathered:
         return Gathered(own, time.time(), whose, silent)
     asked = options["prometheus"], options["window"], options["selector"]
     at = _answered(lambda: settled(*asked))
+    url, _, selector = asked
+    name = str(client.get("/api/status")["name"])
+    if why := _answered(lambda: strangers(url, selector, at, name)):
+        give_up(f"{url} cannot give the evidence of one service: {why}", _CHOOSE)
     known = {(item.route, item.rule): item for item in own}
     found = _answered(lambda: fleet_evidence(*asked, at, known))
     edits = _answered(lambda: edited(*asked, at))

@@ -13,7 +13,7 @@ from typing import Any
 from sidecar.policy.words import counted
 from sidecar.rollout.isolation import FRAME
 from sidecar.rollout.model import Evidence, Minimums, Verdict, span
-from sidecar.rollout.reasons import Reasons
+from sidecar.rollout.reasons import Reasons, step_of
 from sidecar.rollout.witness_checks import canaries, check_witnesses, total
 
 REAL = ("served", "script")
@@ -136,7 +136,11 @@ def _watched(live: Iterable[Evidence], minimums: Minimums, at: float, reasons: R
     elapsed = min((at - item.since for item in live), default=0.0)
     spans = {"watched": elapsed, "wanted": minimums.time, "left": minimums.time - elapsed}
     texts = {name: span(seconds) for name, seconds in spans.items()}
-    reasons.at_least(elapsed, minimums.time, "watched", **texts)
+    unseen = max((item.unseen for item in live), default=0.0)
+    step = step_of("unseen") if unseen else ""
+    reasons.at_least(elapsed, minimums.time, "watched", step=step, **texts)
+    if unseen:
+        reasons.note("unseen", unseen=span(unseen))
     return elapsed
 
 

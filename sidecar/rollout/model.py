@@ -111,6 +111,10 @@ class Evidence:
     where that is not known.
     """
     doubt: Doubt = ""
+    unseen: Count = 0.0
+    """Seconds since it is as it is now in which Prometheus saw no sidecar; `since` leaves them
+    out.
+    """
     replacing: Sequence[Mapping[str, str]] = ()
     """Witnesses that are needed besides where lines of the service are replaced, as data."""
 

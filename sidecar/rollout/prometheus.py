@@ -11,18 +11,26 @@ import math
 import time
 import urllib.parse
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from sidecar.observed.client import ask
+from sidecar.policy.browsers.reports import CAUSE_KINDS
 from sidecar.policy.terms import Mode
 from sidecar.policy.values import seconds
-from sidecar.rollout.model import Evidence, Trial, parse_mode
+from sidecar.rollout.model import Doubt, Evidence, Trial, parse_mode
+from sidecar.telemetry.metric_table import SEEN
 
 _TIMEOUT = 30.0
 _MAX_BODY = 64 << 20
 _BY = "route, rule, mode"
 _EVALUATIONS = "sidecar_rule_evaluations_total"
 _INFO = "sidecar_rule_info"
+_POLICY = "sidecar_policy_info"
+_LOOKS = 1000
+"""Moments of a window at which is asked whether anything was seen."""
+_SMALL = 0.01
+"""The share of a window that may be missing: restarts, and minutes of enforcing."""
 MIXED = 60.0
 """Seconds after an edit in which a scrape may still hold counts of the value before."""
 
@@ -78,19 +86,13 @@ def edited(url: str, window: str, selector: str, at: float) -> dict[str, float]:
     An edit of a rule's value starts its evidence anew: its counters go on, but `sidecar_rule_info`
     names the value.
     """
-    by, length = "route, rule, demand", seconds(window)
+    length = seconds(window)
     step = max(1, int(length / 10_000))
-
-    def demands(series: str) -> set[tuple[tuple[str, str], str]]:
-        found = query(url, f"group by ({by}) ({series})", at)
-        return {(_place(labels)[:2], labels.get("demand", "")) for labels, _ in found}
-
-    now = demands(f"{_INFO}{{{selector}}}")
-    past = demands(f"present_over_time({_INFO}{{{selector}}}[{math.ceil(length)}s])")
+    now = _demands(url, f"{_INFO}{{{selector}}}", at)
+    past = _demands(url, f"present_over_time({_INFO}{{{selector}}}[{math.ceil(length)}s])", at)
     found: dict[str, float] = {}
-    for (route, rule), demand in past:
-        others = {value for place, value in now if place == (route, rule)} - {demand}
-        if not others:
+    for (route, rule), demand in ((place, one) for place in past for one in past[place]):
+        if not now.get((route, rule), set()) - {demand}:
             continue
         # Ten thousand looks at each series: at those of former values alone, which are few.
         one = _matchers(selector, f'route="{route}",rule="{rule}",demand="{demand}"')
@@ -98,6 +100,40 @@ def edited(url: str, window: str, selector: str, at: float) -> dict[str, float]:
         for _, last in query(url, f"max({last_seen})", at):
             found[rule] = max(found.get(rule, 0.0), min(at, last + step + MIXED))
     return found
+
+
+def _demands(url: str, series: str, at: float) -> dict[tuple[str, str], set[str]]:
+    """By route and rule: what is demanded, as the sidecars' hashes; several while they differ."""
+    found: dict[tuple[str, str], set[str]] = {}
+    for labels, _ in query(url, f"group by (route, rule, demand) ({series})", at):
+        found.setdefault(_place(labels)[:2], set()).add(labels.get("demand", ""))
+    return found
+
+
+def strangers(url: str, selector: str, at: float, name: str) -> str:
+    """Why the series are not those of one service whose policy has this `name`, each once; "" where
+    they are. How to choose others is not said.
+    """
+    names = {
+        labels.get("name", "")
+        for labels, _ in query(url, f"group by (name) ({_POLICY}{{{selector}}})", at)
+    }
+    if not names:
+        return f"it has no `{_POLICY}`, so nobody can tell whose the numbers are"
+    if names != {name}:
+        shown = ", ".join(sorted(repr(one) for one in names))
+        return f"the numbers are of policies named {shown}; that of the sidecar asked is {name!r}"
+    began: dict[tuple[str, float], dict[str, str]] = {}
+    for labels, value in query(url, f"process_start_time_seconds{{{selector}}}", at):
+        same = began.setdefault((labels.get("instance", ""), value), labels)
+        if same is not labels:
+            keys = sorted(key for key in {*same, *labels} if same.get(key) != labels.get(key))
+            each = " and ".join(
+                ", ".join(f'{key}="{one[key]}"' for key in keys if key in one) or "without it"
+                for one in (same, labels)
+            )
+            return f"it has every sample of {labels.get('instance')} twice, with {each}"
+    return ""
 
 
 def window_since(moment: float, at: float) -> str:
@@ -121,6 +157,7 @@ def evidence(
     length = seconds(window)
     found = _numbers(url, window, selector, at)
     since = _since(url, length, selector, at, found)
+    demands = _demands(url, f"{_INFO}{{{selector}}}", at)
     trials = _trials(url, window, selector, at, known)
     for rule, edit in edited(url, window, selector, at).items():
         own_window, one_rule = window_since(edit, at), _matchers(selector, f'rule="{rule}"')
@@ -136,14 +173,87 @@ def evidence(
         if one is not None and one.climb is not None:  # the counters do not know the step
             since[place] = max(since.get(place, at), one.since)
     listed = []
+    gaps = _gaps(url, window, selector, at, {place: since.get(place, at) for place in found})
     for (route, rule, mode), numbers in sorted(found.items()):
-        one, start = own[route, rule, mode], since.get((route, rule, mode), at)
+        one, unseen = own[route, rule, mode], gaps[route, rule, mode]
+        start = min(at, since.get((route, rule, mode), at) + unseen)
         trial = trials.get((route, rule), Trial()) if mode == "trial" else Trial()
-        seen: dict[str, Any] = {"witnesses": one.witnesses, "climb": one.climb} if one else {}
-        listed.append(
-            Evidence(route, rule, parse_mode(mode), start, trial=trial, **seen, **numbers)
-        )
+        seen: dict[str, Any] = {}
+        if one is not None:
+            keys = ("witnesses", "climb", "demand", "subject", "replacing")
+            seen = {key: getattr(one, key) for key in keys}
+        affected = numbers.pop("affected")
+        seen |= {"trial": trial, "unseen": unseen, "affected": affected or 0.0}
+        item = Evidence(route, rule, parse_mode(mode), start, **seen, **numbers).witnessed()
+        asked = demands.get((route, rule), set())
+        doubt = _doubt(item, one, asked, counted=affected is not None)
+        listed.append(replace(item, doubt=doubt))
     return listed
+
+
+def _doubt(item: Evidence, known: Evidence | None, demands: set[str], *, counted: bool) -> Doubt:
+    """Whether the numbers may be of something else than what the sidecar that was asked has in
+    force, or miss what stands against the rule; `counted`: it is known how many were affected.
+    """
+    if not demands or "" in demands:
+        return "unnamed"
+    if len(demands) > 1:
+        return "differs"
+    if known is None or demands != {known.subject}:
+        return "elsewhere"
+    trial = item.trial
+    whole = (
+        (counted or not item.evaluated)
+        and (item.kinds or not item.affected)
+        and (not item.outcomes or item.outcomes.keys() >= {*SEEN})
+        and (not trial.loads or trial.reports.keys() >= {*CAUSE_KINDS})
+        and (not trial.loads or sum(trial.engines.values()) > 0)
+    )
+    return "" if whole else "series"
+
+
+def _gaps(
+    url: str,
+    window: str,
+    selector: str,
+    at: float,
+    since: Mapping[tuple[str, str, str], float],
+) -> dict[tuple[str, str, str], float]:
+    """For how many of the seconds since then each was not there: no sidecar was scraped, or none
+    had the rule. Less than a hundredth counts as nothing.
+
+    A rule that is in every scrape is there whenever a sidecar is, which costs little to ask.
+    """
+    every = sum(
+        value
+        for _, value in query(url, f"sum(count_over_time({_POLICY}{{{selector}}}[{window}]))", at)
+    )
+    counted = f"sum by ({_BY}) (count_over_time({_EVALUATIONS}{{{selector}}}[{window}]))"
+    held = {_place(labels): value for labels, value in query(url, counted, at)}
+    known: dict[tuple[str, float], float] = {}
+    found = {}
+    for (route, rule, mode), start in since.items():
+        modes = ("enforce",) if mode == "enforce" else ("report-only", "trial")
+        series = f"{_POLICY}{{{selector}}}"
+        if not every or sum(held.get((route, rule, one), 0.0) for one in modes) < every * 0.999:
+            place = f'route="{route}",rule="{rule}",mode=~"{"|".join(modes)}"'
+            series = f"{_EVALUATIONS}{{{_matchers(selector, place)}}}"
+        if (series, start) not in known:
+            known[series, start] = _missed(url, series, at - start, at)
+        found[route, rule, mode] = known[series, start]
+    return found
+
+
+def _missed(url: str, series: str, length: float, at: float) -> float:
+    """Seconds in which no such series was there, by a thousand looks."""
+    if length < 1:
+        return 0.0
+    step = max(1, int(length / _LOOKS))
+    reach = f"{math.floor(length)}s:{step}s"
+    there = sum(v for _, v in query(url, f"count_over_time((group({series}))[{reach}])", at))
+    looked = sum(v for _, v in query(url, f"count_over_time((vector(1))[{reach}])", at))
+    missed = looked - there
+    return missed * step if missed > looked * _SMALL else 0.0
 
 
 def _since(
@@ -172,10 +282,12 @@ def _numbers(
     """What the counters gained, by route, rule and mode."""
 
     def ask(metric: str, by: str) -> list[tuple[dict[str, str], float]]:
-        return query(url, f"sum by ({by}) (increase({metric}{{{selector}}}[{window}]))", at)
+        series = f"{metric}{{{selector}}}"
+        return query(url, f"sum by ({by}) ({_all_of(series, window)})", at)
 
     found: dict[tuple[str, str, str], dict[str, Any]] = {}
-    for labels, value in ask(_EVALUATIONS, _BY):
+    counted = f"sum by ({_BY}) (increase({_EVALUATIONS}{{{selector}}}[{window}]))"
+    for labels, value in query(url, counted, at):
         found[_place(labels)] = _nothing() | {"evaluated": value}
     for labels, value in ask("sidecar_rule_affected_total", _BY):
         if _place(labels) in found:
@@ -183,7 +295,9 @@ def _numbers(
     for labels, value in ask("sidecar_violations_total", f"{_BY}, kind"):
         if value and _place(labels) in found:
             found[_place(labels)]["kinds"][labels["kind"]] = value
-    for labels, value in ask("sidecar_would_break_total", "route, rule, outcome"):
+    safe = f"increase(sidecar_would_break_total{{{_matchers(selector, _SAFE)}}}[{window}])"
+    others = _all_of(f"sidecar_would_break_total{{{_matchers(selector, _NOT_SAFE)}}}", window)
+    for labels, value in query(url, f"sum by (route, rule, outcome) ({safe} or {others})", at):
         # The counter has no mode: it is that in which the rule changes nothing, the higher of two.
         for mode in ("trial", "report-only", "enforce"):
             place = (labels.get("route", ""), labels.get("rule", ""), mode)
@@ -193,8 +307,23 @@ def _numbers(
     return found
 
 
+_SAFE, _NOT_SAFE = 'outcome="safe"', 'outcome!="safe"'
+
+
+def _all_of(series: str, window: str) -> str:
+    """What series gained, with what they began with: of what stands against a rule nothing may be
+    lost. `increase` leaves out what a process counted before its first scrape.
+
+    That is at most the highest value of a series that was not there when the window began.
+    """
+    held = f"max_over_time({series}[{window}])"
+    new = f"({held} unless present_over_time({series}[1h] offset {window}))"
+    gained = f"increase({series}[{window}])"
+    return f"({new} > {gained} or {gained} or {new})"
+
+
 def _nothing() -> dict[str, Any]:
-    return {"evaluated": 0.0, "affected": 0.0, "kinds": {}, "outcomes": {}}
+    return {"evaluated": 0.0, "affected": None, "kinds": {}, "outcomes": {}}
 
 
 def _trials(
@@ -212,29 +341,32 @@ def _trials(
     """
     one = _matchers(selector, f'rule="{rule}"') if rule else selector
 
-    def ask(metric: str, by: str, before: float = 0.0) -> list[tuple[dict[str, str], float]]:
-        matchers = selector if by == "engine" else one
-        expression = f"sum by ({by}) (increase({metric}{{{matchers}}}[{window}]))"
-        return query(url, expression, at - before)
+    def ask(
+        metric: str, by: str, before: float = 0.0, *, whole: bool = False
+    ) -> list[tuple[dict[str, str], float]]:
+        series = f"{metric}{{{selector if by == 'engine' else one}}}"
+        gained = _all_of(series, window) if whole else f"increase({series}[{window}])"
+        return query(url, f"sum by ({by}) ({gained})", at - before)
 
     def loaded(before: float = 0.0) -> dict[tuple[str, str], float]:
         found = ask("sidecar_trial_page_loads_total", "route, rule", before)
         return {_place(labels)[:2]: value for labels, value in found}
 
-    def by_engine(metric: str, before: float = 0.0) -> dict[str, float]:
-        found = ask(metric, "engine", before)
+    def by_engine(metric: str, before: float = 0.0, *, whole: bool = False) -> dict[str, float]:
+        found = ask(metric, "engine", before, whole=whole)
         return {labels.get("engine", ""): value for labels, value in found}
 
     loads = loaded()
     if not loads:
         return {}
     settle = max((item.trial.settle for item in known.values()), default=0.0)
-    settled, sent = loaded(settle), by_engine("sidecar_canaries_sent_total", settle)
+    settled, sent = loaded(settle), by_engine("sidecar_canaries_sent_total", settle, whole=True)
     returned = by_engine("sidecar_canaries_returned_total")
     canaries = {engine: (value, returned.get(engine, 0.0)) for engine, value in sent.items()}
     engines = by_engine("sidecar_trial_browsers_total")
     reports: dict[tuple[str, str], dict[str, float]] = {}
-    for labels, value in ask("sidecar_trial_reports_total", "route, rule, cause_kind"):
+    by = "route, rule, cause_kind"
+    for labels, value in ask("sidecar_trial_reports_total", by, whole=True):
         reports.setdefault(_place(labels)[:2], {})[labels.get("cause_kind", "")] = value
     found = {}
     for place, value in loads.items():

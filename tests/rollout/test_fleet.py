@@ -58,9 +58,15 @@ def _history(now: int) -> Iterator[str]:
             ("old", "same", range(now - 26 * HOUR, now - 5 * HOUR, 15)),
             ("old", "same", range(now - 4 * HOUR, end, 15)),
             ("back", "same", range(now - 26 * HOUR, end, 15)),
+            ("young", "same", range(now - 23 * HOUR, end, 15)),
         ):
             labels = f'job="shop",instance="{pod}",route="default",rule="{rule}",demand="{demand}"'
             yield from (f"sidecar_rule_info{{{labels}}} 1 {moment}" for moment in times)
+    yield "# TYPE sidecar_rule_affected counter"
+    for rule in ("old", "young", "back", "edited"):
+        labels = f'job="shop",instance="a",route="default",rule="{rule}",mode="report-only"'
+        times = range(now - (23 if rule == "young" else 26) * HOUR, now - 20, 15)
+        yield from (f"sidecar_rule_affected_total{{{labels}}} 0 {moment}" for moment in times)
     yield "# TYPE up gauge"
     for pod, last in (("a", now - 20), ("b", now - 31), ("stranger", now - 90)):
         yield f'up{{job="shop",instance="{pod}"}} 0 {last}.750'
@@ -95,7 +101,14 @@ class Day:
         if ago not in self._evidence:
             known = {
                 ("default", name): Evidence(
-                    "default", name, "report-only", 0.0, 0.0, 0.0, witnesses=HARMLESS
+                    "default",
+                    name,
+                    "report-only",
+                    0.0,
+                    0.0,
+                    0.0,
+                    witnesses=HARMLESS,
+                    subject="after" if name == "edited" else "same",
                 )
                 for name in ("old", "young", "back", "edited")
             }
