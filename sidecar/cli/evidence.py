@@ -159,8 +159,8 @@ def print_evidence(found: Sequence[Evidence], verdicts: Sequence[Verdict]) -> No
         rule = (item.rule, item.route, mode, watched, witness)
         rows.append((*rule, *counts, unknown, Text(*outcome)))
     names = ("rule", "route", "mode", "watched", "who can tell")
-    numbers = ("judged", "would change", "they saw", "against", "cannot tell")
-    spare = ("watched", "who can tell", "would change", "cannot tell", "they saw", "route")
+    numbers = ("judged", "would change", "they saw", "would break", "unknown")
+    spare = ("watched", "who can tell", "would change", "unknown", "they saw", "route")
     table("", (*names, *numbers, "verdict"), rows, spare=spare)
 
 

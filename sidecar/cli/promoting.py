@@ -20,7 +20,7 @@ from sidecar.cli.evidence import STYLES, gather, minimums, print_evidence, sourc
 from sidecar.cli.files import read_text
 from sidecar.cli.operate import Admin, admin_options
 from sidecar.cli.options import NEW_FILE
-from sidecar.cli.printing import as_json, say, show, show_diff
+from sidecar.cli.printing import as_json, next_step, say, show, show_diff
 from sidecar.files import edit_file
 from sidecar.policy.terms import Mode, PolicyError
 from sidecar.rollout.model import Evidence, Verdict
@@ -132,7 +132,17 @@ def promote_verb(
             say(promise, "yellow")
         if applied and patch:
             click.echo(configmap.command(applied, patch))
+        if done and not fleet:
+            next_step(_NEXT[move])
     sys.exit(0 if decided["granted"] else 1)
+
+
+_NEXT: dict[str, str] = {
+    "trial": "let browsers load pages, then: sidecar evidence",
+    "enforce": "look at the site, then: sidecar note; or undo it: sidecar rollback",
+    "back": "sidecar status",
+}
+"""What to do after each move."""
 
 
 def _check_words(override: str | None, *, back: bool, beside: bool) -> None:

@@ -113,7 +113,7 @@ def suggest_verb(
     how: dict[str, Any] = {"comments": from_trial, "running": _running(client), "name": str(file)}
     found = suggest(before, causes, contents, terms, rule=rule, **how)
     texts = (before.splitlines(keepends=True), found.text.splitlines(keepends=True))
-    diff = "".join(difflib.unified_diff(*texts, f"{file} (now)", f"{file} (suggested)"))
+    diff = "".join(difflib.unified_diff(*texts, f"{file} (before)", f"{file} (suggested)"))
     written = write and found.text != before
     if written:
         _write(client, file, before, found, diff)

@@ -13,7 +13,7 @@ GRANTED = ("promotion.granted", "step_back.granted")
 """Entries that allow an edit. Each has an id of its own (`promotion`), and the `revision` that the
 edited text is; the entry of the activation that comes of it names the id again.
 """
-NEVER_CAME = "not in force, no revision came of it: "
+NEVER_CAME = "never in force: "
 """Before the reason of a promotion that was granted, where the edit never was put in force."""
 _OF_THE_JOURNAL = ("previous", "hash", "fleet")
 
@@ -27,12 +27,26 @@ def latest(entries: Sequence[Entry], revision: str) -> dict[str, Any] | None:
 
 
 def fulfilled(entries: Sequence[Entry]) -> set[str]:
-    """The ids of the promotions of which a revision has come."""
-    return {
+    """The ids of the promotions of which a revision has come: one of its own, or that of a later
+    promotion whose edit began with the text that this one had made. Nobody waits between two
+    promotions for the first to be read.
+    """
+    done = {
         entry["promotion"]
         for entry in entries
         if "promotion" in entry and entry["event"] not in GRANTED
     }
+    granted = sorted(
+        (entry for entry in entries if entry["event"] in GRANTED and "after" in entry),
+        key=lambda entry: str(entry["time"]),
+    )
+    came = set[str]()
+    for entry in reversed(granted):
+        if entry["after"] in came:
+            done.add(entry["promotion"])
+        if entry["promotion"] in done:
+            came.add(entry["before"])
+    return done
 
 
 def unfulfilled(entry: Entry, done: Collection[str], active: str) -> bool:

@@ -77,7 +77,7 @@ class Promotion:
     def diff(self) -> str:
         """The edit as a unified diff."""
         before, after = (text.splitlines(keepends=True) for text in (self.policy, self.edited))
-        names = f"{self.name} (now)", f"{self.name} (as asked)"
+        names = f"{self.name} (before)", f"{self.name} (after)"
         return "".join(difflib.unified_diff(before, after, *names))
 
     def entry(self) -> dict[str, Any]:

@@ -126,22 +126,27 @@ def _files(
     start: str,
 ) -> list[dict[str, str]]:
     before, after = texts.get(start, ""), texts.get(status["revision"], "")
-    files = {
-        entry["file"]: {
-            "path": entry["file"],
-            **{name: entry[name] for name in ("before", "after", "diff")},
-        }
-        for entry in promotions
-        if entry.get("file")
-    }
+    files: dict[str, dict[str, str]] = {}
+    for entry in promotions:
+        if path := entry.get("file"):
+            made = {"path": path, **{name: entry[name] for name in ("before", "after", "diff")}}
+            if earlier := files.get(path):
+                made |= {"before": earlier["before"], "diff": earlier["diff"] + made["diff"]}
+            files[path] = made
+    for path, found in files.items():
+        if (found["before"], found["after"]) == (digest(before), digest(after)):
+            found["diff"] = _diff(before, after, f"{path} (before)", f"{path} (after)")
     if before != after and not files:
         path = str(status["source"])
-        texts_ = (before.splitlines(keepends=True), after.splitlines(keepends=True))
-        names = (f"{path} ({start})", f"{path} ({status['revision']})")
-        diff = "".join(difflib.unified_diff(*texts_, *names))
+        diff = _diff(before, after, f"{path} ({start})", f"{path} ({status['revision']})")
         digests = {"before": digest(before), "after": digest(after)}
         files[path] = {"path": path, **digests, "diff": diff}
     return list(files.values())
+
+
+def _diff(before: str, after: str, left: str, made: str) -> str:
+    texts = (before.splitlines(keepends=True), after.splitlines(keepends=True))
+    return "".join(difflib.unified_diff(*texts, left, made))
 
 
 def digest(text: str) -> str:
@@ -179,7 +184,7 @@ def _comparison(note: Note) -> Iterator[tuple[str, ...]]:
         was = (held["mode"], _affected(held)) if held else ("-", "-")
         left = _affected(item)
         if item["mode"] == "enforce":  # a violation was corrected before the response left
-            left = f"0 of {item['evaluated']:g} left so; {item['affected']:g} were put right"
+            left = f"0 of {item['evaluated']:g}, as {item['affected']:g} were corrected"
         if item["evaluated"] or (held and held["evaluated"]):
             yield (item["route"], item["rule"], *was, item["mode"], left)
 

@@ -130,10 +130,10 @@ async def test_a_promotion_whose_command_died_is_in_force_nowhere(admin: Control
     order = {"rules": ["frames"], "policy": about + text(mode="report-only"), "override": "why"}
     _, granted = await admin.post("/-/promotion", {**order, "file": "policy.yaml"})
 
-    assert (await ran(admin, "history")).stdout.count("no revision came of it") == 1
+    assert (await ran(admin, "history")).stdout.count("never in force") == 1
     admin.file.write_text(granted["edited"])
     await admin.made.reload("file")
-    assert "no revision came of it" not in (await ran(admin, "history")).stdout
+    assert "never in force" not in (await ran(admin, "history")).stdout
 
 
 async def test_an_edit_of_the_journal_shows(admin: Control, tmp_path: Path):

@@ -117,10 +117,7 @@ def test_a_promotion_is_reported_whole():
         "- **Reason:** review",
         "- **Owner:** web@example.com",
         "- **Expected result:** nosniff everywhere",
-        (
-            "- **Roll back:** `sidecar rollback --to r1 --admin http://127.0.0.1:19000` (sidecar"
-            " rollback)"
-        ),
+        "- **Roll back:** `sidecar rollback --to r1 --admin http://127.0.0.1:19000`",
         "- before: sha256 aa",
         "    sidecar promote nosniff",
         "| nosniff | pass | proxy | 100 | 1h | 0 | 5 | enough |",
@@ -131,8 +128,8 @@ def test_a_promotion_is_reported_whole():
         ),
         "    sum(increase(x[24h]))",
         (
-            "| default | nosniff | report-only | 40 of 100 | enforce | 0 of 50 left so; 20 were put"
-            " right |"
+            "| default | nosniff | report-only | 40 of 100 | enforce | 0 of 50, as 20 were"
+            " corrected |"
         ),
         "The service differs from its baseline in 2 ways now (`sidecar drift` lists them).",
         "| t2 | promotion.granted | nosniff to enforce | ann | nosniff: pass, enough |",
@@ -184,9 +181,25 @@ def test_a_promotion_that_never_came_is_no_evidence():
     assert note.commands == ["sidecar promote nosniff"]
     assert len(note.verdicts) == 1
     assert [entry["why"] for entry in note.timeline[:2]] == [
-        "not in force, no revision came of it: nosniff: pass, enough",
+        "never in force: nosniff: pass, enough",
         "nosniff: pass, enough",
     ]
+
+
+def test_two_promotions_before_the_file_is_read_are_one_change():
+    """The first is in force with the revision of the second; the diff is that of both."""
+    first = ENTRIES[2] | {"promotion": "p0", "revision": "r9", "rules": ["frames"]}
+    first |= {"to": {"frames": "trial"}, "before": digest(TEXTS["r1"]), "after": "aa"}
+    first |= {"command": "sidecar promote frames --to trial"}
+    second = ENTRIES[2] | {"after": digest(TEXTS["r2"])}
+    entries = chained([*ENTRIES[:2], first, second, *ENTRIES[3:]])
+    note = write_note(STATUS, entries, [], TEXTS, None)
+    (file,) = note.files
+
+    assert note.commands == ["sidecar promote frames --to trial", "sidecar promote nosniff"]
+    assert not any("never" in entry["why"] for entry in note.timeline)
+    assert (file["before"], file["after"]) == (digest(TEXTS["r1"]), digest(TEXTS["r2"]))
+    assert file["diff"].splitlines()[-2:] == ["-mode: report-only", "+mode: enforce"]
 
 
 def test_since_an_earlier_revision():
@@ -205,7 +218,7 @@ def test_nothing_said_is_said():
 
     assert "(none given)" in text
     assert "None: the text of the policy is the same." in text
-    assert "The file was edited by hand." in text
+    assert "## Commands used\n\nNone." in text
 
 
 def test_a_note_says_that_the_journal_was_changed():

@@ -136,7 +136,7 @@ def _day(one: Sidecar, two: Sidecar, prometheus: Prometheus, folder: Path, upstr
     assert f"`time={data['verdicts'][0]['at']:.0f}`" in text
     assert f"    {data['verdicts'][0]['query']}\n" in text
     assert f"sidecar rollback --to {written['since']}" in text
-    assert "0 of 25 left so; 25 were put right" in text
+    assert "0 of 25, as 25 were corrected" in text
 
 
 def promote_is_ready(one: Sidecar, evidence: tuple[str, ...]) -> bool:
