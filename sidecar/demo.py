@@ -22,6 +22,7 @@ from rich.console import Console
 from rich.text import Text
 
 from sidecar import sample
+from sidecar.admin import view
 from sidecar.files import UnwritableError, write_file
 from sidecar.observed.client import ask
 from sidecar.policy.data import read_text
@@ -178,17 +179,8 @@ def _head(address: str) -> str:
 
 def _say(console: Console, data: dict[str, Any]) -> None:
     """One event as one line for people."""
-    event = data["event"]
-    if event in ("header.changed", "header.would_change"):
-        names = ", ".join(dict.fromkeys(str(change["header"]) for change in data["changes"]))
-        status = data["http.response.status_code"]
-        text = f"{data['http.request.method']} {data['url.path']} {status}: {names}"
-    elif event == "browser.report":
-        text = f"{data['directive']} blocks {data['blocked']} on {data['document']}"
-    elif event == "policy.rejected":
+    event, text = data["event"], view.event(data)["text"]
+    if event == "policy.rejected":
         lines = ("the file is not put in force; the last good revision stays", *data["problems"])
         text = "\n     ".join(lines)
-    else:
-        keys = ("revision", "left", "mode", "who")
-        text = ", ".join(f"{key} {data[key]}" for key in keys if data.get(key))
     console.print(Text.assemble("   ", (f"{event:<22}", "bold"), text))

@@ -14,7 +14,7 @@ from sidecar.policy.browsers.trial import CANARY
 from sidecar.policy.data import read_table
 from sidecar.policy.terms import MODES
 from sidecar.policy.words import counted
-from sidecar.revisions.granted import NEVER_CAME, fulfilled, moved, unfulfilled
+from sidecar.revisions.granted import fulfilled, in_words
 
 _WORDS: Mapping[str, Mapping[str, str]] = read_table("sidecar.admin", "words.json")
 """The page's words: what a mode does (`meaning`), who can tell (`witnesses`), the gate's outcomes
@@ -194,10 +194,7 @@ def entry(one: Mapping[str, Any], active: str, done: Collection[str] = ()) -> di
     """One entry of the journal as a point of the timeline; `done` are the promotions of which a
     revision has come.
     """
-    what = moved(one) or str(one.get("revision") or one.get("mode") or "")
-    why = str(one.get("reason") or "; ".join(one.get("problems", ()))[:200])
-    if unfulfilled(one, done, active):
-        why = f"{NEVER_CAME}{why}"
+    what, why = in_words(one, done, active, 200)
     revision = bool(one.get("revision")) and what == one["revision"]
     event, place = str(one.get("decided") or one["event"]), ""
     if one["event"] == "decision.followed":

@@ -14,7 +14,6 @@ from rich.text import Text
 
 from sidecar.audit import asvs, asvs_report, recording
 from sidecar.audit.draft import draft, gather
-from sidecar.audit.markdown import markdown
 from sidecar.audit.outcomes import GRADES
 from sidecar.audit.report import Level, Report, as_data, reaches, report
 from sidecar.audit.sarif import sarif
@@ -24,6 +23,7 @@ from sidecar.cli.options import CACERT, INSECURE, PATH, format_options
 from sidecar.cli.printing import as_json, next_step, say, show, table
 from sidecar.cli.progress import steps
 from sidecar.files import write_file
+from sidecar.markdown import page
 from sidecar.observed import complete
 from sidecar.source import load_policy
 
@@ -183,7 +183,8 @@ def _print(reports: list[Report], form: str) -> None:
     elif form == "sarif":
         as_json(sarif(reports))
     elif form == "markdown":
-        click.echo(markdown(reports), nl=False)
+        text = page("sidecar.audit", "report.md.jinja", reports=reports, gather=gather)
+        click.echo(text, nl=False)
     else:
         for one in reports:
             _table(one)

@@ -248,7 +248,7 @@ def history(
         click.echo(_difference(client, revision, data["active"]), nl=False)
         return
     from sidecar.revisions.chain import check  # a rollback does not wait for these
-    from sidecar.revisions.granted import NEVER_CAME, fulfilled, moved, unfulfilled
+    from sidecar.revisions.granted import fulfilled, in_words
 
     entries = data["entries"][:last]
     chain = check(data["entries"][::-1])
@@ -257,9 +257,7 @@ def history(
         sys.exit(1 if verify and chain.breaks else 0)
     done, rows = fulfilled(data["entries"]), []
     for entry in entries:
-        what = moved(entry) or entry.get("revision") or entry.get("mode") or ""
-        late = NEVER_CAME if unfulfilled(entry, done, data["active"]) else ""
-        why = late + (entry.get("reason") or "; ".join(entry.get("problems", ()))[:120])
+        what, why = in_words(entry, done, data["active"], 120)
         second = re.sub(r"\.\d+", "", entry["time"])
         rows.append((second, entry["event"], what, entry.get("who", ""), why))
     table("", ("time", "event", "what", "who", "why"), rows)

@@ -9,10 +9,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
-from sidecar.exporting.report_only import report_only_lines
-from sidecar.exporting.terms import Condition, Field, condition, response_names
+from sidecar.exporting.terms import Condition, Field, condition, over_https, response_names
 from sidecar.policy import headers
-from sidecar.policy.browsers.trial import has_report_only
+from sidecar.policy.browsers.trial import REPORTS_PATH, by_api, has_report_only, report_only
 from sidecar.policy.engine.nonces import asks_for_nonce
 from sidecar.policy.engine.plan import RoutePlan, RuleLine, compile_policy
 from sidecar.policy.engine.resolve import NamedRoute, Resolved
@@ -20,12 +19,17 @@ from sidecar.policy.engine.stricter import stricter
 from sidecar.policy.headers import cookies
 from sidecar.policy.model import Match, Rule
 from sidecar.policy.rules.cookie_check import demands_of
+from sidecar.policy.rules.findings import Finding
 from sidecar.policy.terms import WRITING
 
 Act: TypeAlias = Literal["set", "default", "append", "remove", "cookie"]
 Weight: TypeAlias = Literal["lost", "differs", "note"]
 
 _NOTHING = cookies.Demands()
+_RULE = "{rule}"
+"""In an address that browsers report to: the name of the rule."""
+_ADDED = (b"content-security-policy-report-only", b"reporting-endpoints")
+"""Report-only headers of which each line counts; of others the service's own goes first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +65,7 @@ class Step:
     act: Act
     value: str
     when: Condition
-    rewritten: frozenset[str]
+    rewritten: frozenset[str] = frozenset()
     """Names in lower case that `when` looks at and that an earlier rule may have changed."""
     together: frozenset[str] = frozenset()
     """Those that an earlier step of the same rule changes, though its conditions come first."""
@@ -177,8 +181,8 @@ def program(resolved: Resolved, reports_to: str = "") -> Program:
 
     Args:
         resolved: the policy.
-        reports_to: where browsers report; then rules in report-only or trial are exported as their
-            report-only headers.
+        reports_to: where browsers report, `{rule}` in it is the rule's name; then rules in
+            report-only or trial are exported as their report-only headers.
     """
     gaps: list[Gap] = []
     plan = compile_policy(resolved)
@@ -236,12 +240,11 @@ def _steps(
     elif asks_for_nonce(rule):
         note("lost", "the value is new for each response, and the page must know it")
     elif rule.cookie is not None:
-        step = Step(line.name, "Set-Cookie", "cookie", "", when, frozenset())
+        step = Step(line.name, "Set-Cookie", "cookie", "", when)
         return (replace(step, cookie=rule.cookie, demands=demands_of(rule)),)
     elif line.mode != "enforce":
         note("note", f"the rule is in {line.mode}: its report-only header is written")
-        lines = report_only_lines(line.name, rule, text, when, reports_to)
-        return tuple(Step(line.name, *one, frozenset()) for one in lines)
+        return tuple(_report_only_steps(line.name, rule, text, when, reports_to))
     else:
         if rule.action == "merge":
             reason = (
@@ -266,7 +269,28 @@ def _header_steps(name: str, rule: Rule, text: str, when: Condition) -> Iterator
         asked = condition(rule.when, https_only=https_only)
         if asked:
             before = together - {header.lower()} if len(together) > 1 else frozenset[str]()
-            yield Step(name, header, act, text, asked, frozenset(), before)
+            yield Step(name, header, act, text, asked, together=before)
+
+
+def _report_only_steps(
+    name: str, rule: Rule, text: str, when: Condition, address: str
+) -> Iterator[Step]:
+    """A step for each line that a trial of the rule adds, with another address for reports."""
+    key = "".join(letter if letter.isalnum() else "-" for letter in name.lower())
+    own, wanted = f"{REPORTS_PATH}/{key}", address.replace(_RULE, name)
+    for header in rule.header or ():
+        asked, raw = when, header.encode()
+        if rule.action in ("default", "merge"):
+            asked = tuple((*one, Field("response", header, pattern=False)) for one in when)
+        if by_api(rule.model_copy(update={"header": (header,)})):
+            asked = over_https(asked)
+        # As of a response without the header.
+        place, after = (name, 0, header, raw, raw.lower()), (text.encode(),)
+        missing = Finding(*place, "set", "missing", "trial", (), after, made=False)
+        found = report_only(missing, key, "https", {})
+        for line, value in found.lines if found and asked else ():
+            act: Act = "append" if line.lower() in _ADDED else "default"
+            yield Step(name, line.decode(), act, value.decode().replace(own, wanted), asked)
 
 
 def _seen_by(rules: Iterable[tuple[Step, ...]]) -> Iterator[Step]:

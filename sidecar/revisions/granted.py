@@ -13,7 +13,7 @@ GRANTED = ("promotion.granted", "step_back.granted")
 """Entries that allow an edit. Each has an id of its own (`promotion`), and the `revision` that the
 edited text is; the entry of the activation that comes of it names the id again.
 """
-NEVER_CAME = "never in force: "
+_NEVER_CAME = "never in force: "
 """Before the reason of a promotion that was granted, where the edit never was put in force."""
 _OF_THE_JOURNAL = ("previous", "hash", "fleet")
 
@@ -61,3 +61,14 @@ def moved(entry: Entry) -> str:
     return ", ".join(
         f"{rule} to {to[rule]}" if rule in to else rule for rule in entry.get("rules", ())
     )
+
+
+def in_words(
+    entry: Entry, done: Collection[str], active: str, most: int | None = None
+) -> tuple[str, str]:
+    """What an entry is about, and why it came to be, with at most so many characters of problems;
+    `done` and `active` as for `unfulfilled`.
+    """
+    what = moved(entry) or str(entry.get("revision") or entry.get("mode") or "")
+    why = str(entry.get("reason") or "; ".join(entry.get("problems", ()))[:most])
+    return what, f"{_NEVER_CAME}{why}" if unfulfilled(entry, done, active) else why

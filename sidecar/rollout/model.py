@@ -238,15 +238,6 @@ def parse_mode(text: str) -> Mode:
     return next((mode for mode in MODES if mode == text), "report-only")
 
 
-def from_data(data: Mapping[str, Any]) -> Evidence:
-    """Evidence from what `Evidence.data` said, as the admin API sends it.
-
-    Raises:
-        ValueError: it is no evidence.
-    """
-    return read(Evidence, data)
-
-
 def gathered(data: Mapping[str, Any]) -> Gathered:
     """Evidence from what `Gathered.data` said.
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from sidecar.markdown import page
 from sidecar.revisions.chain import Check, check
-from sidecar.revisions.granted import GRANTED, NEVER_CAME, fulfilled, moved, unfulfilled
+from sidecar.revisions.granted import GRANTED, fulfilled, in_words, unfulfilled
 from sidecar.rollout.model import span
 
 _LIFE = ("policy.activated", "policy.rolled_back", "decision.followed")
@@ -96,7 +96,7 @@ def write_note(
         waived=[cause for entry in promotions for cause in entry.get("waived", ())],
         before=left,
         after=evidence,
-        timeline=[_point(entry, never=unfulfilled(entry, done, active)) for entry in entries],
+        timeline=[_point(entry, *in_words(entry, done, active)) for entry in entries],
         journal=check(journal),
         drift=drift,
     )
@@ -154,17 +154,9 @@ def digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _point(entry: Mapping[str, Any], *, never: bool) -> dict[str, str]:
-    """An entry as a line; `never` = it allowed an edit that never came in force."""
-    what = moved(entry) or str(entry.get("revision") or entry.get("mode") or "")
-    why = str(entry.get("reason") or "; ".join(entry.get("problems", ())))
-    return {
-        "time": str(entry.get("time", "")),
-        "event": str(entry["event"]),
-        "what": what,
-        "who": str(entry.get("who", "")),
-        "why": f"{NEVER_CAME}{why}" if never else why,
-    }
+def _point(entry: Mapping[str, Any], what: str, why: str) -> dict[str, str]:
+    said = {name: str(entry.get(name, "")) for name in ("time", "event", "who")}
+    return {**said, "what": what, "why": why}
 
 
 def markdown(note: Note, admin: str) -> str:

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 from sidecar.policy.browsers.reports import RANKS
 from sidecar.policy.words import counted
 from sidecar.rollout.causes import MAX_OF_RULE, Cause
-from sidecar.rollout.model import Climb, Evidence, Trial, from_data, read
+from sidecar.rollout.model import Climb, Evidence, Trial, read
 
 Row: TypeAlias = Mapping[str, Any]
 """One line of what `EvidenceStore.shared` gives."""
@@ -139,7 +139,7 @@ def _climb(every: Sequence[Evidence]) -> Climb | None:
 
 def _read(row: Row) -> Evidence:
     """A row as evidence; raises ValueError for others."""
-    item = from_data(row)
+    item = read(Evidence, row)
     found = [read(Cause, cause) for cause in item.trial.causes[:MAX_OF_RULE]]
     own = [asdict(one) for one in found if (one.route, one.rule) == (item.route, item.rule)]
     return replace(item, witnesses=(), trial=replace(item.trial, causes=own))

@@ -23,7 +23,7 @@ from sidecar.runtime.channel import Channel
 from sidecar.settings import Settings
 from sidecar.telemetry import Telemetry
 from sidecar.telemetry.metric_table import PER_WORKER
-from sidecar.telemetry.metrics import Snapshot
+from sidecar.telemetry.metrics import Snapshot, added
 
 _RESPONSE = 5.0
 _BACKOFF = (0.1, 0.5, 1.0, 2.0, 5.0)
@@ -253,19 +253,11 @@ class Workers:
         if worker in self._alive:
             self._alive.remove(worker)
         worker.channel.close()
-        held: dict[str, dict[tuple[str, ...], list[float]]] = {
-            name: dict(cells) for name, cells in self._left.items()
+        counts = {
+            name: cells for name, cells in worker.snapshot.items() if PER_WORKER[name] != "gauge"
         }
-        for name, cells in worker.snapshot.items():
-            if PER_WORKER[name] == "gauge":
-                continue
-            known = held.setdefault(name, {})
-            for labels, numbers in cells:
-                known[labels] = [
-                    a + b
-                    for a, b in zip(known.get(labels, [0.0] * len(numbers)), numbers, strict=True)
-                ]
-        self._left = {name: list(cells.items()) for name, cells in held.items()}
+        summed = added([self._left, counts])
+        self._left = {name: list(cells.items()) for name, cells in summed.items()}
 
 
 def _snapshot(snapshot: dict[str, list[list[Any]]]) -> Snapshot:

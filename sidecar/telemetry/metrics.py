@@ -209,7 +209,7 @@ class Metrics:
         """Every cell by metric and labels, other processes included; may be called from another
         thread.
         """
-        return _sum([self.snapshot(), *self._others])
+        return added([self.snapshot(), *self._others])
 
     def render(self) -> bytes:
         """The text exposition format of the settled cells; may be called from another thread."""
@@ -232,7 +232,8 @@ class Metrics:
         return exposed(families(cells, process=self._process), sparse)
 
 
-def _sum(snapshots: Iterable[Snapshot]) -> dict[str, dict[Labels, list[float]]]:
+def added(snapshots: Iterable[Snapshot]) -> dict[str, dict[Labels, list[float]]]:
+    """Every cell of these by metric and labels, with its sums."""
     summed: dict[str, dict[Labels, list[float]]] = {name: {} for name in METRICS}
     for snapshot in snapshots:
         for name, cells in snapshot.items():

@@ -7,8 +7,7 @@ import json
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sidecar.audit.draft import draft
-from sidecar.audit.markdown import markdown
+from sidecar.audit.draft import draft, gather
 from sidecar.audit.observatory import TESTS
 from sidecar.audit.oshp import recommended, removed
 from sidecar.audit.outcomes import POINTS
@@ -16,6 +15,7 @@ from sidecar.audit.recording import from_har, from_raw
 from sidecar.audit.report import as_data, report
 from sidecar.audit.sarif import sarif
 from sidecar.audit.visit import Visit, shown
+from sidecar.markdown import page
 from sidecar.observed import NoResponse, Response
 from sidecar.policy.headers.table import ALL
 from sidecar.source import load_policy
@@ -128,7 +128,7 @@ def test_any_response_is_judged_written_and_answered(visits):
     reports = [report(visit) for visit in visits]
 
     texts = [
-        markdown(reports),
+        page("sidecar.audit", "report.md.jinja", reports=reports, gather=gather),
         json.dumps(sarif(reports)),
         json.dumps([as_data(one) for one in reports]),
     ]

@@ -11,7 +11,7 @@ from sidecar.policy.engine.plan import Plan
 from sidecar.policy.words import counted
 from sidecar.rollout.evidence import EvidenceStore, Trend
 from sidecar.rollout.gate import describe, judge
-from sidecar.rollout.model import Climb, Evidence, Minimums, Trial, from_data, span
+from sidecar.rollout.model import Climb, Evidence, Minimums, Trial, read, span
 from sidecar.telemetry import Events, Metrics, Telemetry
 from sidecar.telemetry.metric_table import SEEN
 from tests.policy.making import facts, plan
@@ -375,7 +375,7 @@ def test_evidence_survives_the_wire():
         trial=Trial(causes=(CAUSE,)),
     )
 
-    assert from_data(held.data()) == held
+    assert read(Evidence, held.data()) == held
     assert held.data()["would"] == {"add": 40.0, "replace": 0, "remove": 0.0}
 
 
@@ -612,7 +612,7 @@ def test_what_browsers_keep_outlives_the_step_and_a_restart():
     for book in (world.book, new.book):
         (seen,) = book.evidence()
         assert seen.climb == Climb(1, (300, 86_400, 2_592_000), 2_592_000, 1000.0 + 2_592_000)
-        assert from_data(json.loads(json.dumps(seen.data()))).climb is not None
+        assert read(Evidence, json.loads(json.dumps(seen.data()))).climb is not None
     assert "keep to https for 30d, the last until 1970-01-31 00:16" in str(seen.climb.promise(6e3))
     assert seen.climb.promise(3e6) == ""
 
