@@ -6,7 +6,7 @@ Source: httpd, "How the sections are merged".
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from sidecar.importing.apache_headers import TABLES, effects
@@ -178,16 +178,11 @@ def _server(
     """The places of one server: for each region, the statements of every section that covers it."""
     ordered = sorted(sections, key=lambda section: section.rank)
 
-    def together(chosen: Iterable[Section]) -> tuple[Effect, ...]:
+    def holds(path: Pattern) -> tuple[Effect, ...]:
+        chosen = (one for one in ordered if any(each.covers(path) for each in one.patterns))
         items = tuple(item for section in chosen for item in section.headers)
         return site.on_scheme(effects(items, notes))
 
-    def holds(path: Pattern) -> tuple[Effect, ...]:
-        return together(one for one in ordered if any(each.covers(path) for each in one.patterns))
-
-    def outside() -> tuple[Effect, ...]:
-        return together(section for section in ordered if section.patterns == (ALL,))
-
     patterns = [pattern for section in ordered for pattern in section.patterns]
     where = ordered[0].headers[0].where if ordered and ordered[0].headers else SourceLine("")
-    yield from placed(hosts, patterns, holds, outside, (where, "sections", notes))
+    yield from placed(hosts, patterns, holds, (where, "sections", notes))

@@ -13,7 +13,7 @@ from sidecar.importing.caddy_headers import Step, effects, steps_of, upstream_st
 from sidecar.importing.caddy_matchers import Matcher, definitions, matcher, split
 from sidecar.importing.draft import Effect, Notes, Place, placed
 from sidecar.importing.hosts import Site, alone, by_host, host_patterns, one_per_name
-from sidecar.importing.paths import ALL, Pattern
+from sidecar.importing.paths import Pattern
 from sidecar.importing.syntax import Block, Directive, everything
 
 _BODY = frozenset(
@@ -86,7 +86,7 @@ def _places(hosts: tuple[str, ...], site: Site, notes: Notes) -> Iterator[Place]
         return site.on_scheme(effects(chain, notes))
 
     overlapping = (site.item.where, "matchers", notes)
-    yield from placed(hosts, patterns, holds, lambda: holds(ALL), overlapping)
+    yield from placed(hosts, patterns, holds, overlapping)
 
 
 def _patterns(block: Block, named: Mapping[str, Block]) -> Iterator[Pattern]:

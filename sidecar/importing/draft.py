@@ -105,7 +105,6 @@ def placed(
     hosts: tuple[str, ...],
     patterns: Iterable[Pattern],
     holds: Callable[[Pattern], tuple[Effect, ...]],
-    outside: Callable[[], tuple[Effect, ...]],
     overlapping: tuple[SourceLine, str, Notes],
 ) -> Iterator[Place]:
     """The places of one server, first match first.
@@ -114,16 +113,15 @@ def placed(
         hosts: the server's names.
         patterns: every pattern on which a response depends.
         holds: what counts in a region in which all paths match alike.
-        outside: what counts outside all patterns: all that is carried where they overlap in too
-            many ways.
-        overlapping: for the note on that: where they are, what they are, who takes it.
+        overlapping: for the note where they overlap in too many ways, and only what counts for all
+            paths is carried: where they are, what they are, who takes it.
     """
     cut = regions(patterns, holds)
     if cut is None:
         where, what, notes = overlapping
         message = f"its {what} overlap in too many ways; only what is outside them is carried"
         notes.lost(where, message, FEWER)
-        cut = [((ALL,), outside())]
+        cut = [((ALL,), holds(ALL))]
     for group, held in cut:
         yield Place(hosts, () if group == (ALL,) else group, held)
 

@@ -76,7 +76,7 @@ def _server(hosts: tuple[str, ...], site: Site, outer: Level, notes: Notes) -> I
 
     patterns = [pattern for location in every for pattern in location.patterns or ()]
     overlapping = (site.item.where, "locations", notes)
-    yield from placed(hosts, patterns, holds, lambda: site.on_scheme(at_server), overlapping)
+    yield from placed(hosts, patterns, holds, overlapping)
 
 
 def _others(lists: Iterable[tuple[Effect, ...]]) -> str:

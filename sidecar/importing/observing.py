@@ -83,7 +83,7 @@ def places(observations: Iterable[Observation], notes: Notes) -> list[Place]:
         return (*made, *always)
 
     patterns = [pattern for tree in trees for area, _ in tree for pattern in area]
-    return list(placed((), patterns, holds, lambda: always, (source, "paths", notes)))
+    return list(placed((), patterns, holds, (source, "paths", notes)))
 
 
 Tree: TypeAlias = list[tuple[tuple[Pattern, ...], Plan]]

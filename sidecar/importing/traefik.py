@@ -9,7 +9,7 @@ from typing import Any
 
 from sidecar.importing.documents import Document, documents
 from sidecar.importing.draft import GIVE, Effect, Notes, Place, SourceLine, placed
-from sidecar.importing.paths import ALL, Pattern
+from sidecar.importing.paths import Pattern
 from sidecar.importing.syntax import Sources
 from sidecar.importing.traefik_headers import Option, effects
 from sidecar.importing.traefik_rules import Ground, grounds
@@ -235,4 +235,4 @@ def _host(
 
     patterns = [pattern for ground, _ in standing for pattern in ground.patterns]
     where = standing[0][1].where if standing else SourceLine("")
-    yield from placed(hosts, patterns, holds, lambda: holds(ALL), (where, "routers", notes))
+    yield from placed(hosts, patterns, holds, (where, "routers", notes))
