@@ -136,23 +136,23 @@ class Maps:
 
     # Values
 
-    def after(self, step: Step, before: str, side: Side = "sent") -> str:
+    def after(self, step: Step, before: str) -> str:
         """A header's value after a step, as words like `before`; "" in quotes = no line."""
         value = quoted(step.value) if step.act != "remove" else '""'
         about = f"rule {step.rule}"
         if step.act == "default":
             if before == '""':
-                return value if step.always else self._if(step, before, value, side)
+                return value if step.always else self._if(step, before, value)
             if not before.startswith("$"):
                 return before
             if step.always:
                 return self.made(step.header, before, [('""', value)], before, about)
-            source = f'"{inside(self.holds(step.when, side))}:{inside(before)}"'
+            source = f'"{inside(self.holds(step.when, "sent"))}:{inside(before)}"'
             return self.made(step.header, source, [('"1:"', value)], before, about)
-        return value if step.always else self._if(step, before, value, side)
+        return value if step.always else self._if(step, before, value)
 
-    def _if(self, step: Step, before: str, value: str, side: Side) -> str:
-        return self.where(step.when, value, before, step.header, step.rule, side)
+    def _if(self, step: Step, before: str, value: str) -> str:
+        return self.where(step.when, value, before, step.header, step.rule, "sent")
 
     def where(
         self, when: terms.Condition, value: str, before: str, hint: str, rule: str, side: Side

@@ -22,7 +22,7 @@ from typing import Any, Final
 
 from sidecar.policy.terms import PolicyError, Problem
 from sidecar.revisions import Active
-from sidecar.runtime.request_server import SingleProcessServer
+from sidecar.runtime.request_server import RequestServer
 from sidecar.runtime.service import Service
 from sidecar.runtime.settings_file import read_settings
 from sidecar.settings import Settings
@@ -40,31 +40,19 @@ _STOPPING = 10.0
 """Seconds that the end of the process waits for the last evidence to be kept."""
 
 
-class _Here(SingleProcessServer):
+class _Here(RequestServer):
     """The server of a process that serves its requests itself; `catch_up` does what was posted."""
 
     def __init__(self, telemetry: Telemetry, catch_up: Callable[[], None]) -> None:
         super().__init__(telemetry)
         self._catch_up = catch_up
 
-    async def refresh(self) -> None:
-        """Count what has been served and is not counted yet."""
-        self._catch_up()
-
-    async def begin_drain(self) -> None:
-        pass
-
     async def start(self) -> list[str]:
         return [HERE]
 
-    async def drain(self) -> None:
-        pass
-
-    def abort(self) -> None:
-        pass
-
-    async def upstream_reachable(self) -> bool:
-        return True
+    async def refresh(self) -> None:
+        """Count what has been served and is not counted yet."""
+        self._catch_up()
 
 
 class Host:

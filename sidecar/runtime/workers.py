@@ -1,4 +1,4 @@
-"""Several processes behind one address: the parent's side, which is a `RequestServer`.
+"""Several processes behind one address: the parent's side.
 
 All prepare a plan before any commits to it, dead workers are replaced, and their metrics are
 summed.
@@ -17,9 +17,9 @@ from sidecar.baseline import Cell, total
 from sidecar.policy.browsers.pages import page_from
 from sidecar.policy.browsers.reports import Report
 from sidecar.policy.terms import Mode
-from sidecar.revisions import Active
 from sidecar.revisions.history import Revision
 from sidecar.runtime.channel import Channel
+from sidecar.runtime.request_server import RequestServer
 from sidecar.settings import Settings
 from sidecar.telemetry import Telemetry
 from sidecar.telemetry.metric_table import PER_WORKER
@@ -72,10 +72,11 @@ class WorkerHandle:
                 owed.set_result({})
 
 
-class Workers:
+class Workers(RequestServer):
     """The workers of one service."""
 
     def __init__(self, settings: Settings, telemetry: Telemetry) -> None:
+        super().__init__(telemetry)
         self.draining = False
         self._settings = settings
         self._telemetry = telemetry
@@ -108,9 +109,6 @@ class Workers:
         }
         await asyncio.gather(*(worker.ask("prepare", **self._policy) for worker in self._alive))
         await asyncio.gather(*(worker.ask("commit") for worker in self._alive))
-
-    def activated(self, active: Active) -> None:
-        """Nothing to do: the workers have it by `publish`."""
 
     def sign(self, secret: bytes) -> None:
         """Sign canaries with this from now on."""
