@@ -166,14 +166,36 @@ def test_a_failed_write_leaves_the_old_and_no_rest(store: Store, monkeypatch: py
     assert list(store.folder.glob(".tmp-*")) == []
 
 
-@pytest.mark.parametrize("text", [b"\xff", b"{"])
-def test_texts_and_evidence_that_cannot_be_read_are_none(store: Store, text: bytes):
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (b"\xff", {}),
+        (b"[" * 100_000, {}),
+        (b"[]", {}),
+        (b'{"active": 5, "pinned": [], "parents": "x", "override": 1, "fleet": [1]}', {}),
+        (b'{"active": null, "parents": {"a": [], "b": null, "c": "a"}}', {"b": None, "c": "a"}),
+    ],
+)
+def test_of_a_state_of_another_shape_nothing_is_believed(
+    store: Store, text: bytes, expected: object
+):
+    """The sidecar starts all the same."""
+    (store.folder / "state.json").write_bytes(text)
+
+    found = store.open()
+    assert found.get("parents", {}) == expected
+    assert not any(value for key, value in found.items() if key != "parents")
+    store.compact(Bounds(1, 1e9, NOW), starting=True)
+
+
+@pytest.mark.parametrize("text", [b"\xff", b"{", b"[" * 100_000, b""])
+def test_texts_and_evidence_that_cannot_be_read_are_nothing(store: Store, text: bytes):
     """Somebody wrote there; nothing is believed of it."""
     (store.folder / "revisions" / "abc.yaml").write_bytes(b"\xff")
     (store.folder / "evidence.json").write_bytes(text)
 
     assert store.text("abc") is None
-    assert store.evidence() is None
+    assert store.evidence() == ""
 
 
 def filled(store: Store, revisions: int = 20) -> None:

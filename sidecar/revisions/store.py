@@ -21,6 +21,7 @@ from sidecar.files import BESIDE, replace_bytes, sync_folder
 from sidecar.revisions.chain import START, gap, is_gap, sealed
 from sidecar.revisions.retention import Bounds, kept_entries, kept_revisions, pruned
 
+_SHAPES = {"active": str, "pinned": str, "parents": dict, "override": dict, "fleet": dict}
 _MODE = 0o600
 """Permissions of what is kept: policies and evidence are nobody else's matter."""
 
@@ -46,11 +47,7 @@ class Store:
             left.unlink(missing_ok=True)
         self._repair_journal()
         self._head = None
-        try:
-            state = json.loads(self._state.read_bytes())
-        except (FileNotFoundError, ValueError):
-            return {}
-        return state if isinstance(state, dict) else {}
+        return self._saved_state()
 
     def save_state(self, state: dict[str, Any]) -> None:
         """Replace the state."""
@@ -61,11 +58,13 @@ class Store:
         replace_bytes(self.folder / "evidence.json", json.dumps(evidence).encode(), _MODE)
 
     def evidence(self) -> object:
-        """What `save_evidence` kept, None when there is nothing to be read."""
+        """What `save_evidence` kept, None when there is nothing; "" for what cannot be read."""
         try:
             return json.loads((self.folder / "evidence.json").read_bytes())
-        except (OSError, ValueError):
+        except FileNotFoundError:
             return None
+        except (OSError, ValueError, RecursionError):
+            return ""
 
     def save_text(self, revision: str, text: str) -> None:
         """Keep a revision's text; the latest text of one meaning wins."""
@@ -127,11 +126,7 @@ class Store:
         Journal and state are replaced whole, and texts go last: a crash leaves too much, never too
         little. `starting` = nothing holds the state in memory yet, so that it may be pruned too.
         """
-        try:
-            state = json.loads(self._state.read_bytes())
-        except (FileNotFoundError, ValueError):
-            return 0, 0
-        if not isinstance(state, dict):
+        if not (state := self._saved_state()):
             return 0, 0
         with self._alone():
             lines = self._lines()
@@ -147,6 +142,24 @@ class Store:
         for revision in written.keys() - kept:
             (self._revisions / f"{revision}.yaml").unlink(missing_ok=True)
         return dropped, len(written) - len(kept)
+
+    def _saved_state(self) -> dict[str, Any]:
+        """The last saved state; {} where there is none, less what somebody else wrote into it."""
+        try:
+            state = json.loads(self._state.read_bytes())
+        except (FileNotFoundError, ValueError, RecursionError):
+            return {}
+        if not isinstance(state, dict):
+            return {}
+        found = {
+            key: value
+            for key, value in state.items()
+            if key not in _SHAPES or value is None or isinstance(value, _SHAPES[key])
+        }
+        if parents := found.get("parents"):
+            named = {name: up for name, up in parents.items() if isinstance(up, str | None)}
+            found["parents"] = named
+        return found
 
     @contextmanager
     def _alone(self) -> Iterator[None]:

@@ -159,12 +159,11 @@ class EvidenceStore:
                 }
         return held
 
-    def restore(self, saved: object) -> None:
+    def restore(self, saved: Mapping[str, dict[str, Any]]) -> None:
         """Take what `saved` once returned; used by the next activation."""
-        if isinstance(saved, dict):
-            self._earlier = {key: value for key, value in saved.items() if isinstance(value, dict)}
-            for place, value in self._earlier.items():
-                self._sent_ages.restore(place, value.get("sent", {}))
+        self._earlier = dict(saved)
+        for place, value in self._earlier.items():
+            self._sent_ages.restore(place, value.get("sent", {}))
 
     def _note_ages(self) -> None:
         if self._plan is not None:

@@ -31,6 +31,7 @@ from sidecar.revisions.store import Store
 from sidecar.rollout.causes import Causes
 from sidecar.rollout.evidence import EvidenceStore, Trend
 from sidecar.rollout.guard import Watch, take_back
+from sidecar.rollout.kept import KeptEvidence
 from sidecar.rollout.scripts import LoadedScripts
 from sidecar.rollout.served_pages import ServedPages
 from sidecar.runtime.fleet_evidence import FleetEvidence
@@ -79,6 +80,7 @@ class Service:
         self.scripts = LoadedScripts()
         self.telemetry.trial_report = self._reported
         self.evidence = EvidenceStore(self.telemetry.metrics, causes=self.causes.data)
+        self._kept = KeptEvidence(self.evidence, self._store, self.telemetry, settings)
         self._guard = Watch(self.telemetry.metrics)
         self._fleet_evidence = FleetEvidence(self.evidence, self.causes)
         named = settings.fleet.url, settings.fleet.name
@@ -129,7 +131,7 @@ class Service:
         """
         await self._drift_monitor.open()
         await self._compaction.tick(starting=True)
-        self.evidence.restore(await asyncio.to_thread(self._store.evidence))
+        await self._kept.take()
         await self.revisions.start()
         # What was kept over a restart came in no interval of this process.
         self._trend = Trend(self.evidence)
@@ -222,7 +224,7 @@ class Service:
         await ended(self._tasks)
         self._tasks.clear()
         if self.listen:
-            await self._keep_evidence()
+            await self._kept.keep()
         if self._fleet:
             await self._fleet.close()
         self.server.abort()
@@ -301,12 +303,6 @@ class Service:
         self.telemetry.trials.adopt(secret)
         self.server.sign(secret)
 
-    async def _keep_evidence(self) -> None:
-        try:
-            await asyncio.to_thread(self._store.save_evidence, self.evidence.saved())
-        except OSError as error:
-            self.telemetry.emit("state.failed", level="error", detail=str(error))
-
     async def _rollout(self) -> dict[str, Any]:
         await self._refresh()
         return await self._fleet_evidence.rollout(self.revisions.active.plan, self._trend.of)
@@ -333,7 +329,7 @@ class Service:
             self.evidence.tick()
             self._trend.tick()
             if int(time.monotonic()) % _KEEP_EVIDENCE == 0:
-                await self._keep_evidence()
+                await self._kept.keep()
             await self._compaction.tick()
             await self._drift_monitor.tick()
             breach = self._guard.tick()
