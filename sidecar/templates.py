@@ -1,14 +1,18 @@
-"""Texts from templates, which are files beside the modules that fill them."""
+"""Texts from templates, which are files beside the modules that fill them; safe Markdown."""
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from sidecar.policy.data import read_text
+from sidecar.policy.words import counted
 
 if TYPE_CHECKING:
     import jinja2
+
+_SPECIAL = str.maketrans({char: f"\\{char}" for char in "\\`*_[]<>|~$"})
 
 
 @cache
@@ -29,3 +33,30 @@ def templates(package: str, folder: str = "", *, html: bool = False) -> jinja2.E
 def filled(package: str, name: str, /, **facts: Any) -> str:
     """A template of plain text, filled in."""
     return templates(package).get_template(name).render(**facts)
+
+
+def as_code(text: str) -> str:
+    """Text as code in a cell; a vertical bar would end the cell, and a backtick the code."""
+    return f"`{text.replace('|', chr(92) + '|').replace('`', chr(39))}`"
+
+
+def escaped(text: str) -> str:
+    """Text in which nothing is markup."""
+    return text.translate(_SPECIAL)
+
+
+def cell(text: str) -> str:
+    """Text in a cell that may hold markup, but ends neither the cell nor the row."""
+    return text.replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")
+
+
+def page(package: str, name: str, **facts: Any) -> str:
+    """A template of a package, filled in; it ends with a line feed.
+
+    The template has the filters `cell`, `code`, `counted` and `escaped`; of several empty lines one
+    is kept.
+    """
+    made = templates(package)
+    made.filters |= {"cell": cell, "code": as_code, "counted": counted, "escaped": escaped}
+    text = made.get_template(name).render(**facts)
+    return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"

@@ -26,7 +26,6 @@ LAYERS = (
         "sarif",
         "codes",
         "lean",
-        "markdown",
         "trust",
         "templates",
     ),

@@ -8,9 +8,9 @@ from typing import Any
 
 from sidecar.audit.asvs import ControlResult
 from sidecar.audit.visit import Visit
-from sidecar.markdown import page
 from sidecar.observed import without_query
 from sidecar.sarif import Finding, log, place
+from sidecar.templates import page
 
 PROFILE = "asvs-5.0"
 SCOPE = (

@@ -23,9 +23,9 @@ from sidecar.cli.options import CACERT, INSECURE, PATH, format_options
 from sidecar.cli.printing import as_json, next_step, say, show, table
 from sidecar.cli.progress import steps
 from sidecar.files import write_file
-from sidecar.markdown import page
 from sidecar.observed import complete
 from sidecar.source import load_policy
+from sidecar.templates import page
 
 _STYLES = {"good": "green", "weak": "yellow", "leaks": "magenta"}
 """By verdict; any other is red."""

@@ -19,7 +19,6 @@ from sidecar.cli.options import FILE, JSON, NEW_FILE, PATH, format_options
 from sidecar.cli.policy import read_policy
 from sidecar.cli.printing import as_json, mode_text, next_step, refused, say, show, table
 from sidecar.files import write_file
-from sidecar.markdown import page
 from sidecar.policy.engine.compare import Comparison, Effect, RuleChange, compare, effects
 from sidecar.policy.engine.plan import compile_policy
 from sidecar.policy.headers.shapes import Lines
@@ -28,6 +27,7 @@ from sidecar.policy.terms import PolicyError
 from sidecar.policy.words import counted
 from sidecar.rollout.cases import Failure, Result, junit, read_suite, to_data
 from sidecar.rollout.cases import run as run_cases
+from sidecar.templates import page
 
 _MOST = 20
 """Effects that are shown in Markdown: a comment has an end."""

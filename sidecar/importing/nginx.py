@@ -1,15 +1,20 @@
-"""nginx: the headers of every server and location, as they count for each path."""
+"""nginx: the headers of every server and location, as they count for each path.
+
+As nginx searches (ngx_http_core_module, `location`): an exact one ends the search; else the longest
+prefix, unless it is not marked ^~ and a regular expression matches; inner ones first.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from itertools import chain
 
 from sidecar.importing.draft import COOKIE_RULE, MAX_AGE, MOVING, Effect, Notes, Place, placed
 from sidecar.importing.hosts import Site, alone, by_host, host_patterns, one_per_name
 from sidecar.importing.nginx_headers import TOUCHING, Level, effects, named, tell_dropped
-from sidecar.importing.nginx_locations import Location, find, flat, locations_of
 from sidecar.importing.paths import Pattern
+from sidecar.importing.regexes import path_patterns
 from sidecar.importing.syntax import Block, Directive
 
 _RESPONSES = ("return", "deny")
@@ -56,8 +61,8 @@ def _server(hosts: tuple[str, ...], site: Site, outer: Level, notes: Notes) -> I
     tell_dropped(outer, site.item, notes)
     level = outer.below(site.item.block or ())
     at_server = effects(level, notes)
-    tree = locations_of(site.item.block or (), level, notes)
-    every = list(flat(tree))
+    tree = _locations_of(site.item.block or (), level, notes)
+    every = list(_flat(tree))
     lists = dict.fromkeys((at_server, *(location.effects for location in every)))
     differ = len(lists) > 1
     _refusals(site.item, notes, differ=differ)
@@ -71,7 +76,7 @@ def _server(hosts: tuple[str, ...], site: Site, outer: Level, notes: Notes) -> I
             notes.differs(location.item.where, message)
 
     def holds(pattern: Pattern) -> tuple[Effect, ...]:
-        location, _ = find(tree, pattern)
+        location, _ = _find(tree, pattern)
         return site.on_scheme(at_server if location is None else _handed_on(location, tree, notes))
 
     patterns = [pattern for location in every for pattern in location.patterns or ()]
@@ -87,16 +92,18 @@ def _others(lists: Iterable[tuple[Effect, ...]]) -> str:
     return ", ".join(dict.fromkeys(found))
 
 
-def _handed_on(location: Location, tree: tuple[Location, ...], notes: Notes) -> tuple[Effect, ...]:
+def _handed_on(
+    location: _Location, tree: tuple[_Location, ...], notes: Notes
+) -> tuple[Effect, ...]:
     """The effects of a location, or of the one that the end of try_files names (@name, path)."""
     tries = next((item for item in location.item.inside("try_files") if item.args), None)
     target = tries.args[-1].partition("?")[0] if tries else ""
     if tries is None or not target.startswith(("@", "/")) or "$" in target:
         return location.effects
     if target.startswith("@"):
-        other = next((one for one in flat(tree) if one.item.args == (target,)), None)
+        other = next((one for one in _flat(tree) if one.item.args == (target,)), None)
     else:
-        other, _ = find(tree, Pattern(target))
+        other, _ = _find(tree, Pattern(target))
     if other is None or other.effects == location.effects:
         return location.effects
     own, rest = location.item.where.line, other.item.where.line
@@ -132,3 +139,80 @@ def _reason(item: Directive, *, differ: bool) -> tuple[str, str] | None:
         message = "rewrite ... last: the headers of the new path's location are not carried"
         return message, "write a route with that location's rules"
     return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Location:
+    """One location. `kind` is =, ^~, ~, @ or "" (prefix); `patterns` = None: no glob says it."""
+
+    kind: str
+    patterns: tuple[Pattern, ...] | None
+    folds: bool
+    effects: tuple[Effect, ...]
+    inner: tuple[_Location, ...]
+    item: Directive
+
+
+def _locations_of(block: Block, level: Level, notes: Notes) -> tuple[_Location, ...]:
+    """The tree of the locations in a block; `level` is what counts in the block itself."""
+    found = []
+    for item in block:
+        if item.name != "location" or item.block is None or not item.args:
+            continue
+        tell_dropped(level, item, notes)
+        below = level.below(item.block)
+        kind, folds, patterns = _matched(item)
+        inner = _locations_of(item.block, below, notes)
+        found.append(_Location(kind, patterns, folds, effects(below, notes), inner, item))
+    return tuple(found)
+
+
+def _flat(tree: tuple[_Location, ...]) -> Iterator[_Location]:
+    """Every location, outer ones first."""
+    for location in tree:
+        yield location
+        yield from _flat(location.inner)
+
+
+def _matched(item: Directive) -> tuple[str, bool, tuple[Pattern, ...] | None]:
+    kind, text = item.args if len(item.args) == 2 else ("", item.args[0])
+    for mark in ("^~", "~*", "~", "="):  # nginx takes `location =/x` too
+        if not kind and text.startswith(mark):
+            kind, text = mark, text[len(mark) :]
+    lines = (str(item.where),)
+    if kind in ("~", "~*"):
+        return "~", kind == "~*", path_patterns(text, lines)
+    if text.startswith("@"):
+        return "@", False, ()
+    if "*" in text or not text.startswith("/"):
+        return kind, False, None
+    return kind, False, (Pattern(text, None if kind == "=" else "", lines),)
+
+
+def _find(tree: tuple[_Location, ...], path: Pattern) -> tuple[_Location | None, bool]:
+    """The location of a path (or a region that matches alike), and whether the search ends."""
+
+    def rank(one: _Location) -> tuple[bool, int]:
+        return one.kind == "=", max(len(pattern.head) for pattern in one.patterns or ())
+
+    fixed = [one for one in tree if one.kind not in ("~", "@") and _covers(one, path)]
+    prefix: _Location | None = None
+    best = max(fixed, key=rank, default=None)
+    if best is not None and best.kind == "=":
+        return best, True
+    if best is not None:
+        inner, ended = _find(best.inner, path)
+        if ended:
+            return inner, True
+        prefix = inner or best
+        if best.kind == "^~":
+            return prefix, False
+    for one in tree:
+        if one.kind == "~" and _covers(one, path):
+            inner, _ = _find(one.inner, path)
+            return inner or one, True
+    return prefix, False
+
+
+def _covers(location: _Location, path: Pattern) -> bool:
+    return any(pattern.covers(path) for pattern in location.patterns or ())

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sidecar.markdown import page
 from sidecar.revisions.chain import Check, check
 from sidecar.revisions.granted import GRANTED, fulfilled, in_words, unfulfilled
 from sidecar.rollout.model import span
+from sidecar.templates import page
 
 _LIFE = ("policy.activated", "policy.rolled_back", "decision.followed")
 """Entries with which a revision came in force."""

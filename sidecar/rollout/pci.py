@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sidecar.markdown import page
 from sidecar.revisions.chain import Check
 from sidecar.rollout.inventory import Script
+from sidecar.templates import page
 
 _REACH = (
     "The sidecar sees what it sends. What a browser receives may have been changed after that:"

@@ -25,9 +25,8 @@ from sidecar.telemetry.events import Events, Stamp, as_json, shown
 from sidecar.telemetry.metrics import Metrics
 from sidecar.telemetry.pages import PageReader
 from sidecar.telemetry.rule_counters import RouteTally
-from sidecar.telemetry.semantics import http_facts, server_facts
+from sidecar.telemetry.semantics import http_facts, server_facts, trace_id
 from sidecar.telemetry.spans import Spans, spans
-from sidecar.telemetry.traces import trace_id
 from sidecar.telemetry.trials import Trials
 
 __all__ = ["Events", "Metrics", "RouteTally", "Telemetry", "Trials"]

@@ -15,10 +15,10 @@ from sidecar.audit.recording import from_har, from_raw
 from sidecar.audit.report import as_data, report
 from sidecar.audit.sarif import sarif
 from sidecar.audit.visit import Visit, shown
-from sidecar.markdown import page
 from sidecar.observed import NoResponse, Response
 from sidecar.policy.headers.table import ALL
 from sidecar.source import load_policy
+from sidecar.templates import page
 from tests.portion import examples
 
 SECRET = "c2VjcmV0"
