@@ -31,7 +31,8 @@ def check_witnesses(
         broken at most, at 95 % confidence; None where browsers did not prove one.
     """
     evaluated = sum(item.evaluated for item in live)
-    if not any(item.affected for item in live) and not climbs(live):
+    # Of a cookie requests tell, also where no response set it meanwhile.
+    if not (any(item.affected for item in live) or climbs(live) or total(live, "open")):
         reasons.at_least(evaluated, minimums.requests, "unchanged")
         return evaluated, None
     witnesses = {witness["kind"]: witness for item in live for witness in item.witnesses}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -27,9 +28,15 @@ STRICT = {"cookie": "s*", "attributes": {"SameSite": "Strict"}}
 SECURE = {"cookie": "s[id]?", "attributes": {"Secure": True}}
 
 
-def outcome(rule: dict[str, Any], sent: str, *fields: tuple[bytes, bytes], **more: Any) -> str:
+def outcome(
+    rule: dict[str, Any],
+    sent: str,
+    *fields: tuple[bytes, bytes],
+    also: Sequence[tuple[bytes, bytes]] = (),
+    **more: Any,
+) -> str:
     """What the rule's breakage test says of a request; `sent` is `site mode dest cookie`, - for
-    what is not sent.
+    what is not sent; `also` are other lines of it.
     """
     names = (b"Sec-Fetch-Site", b"sec-fetch-mode", b"SEC-FETCH-DEST", b"Cookie")
     request = [
@@ -37,6 +44,7 @@ def outcome(rule: dict[str, Any], sent: str, *fields: tuple[bytes, bytes], **mor
         for name, value in zip(names, sent.split(), strict=False)
         if value != "-"
     ]
+    request += also
     world = facts(
         *fields, request=[(b"User-Agent", AGENT), (b"Length6-is-14ch", b"x"), *request], **more
     )
@@ -236,6 +244,39 @@ def test_a_cookie_of_a_domain_goes_to_other_hosts_too(cookie: bytes, expected: s
     assert outcome(rule, "none navigate document", (b"Set-Cookie", cookie)) == expected
 
 
+@pytest.mark.parametrize(
+    ("sent", "cookie", "expected"),
+    [
+        ("cross-site navigate iframe", b"sid=1; SameSite=None; Secure", "open"),
+        ("cross-site cors empty", b"sid=1; samesite=none; Secure", "open"),
+        ("cross-site navigate document", b"sid=1; SameSite=None; Secure", "safe"),
+        ("same-origin cors empty", b"sid=1; SameSite=None; Secure", "safe"),
+        ("cross-site no-cors image", b"sid=1; Secure", "safe"),
+        ("cross-site navigate iframe", b"other=1; SameSite=None; Secure", "safe"),
+    ],
+)
+def test_a_cookie_that_is_set_inside_another_site(sent: str, cookie: bytes, expected: str):
+    """With SameSite browsers would not store it there, and a script may read it there at once."""
+    assert outcome(LAX, sent, (b"Set-Cookie", cookie)) == expected
+
+
+@pytest.mark.parametrize(
+    ("cookie", "expected"),
+    [
+        (b"sid=1; Secure", "safe"),
+        (b"sid=1; SameSite=Lax; Secure", "safe"),
+        (b"sid=1; SameSite=None; Secure", "break"),
+        (b"sid=1; Partitioned; Secure", "break"),
+        (b"__Secure-sid=1; Secure", "break"),
+        (b"other=1; SameSite=None; Secure", "safe"),
+    ],
+)
+def test_a_cookie_that_browsers_refuse_without_secure(cookie: bytes, expected: str):
+    """Taking Secure away makes a cookie that is gone."""
+    rule = {"cookie": "*sid", "attributes": {"Secure": False}}
+    assert outcome(rule, "none navigate document", (b"Set-Cookie", cookie)) == expected
+
+
 @pytest.mark.parametrize("rule", [DENY, CORP, NOSNIFF, LAX, ANCESTORS])
 def test_what_is_no_browser_says_nothing(rule: dict[str, Any]):
     """curl, probes and service clients are never counted as safe."""
@@ -248,21 +289,24 @@ def test_what_is_no_browser_says_nothing(rule: dict[str, Any]):
 @pytest.mark.parametrize(
     ("ancestors", "referer", "expected"),
     [
-        ("https://a.test", "https://a.test/page", "safe"),
+        ("*", "https://a.test/page", "safe"),
+        ("https://a.test", "https://a.test/page", "open"),
         ("https://a.test", "https://b.test/page", "break"),
         ("https://a.test", "http://a.test/page", "break"),
-        ("https://*.a.test", "https://x.a.test/", "safe"),
+        ("https://*.a.test", "https://x.a.test/", "open"),
         ("https://*.a.test", "https://a.test/", "break"),
-        ("a.test:8443", "https://a.test:8443/", "safe"),
+        ("a.test:8443", "https://a.test:8443/", "open"),
         ("a.test", "https://a.test:8443/", "break"),
-        ("https:", "https://b.test/", "safe"),
+        ("https:", "https://b.test/", "open"),
         ("https://a.test", "", "open"),
     ],
 )
 def test_frame_ancestors_with_hosts_are_held_against_the_embedding_page(
     ancestors: str, referer: str, expected: str
 ):
-    """CSP3 section 6.4.2: the embedding page's origin, as the request tells it."""
+    """CSP3 section 6.4.2: the embedding page's origin, as the request tells it. Who frames that
+    page, no request tells.
+    """
     request = [
         (b"Sec-Fetch-Site", b"cross-site"),
         (b"Sec-Fetch-Mode", b"navigate"),

@@ -126,6 +126,7 @@ def test_a_preflight_asks_for_methods_and_headers(
     assert outcome(rule, request, own, method=method) == expected
 
 
+OWN = "Sec-Fetch-Site: same-origin | Sec-Fetch-Mode: cors | Sec-Fetch-Dest: empty"
 WINDOW = "Sec-Fetch-Site: none | Sec-Fetch-Mode: navigate | Sec-Fetch-Dest: document"
 IMAGE = "Sec-Fetch-Site: same-origin | Sec-Fetch-Mode: no-cors | Sec-Fetch-Dest: image"
 PASSED_ON = "Sec-Fetch-Site: same-origin | Sec-Fetch-Mode: navigate | Sec-Fetch-Dest: empty"
@@ -277,9 +278,46 @@ def test_every_route_watches_what_a_rule_would_clear():
     ],
 )
 def test_a_double_submit_may_stand_in_the_body(body: bytes, expected: str):
-    """A form field with the cookie's value was filled by a script that HttpOnly would blind."""
-    request = f"{WINDOW} | Cookie: csrf=0123+456789"
+    """What a script sends with the cookie's value, it has read, and HttpOnly would blind it."""
+    request = f"{OWN} | Cookie: csrf=0123+456789"
     assert outcome(HIDE, request, method="POST", body=body) == expected
+
+
+def test_a_form_may_hold_a_cookies_value_without_a_script():
+    """The service itself may have written it into a hidden field."""
+    request = f"{WINDOW} | Cookie: csrf=0123+456789"
+    assert outcome(HIDE, request, method="POST", body=b"csrf=0123%2B456789") == "open"
+
+
+@pytest.mark.parametrize(
+    ("value", "own", "expected"),
+    [
+        ("private", "Cache-Control: no-cache | Last-Modified: x", "open"),
+        ("private", "Cache-Control: max-age=60 | Expires: x", "open"),
+        ("must-revalidate", "Cache-Control: no-store | Last-Modified: x", "open"),
+        ("private", "Cache-Control: no-cache", "safe"),
+        ("private", "Cache-Control: public | Last-Modified: x", "safe"),
+        ("private", "Last-Modified: x", "safe"),
+    ],
+)
+def test_how_long_a_stored_response_is_used(value: str, own: str, expected: str):
+    """RFC 9111 section 4.2.2: where nothing says how long, browsers guess by Last-Modified."""
+    assert outcome(STORE | {"value": value}, WINDOW, own) == expected
+
+
+@pytest.mark.parametrize(
+    ("own", "expected"),
+    [
+        ("Pragma: no-cache | Last-Modified: x", "open"),
+        ("Pragma: no-cache | Cache-Control: max-age=60", "open"),
+        ("Pragma: no-cache | Cache-Control: no-cache | Last-Modified: x", "safe"),
+        ("Pragma: no-cache", "safe"),
+        ("Pragma: x | Last-Modified: x", "safe"),
+    ],
+)
+def test_pragma_may_be_all_that_has_browsers_ask_again(own: str, expected: str):
+    """Chromium obeys `Pragma: no-cache` in responses."""
+    assert outcome({"header": "Pragma", "action": "remove"}, WINDOW, own) == expected
 
 
 def test_bodies_are_read_where_a_rule_looks_for_cookies():

@@ -56,6 +56,46 @@ def test_what_a_permissions_policy_gives_today(rule: dict[str, Any], own: str, e
 
 
 @pytest.mark.parametrize(
+    ("sent", "location", "referer", "expected"),
+    [
+        ("same-origin navigate document", "https://away.test/", "https://shop.example/a", "open"),
+        ("same-origin navigate document", "//away.test/", "https://shop.example/a", "open"),
+        ("same-origin navigate document", "/here", "https://shop.example/a", "safe"),
+        (
+            "same-origin navigate document",
+            "https://shop.example/",
+            "https://shop.example/a",
+            "safe",
+        ),
+        ("same-origin navigate document", "https://away.test/", "", "safe"),
+        ("cross-site navigate document", "https://away.test/", "https://shop.example/a", "safe"),
+    ],
+)
+def test_a_redirect_overrules_the_policy_of_a_page(
+    sent: str, location: str, referer: str, expected: str
+):
+    """Fetch section 4.4: what the page says in a `meta` element no longer counts then."""
+    more = [(b"Referer", referer.encode())] if referer else []
+    line = (b"Location", location.encode())
+    assert outcome(REFERRER, sent, line, also=more, status=302) == expected
+
+
+@pytest.mark.parametrize(
+    ("own", "expected"),
+    [
+        ("camera 'none'; geolocation 'self'", "safe"),
+        ("camera 'none'; ch-ua-arch *", "open"),
+        ("camera 'none', CH-UA-Arch https://a.test", "open"),
+        ("unload 'self'", "open"),
+    ],
+)
+def test_what_a_feature_policy_gives_today(own: str, expected: str):
+    """Chromium still takes client hints for other origins from it."""
+    rule = {"header": "Feature-Policy", "action": "remove"}
+    assert outcome(rule, VISIT, (b"Feature-Policy", own.encode())) == expected
+
+
+@pytest.mark.parametrize(
     ("own", "expected"),
     [
         ("default-src https:", "safe"),

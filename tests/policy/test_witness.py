@@ -73,6 +73,14 @@ def kinds(rule: dict[str, Any]) -> list[str]:
         ("Referrer-Policy", "set", "no-referrer, strict-origin-when-cross-origin", ["proxy"]),
         ("Cache-Control", "set", "no-store", ["proxy"]),
         ("Cache-Control", "set", "no-cache, private", ["harmless"]),
+        ("Cache-Control", "set", "private, must-revalidate", ["proxy"]),
+        ("Pragma", "remove", None, ["proxy"]),
+        ("Feature-Policy", "remove", None, ["proxy"]),
+        ("Content-Security-Policy-Report-Only", "set", "default-src *", ["harmless"]),
+        (
+            *("Content-Security-Policy-Report-Only", "set"),
+            *("require-trusted-types-for 'script'", ["nobody"]),
+        ),
         ("Cache-Control", "set", "max-age=3600", ["nobody"]),
         ("Access-Control-Allow-Origin", "remove", None, ["proxy"]),
         ("Access-Control-Allow-Methods", "set", "GET", ["proxy"]),
@@ -103,6 +111,9 @@ def test_each_rule_has_its_witness(
         ({"HttpOnly": True}, ["nobody"]),
         ({"Secure": True, "HttpOnly": True, "SameSite": "Strict"}, ["proxy", "proxy", "nobody"]),
         ({"Domain": False}, ["nobody"]),
+        ({"Partitioned": False}, ["nobody"]),
+        ({"HttpOnly": False}, ["harmless"]),
+        ({"Secure": False}, ["proxy"]),
     ],
 )
 def test_each_attribute_of_a_cookie_has_its_witness(

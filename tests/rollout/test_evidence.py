@@ -121,6 +121,11 @@ def test_rules_in_any_mode_have_evidence(mode: str):
             "inconclusive",
         ),
         ("a rule that would change nothing", {"witnesses": NOBODY, "affected": 0}, "pass"),
+        (
+            "a cookie that no response set meanwhile, and that may be missed",
+            {"witnesses": PROXY, "affected": 0, "outcomes": {"safe": 100, "open": 1}},
+            "inconclusive",
+        ),
         ("nobody can tell", {"witnesses": NOBODY}, "inconclusive"),
         ("browsers were not asked", {"witnesses": BROWSERS}, "inconclusive"),
         ("a trial without a report", tried(), "pass"),

@@ -11,15 +11,23 @@ section 7.1.6 (X-Frame-Options); CSP Level 3 section 6.4.2 (frame-ancestors); RF
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from urllib.parse import quote_from_bytes
 
 from sidecar.policy import csp
 from sidecar.policy.browsers.cors import sharing_test
 from sidecar.policy.browsers.framing import FramedPages, Framing
-from sidecar.policy.browsers.removals import permissions_test, referrer_of_rule, removal_test
+from sidecar.policy.browsers.removals import (
+    grants_test,
+    permissions_test,
+    referrer_of_rule,
+    removal_test,
+)
 from sidecar.policy.browsers.storage import (
     Clearing,
     disposition_test,
+    freshness_test,
+    pragma_test,
     saved,
     store_test,
     unstored,
@@ -44,6 +52,12 @@ from sidecar.policy.rules.ladder import HEADER as HSTS
 from sidecar.policy.rules.ladder import transport
 from sidecar.policy.terms import WRITING
 
+_REMOVED: Mapping[str, BreakageTest] = {
+    "content-security-policy": removal_test,
+    "feature-policy": grants_test,
+    "pragma": pragma_test,
+}
+"""The tests of headers that are taken away."""
 _SCRIPTS = frozenset(
     {b"script", b"worker", b"sharedworker", b"serviceworker", b"audioworklet", b"paintworklet"}
 )
@@ -58,8 +72,9 @@ def breakage_test(rule: Rule, value: str) -> BreakageTest | None:
     """The test of a complete rule that would write `value`; None where requests show nothing."""
     if rule.cookie is not None:
         wanted = rule.attributes or Attributes()
+        loosened = wanted.secure is False and not wanted.same_site
         seen = wanted.same_site in ("Lax", "Strict") or wanted.secure or wanted.http_only
-        return CookieTest(wanted, rule.cookie) if seen else None
+        return CookieTest(wanted, rule.cookie) if seen or loosened else None
     if rule.action not in WRITING:
         return None
     found = [one for name in rule.names if (one := _header_test(name, rule, value))]
@@ -90,11 +105,11 @@ def _header_test(name: str, rule: Rule, value: str) -> BreakageTest | None:
     if name == "permissions-policy":
         return permissions_test(rule, value)
     if rule.action == "remove":
-        return removal_test if name == "content-security-policy" else None
+        return _REMOVED.get(name)
     if name == "clear-site-data":
         return Clearing(value)
-    if name == "cache-control" and unstored(wanted):
-        return store_test
+    if name == "cache-control":
+        return store_test if unstored(wanted) else freshness_test(rule, wanted)
     if name == "x-frame-options" and wanted in ("deny", "sameorigin"):
         return Framing(("'self'",) if wanted == "sameorigin" else (), overruled=True)
     if name == "content-security-policy" and (ancestors := _only_ancestors(wanted)) is not None:
@@ -201,11 +216,12 @@ class CookieTest:
     host, which do not say so.
     """
 
-    __slots__ = ("_framed", "_hidden", "_pattern", "_secure", "_strict", "asks")
+    __slots__ = ("_framed", "_hidden", "_open", "_pattern", "_secure", "_strict", "asks")
 
     def __init__(self, wanted: Attributes, pattern: str) -> None:
         self._pattern, self._strict = pattern, wanted.same_site == "Strict"
         self._secure, self._hidden = bool(wanted.secure), bool(wanted.http_only)
+        self._open = wanted.secure is False
         self.asks = wanted.same_site in ("Lax", "Strict")
         """Whether it must see every request: SameSite is asked for."""
         self._framed = FramedPages()
@@ -225,14 +241,25 @@ class CookieTest:
     def __call__(self, facts: Facts, fetch: Fetch) -> Outcome:
         """What the response shows of the rule."""
         attached = self.asks or self._secure
-        if attached and fetch.browser and _goes_elsewhere(facts, self._pattern):
+        set_now = [one for one in _set_now(facts) if cookies.matches(self._pattern, one.name)]
+        if attached and fetch.browser and any(one.get("domain") for one in set_now):
             return "open"
+        if self._open and fetch.browser and any(map(_needs_secure, set_now)):
+            return "break"
+        found = self._of_request(facts, fetch)
+        if found == "safe" and self.asks and any(map(_for_all_sites, set_now)):
+            return "open" if self._inside(facts, fetch) else found  # it would not be stored there
+        return found
+
+    def _of_request(self, facts: Facts, fetch: Fetch) -> Outcome:
+        """What the cookies show that the request carries."""
         sent = [value for name, value in sent_cookies(fetch) if _matches(name, self._pattern)]
         if not sent:
             # The cookie was not sent: browsers with Fetch Metadata show this every day.
             return fetch.silent or "safe"
         if self._hidden and _echoed(facts, sent):
-            return "break"
+            # The service itself may have written it into the form that was sent.
+            return "open" if fetch.navigates else "break"
         if self._secure and facts.scheme == "http" and fetch.browser:
             # Secure is never written over http, so a cookie used only there keeps working; requests
             # over https say nothing of it.
@@ -244,12 +271,19 @@ class CookieTest:
     def _crossing(self, facts: Facts, fetch: Fetch) -> Outcome:
         """What SameSite would do to a request that carries the cookie."""
         if fetch.site != b"cross-site":
-            return "safe" if fetch.dest == b"document" else self._framed.around(facts, fetch)
+            around = "safe" if fetch.dest == b"document" else self._framed.around(facts, fetch)
+            return "open" if around == "unknown" else around
         navigates = fetch.mode == b"navigate" and fetch.dest == b"document"
         followed_link = navigates and facts.method in ("GET", "HEAD")
         if followed_link and not self._strict:
             return "safe"
         return "open" if followed_link and came_home(facts, fetch) else "break"
+
+    def _inside(self, facts: Facts, fetch: Fetch) -> bool:
+        """Whether the response may belong to a page of another site, or to a frame in one."""
+        if fetch.silent is not None or fetch.dest == b"document":
+            return False
+        return fetch.site == b"cross-site" or self._framed.around(facts, fetch) != "safe"
 
 
 def _leads_to_https(facts: Facts) -> bool:
@@ -262,13 +296,21 @@ def _matches(name: bytes, pattern: str) -> bool:
     return cookies.matches(pattern, name.decode("latin-1"))
 
 
-def _goes_elsewhere(facts: Facts, pattern: str) -> bool:
-    """Whether the response sets such a cookie for all hosts of a domain, whose requests do not pass
-    here.
+def _set_now(facts: Facts) -> list[cookies.Cookie]:
+    """The cookies that the service sets with the response. Those for all hosts of a domain go to
+    hosts whose requests do not pass here.
     """
-    wide = (value for value in lines(facts, b"set-cookie") if b"domain" in value.lower())
-    set_now = (cookies.parse(value.decode("latin-1")) for value in wide)
-    return any(one.get("domain") and cookies.matches(pattern, one.name) for one in set_now)
+    return [cookies.parse(one.decode("latin-1")) for one in lines(facts, b"set-cookie")]
+
+
+def _for_all_sites(cookie: cookies.Cookie) -> bool:
+    return (cookie.get("samesite") or "").lower() == "none"
+
+
+def _needs_secure(cookie: cookies.Cookie) -> bool:
+    """Whether browsers refuse the cookie without Secure (RFC 6265bis section 5.7)."""
+    prefixed = cookie.name.lower().startswith(tuple(cookies.PREFIXES))
+    return _for_all_sites(cookie) or cookie.get("partitioned") is not None or prefixed
 
 
 def _echoed(facts: Facts, values: list[bytes]) -> bool:

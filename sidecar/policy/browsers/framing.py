@@ -117,7 +117,9 @@ class Framing:
         if fetch.dest in (b"object", b"embed") and drawn:
             return "safe"
         around = self._around(facts, fetch)
-        return "open" if around == "unknown" else around
+        # The page around it is on the list; pages of others around that are named by no request.
+        beyond = around == "safe" and fetch.site not in (b"none", b"same-origin")
+        return "open" if around == "unknown" or (beyond and "*" not in self._allowed) else around
 
     def _around(self, facts: Facts, fetch: Fetch) -> Outcome:
         """What the pages around this one say."""

@@ -8,8 +8,17 @@ Source: Upgrade Insecure Requests section 3.1; Referrer Policy section 3.
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 from sidecar.policy.browsers.support import GONE
-from sidecar.policy.browsers.trial import lifts, loses_grants, loses_types, loses_upgrade, taken
+from sidecar.policy.browsers.trial import (
+    GRANTING,
+    lifts,
+    loses_grants,
+    loses_types,
+    loses_upgrade,
+    taken,
+)
 from sidecar.policy.headers.tokens import referrer_policy
 from sidecar.policy.model import Rule
 from sidecar.policy.rules.conditions import Facts
@@ -18,6 +27,7 @@ from sidecar.policy.rules.fetch import (
     BreakageTest,
     Fetch,
     Outcome,
+    came_home,
     line,
     lines,
     may_be_page,
@@ -79,11 +89,40 @@ def referrer_of_rule(rule: Rule, value: str) -> BreakageTest | None:
             return "irrelevant"
         own = referrer_policy(b",".join(lines(facts, b"referrer-policy")).decode("latin-1"))
         needed = own in _HIDING or (own == "origin-when-cross-origin" and token == DEFAULT)
+        if own is None and rule.action != "remove":
+            needed = _overruled(facts, fetch)
         if own in _TELLING and token in _TELLING:
             needed = _TELLING.index(own) > _TELLING.index(token)
         return "open" if needed else "safe"
 
     return judge
+
+
+def _overruled(facts: Facts, fetch: Fetch) -> bool:
+    """Whether the response leads from a page of this host to another one: then its policy takes the
+    place of the page's own, which may be in a `meta` element (Fetch section 4.4).
+
+    A page that sends only its origin, or nothing, sends no more then.
+    """
+    moved = line(facts, b"location") if 300 <= facts.status < 400 else None
+    if moved is None or fetch.site not in (None, b"same-origin") or not came_home(facts, fetch):
+        return False
+    try:
+        host = urlsplit(moved.decode("latin-1").strip()).netloc.rpartition("@")[2]
+    except ValueError:
+        return False
+    return host.lower() not in ("", facts.host.lower())
+
+
+def grants_test(facts: Facts, fetch: Fetch) -> Outcome:
+    """`Feature-Policy` is removed: Chromium still takes from it what Permissions-Policy alone gives
+    otherwise.
+    """
+    if not fetch.browser:
+        return "irrelevant"
+    own = b";".join(lines(facts, b"feature-policy")).decode("latin-1").lower()
+    names = (words[0] for part in own.replace(",", ";").split(";") if (words := part.split()))
+    return "open" if any(name.startswith(GRANTING) for name in names) else "safe"
 
 
 def permissions_test(rule: Rule, value: str) -> BreakageTest | None:

@@ -82,6 +82,53 @@ def store_test(facts: Facts, fetch: Fetch) -> Outcome:
     return "break" if shown else "safe"
 
 
+def asks_again(value: str) -> bool:
+    """Whether browsers ask again before they use what they stored under this Cache-Control value.
+
+    `private` or `must-revalidate` alone leave it to them how long they do not (RFC 9111 section
+    4.2.2).
+    """
+    said = parse_cache(value)[0]
+    always = "no-store" in said or ("no-cache" in said and said["no-cache"] is None)
+    return always or said.get("max-age") == "0"
+
+
+def freshness_test(rule: Rule, value: str) -> BreakageTest | None:
+    """The test of a Cache-Control value that does not say for how long a response stays fresh, in
+    the place of one that does; None for any other value.
+    """
+    said = parse_cache(value)[0]
+    if not said or not said.keys() <= _UNDATED:
+        return None
+
+    def judge(facts: Facts, fetch: Fetch) -> Outcome:
+        if not fetch.browser:
+            return "irrelevant"
+        own = b", ".join(lines(facts, b"cache-control")).decode("latin-1")
+        dated = asks_again(own) or "max-age" in parse_cache(own)[0]
+        return "open" if rule.action == "set" and dated and _reusable(facts) else "safe"
+
+    return judge
+
+
+def pragma_test(facts: Facts, fetch: Fetch) -> Outcome:
+    """`Pragma` is removed: Chromium asks again before each use of a response with `no-cache`."""
+    if not fetch.browser:
+        return "irrelevant"
+    own = b", ".join(lines(facts, b"cache-control")).decode("latin-1")
+    kept = b"no-cache" not in (line(facts, b"pragma") or b"").lower() or asks_again(own)
+    stored = "max-age" in parse_cache(own)[0] or _reusable(facts)
+    return "open" if not kept and stored else "safe"
+
+
+_UNDATED = frozenset({"private", "must-revalidate", "proxy-revalidate"})
+
+
+def _reusable(facts: Facts) -> bool:
+    """Whether browsers may use it for a while where Cache-Control does not say for how long."""
+    return any(line(facts, name) is not None for name in (b"last-modified", b"expires"))
+
+
 COOKIES, STORED = frozenset({"cookies", "*"}), frozenset({"storage", "executioncontexts", "*"})
 """Types of `Clear-Site-Data` that clear cookies, and those that clear what scripts have stored."""
 

@@ -39,6 +39,10 @@ _PERMISSIONS = b"permissions-policy"
 _CSP_REPORT_ONLY = b"Content-Security-Policy-Report-Only"
 
 
+GRANTING = ("ch-", "deferred-fetch", "unload")
+"""How the names of features begin that pages, or other origins, have by this header alone."""
+
+
 class ReportOnly(NamedTuple):
     """What a trial adds to one response for one rule: `lines` are () where nothing goes along."""
 
@@ -309,7 +313,7 @@ def _grants(lines: Iterable[bytes]) -> Mapping[str, frozenset[str]]:
     for name, (member, _) in parsed.items():
         listed = [one for one, _ in member] if isinstance(member, list | tuple) else [member]
         words = frozenset(map(str, listed)) - (frozenset() if name == "unload" else {"self"})
-        if words and name.startswith(("ch-", "deferred-fetch", "unload")):
+        if words and name.startswith(GRANTING):
             found[name] = words
     return found
 

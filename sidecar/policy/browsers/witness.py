@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeAlias
 
 from sidecar.policy import csp
 from sidecar.policy.browsers.removals import telling
-from sidecar.policy.browsers.storage import COOKIES, STORED, cleared
+from sidecar.policy.browsers.storage import COOKIES, STORED, asks_again, cleared
 from sidecar.policy.browsers.support import FEATURES, GONE, SUPPORT_DATE
 from sidecar.policy.browsers.trial import by_api, has_report_only, taken
 from sidecar.policy.data import read_table
@@ -94,7 +94,8 @@ def replacing(rule: Rule) -> Witness | None:
 
 def _of_cookie(wanted: Attributes) -> Iterator[str]:
     """Each attribute that the rule writes has its own witness (RFC 6265bis sections 5.4 to 5.6)."""
-    scoped = wanted.partitioned or wanted.path is not None or wanted.domain is not None
+    parts = (wanted.partitioned, wanted.path, wanted.domain)
+    scoped = any(part is not None for part in parts)
     if wanted.same_site is not None:
         yield "cookie-same-site-none" if wanted.same_site == "None" else "cookie-same-site"
     if wanted.secure:
@@ -103,7 +104,9 @@ def _of_cookie(wanted: Attributes) -> Iterator[str]:
         yield "cookie-http-only"
     if scoped:
         yield "cookie-scope"
-    if not (wanted.same_site or wanted.secure or wanted.http_only or scoped):
+    if wanted.secure is False and wanted.same_site is None:
+        yield "cookie-insecure"
+    elif not (wanted.same_site or wanted.secure or wanted.http_only or scoped):
         yield "cookie-loosened"
 
 
@@ -153,10 +156,10 @@ def _cached(value: str) -> tuple[str, ...]:
     said = parse_cache(value)[0]
     if "no-store" in said:
         return ("no-store",)
-    asks_again = {"no-cache", "private", "must-revalidate", "proxy-revalidate", "max-age"}
-    if said and said.keys() <= asks_again and said.get("max-age", "0") == "0":
-        return ("revalidation",)
-    return ("caching",)
+    known = {"no-cache", "private", "must-revalidate", "proxy-revalidate", "max-age"}
+    if not said or not said.keys() <= known or said.get("max-age", "0") != "0":
+        return ("caching",)
+    return ("revalidation" if asks_again(value) else "freshness",)
 
 
 def _clearing(value: str) -> tuple[str, ...]:
@@ -170,6 +173,9 @@ _BY_VALUE: Mapping[str, Callable[[str], tuple[str, ...]]] = {
     "cache-control": _cached,
     "clear-site-data": _clearing,
     "content-security-policy": _csp,
+    "content-security-policy-report-only": lambda value: (
+        "types-run" if "require-trusted-types-for" in value else "asks-for-reports",
+    ),
     "pragma": _cached,
     "referrer-policy": lambda value: (
         "referrer-fuller" if telling(referrer_policy(value)) else "referrer",

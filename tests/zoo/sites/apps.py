@@ -403,3 +403,53 @@ for name, rule, breaks in (
         breaks=breaks,
         witness="browsers",
     )
+_add(
+    "csp-sheets-adopted",
+    _csp("style-src 'self'"),
+    {
+        "/": html("<p>text</p>", "<script src=/app.js defer></script>"),
+        "/app.js": script(
+            "const it = new CSSStyleSheet(), text = document.querySelector('p'); it.replaceSync('p"
+            " { width: 77px }'); document.adoptedStyleSheets = [it]; text.style.cssText = 'height:"
+            " 5px'; if (text.offsetWidth + text.offsetHeight === 82) document.title = 'works';"
+        ),
+    },
+    WORKS,
+    breaks=False,
+    witness="browsers",
+)
+_add(
+    "csp-hints-of-pages",
+    _csp("default-src 'self'"),
+    {
+        "/": html(
+            "",
+            "<link rel=preconnect href='%CDN%/'><link rel=dns-prefetch href='%CDN%/'><link"
+            " rel=prefetch href='%CDN%/later.js'><script type='application/ld+json'>{}</script>"
+            "<script src=/app.js></script>",
+        ),
+        "/app.js": _OWN,
+        "cdn:/later.js": _OWN,
+    },
+    WORKS,
+    breaks=False,
+    witness="browsers",
+)
+_BLOB_WORKER = (
+    "const text = `importScripts('%CDN%/lib.js'); postMessage(said)`; new"
+    " Worker(URL.createObjectURL(new Blob([text]))).onmessage = (event) => { document.title ="
+    " event.data; };"
+)
+for _name, _more, _breaks in (("", "", True), ("-named", " %CDN%/", False)):
+    _add(
+        f"csp-in-blob-worker{_name}",
+        _csp(f"script-src 'self'{_more}; worker-src blob:"),
+        {
+            "/": _APP,
+            "/app.js": script(_BLOB_WORKER),
+            "cdn:/lib.js": script("var said = 'works';"),
+        },
+        WORKS,
+        breaks=_breaks,
+        witness="browsers",
+    )

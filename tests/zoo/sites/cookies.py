@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.zoo.site import WORKS, Asked, Family, Page, Scheme, Visitor, html, script
+from tests.zoo.site import EMBEDS, WORKS, Asked, Family, Page, Scheme, Visitor, html, script, shows
 
 FAMILY = Family("Cookies")
 _add = FAMILY.add
@@ -177,7 +177,22 @@ _add(
     },
     _own_form,
     breaks=True,
-    witness="proxy",
+    witness="nobody",
+)
+_add(
+    "cookie-httponly-field-of-the-service",
+    _cookie("csrf", "HttpOnly: true"),
+    {
+        "/": _gives(
+            "csrf=0a1b2c3d4e5f6071; Path=/",
+            "<form method=post action=/save><input name=csrf value=0a1b2c3d4e5f6071>"
+            "<button>go</button></form>",
+        ),
+        "/save": _checked,
+    },
+    _own_form,
+    breaks=False,
+    witness="nobody",
 )
 _add(
     "cookie-httponly-unread",
@@ -222,4 +237,34 @@ _add(
     _stays,
     breaks=False,
     witness="proxy",
+)
+_IN_FRAME = (
+    "<script>const said = document.cookie.includes('token=1') ? 'works' : 'lost';"
+    " document.cookie = 'token=; Max-Age=0; Path=/; SameSite=None; Secure; Partitioned';"
+    " parent.postMessage(said, '*')</script>"
+)
+_TOKEN = "token=1; Path=/; SameSite=None; Secure; Partitioned"
+_add(
+    "cookie-lax-set-in-frame",
+    _cookie("token", "SameSite: Lax"),
+    {"/": _gives(_TOKEN, _IN_FRAME), "other:/": EMBEDS},
+    shows(WORKS, "%OTHER%/"),
+    breaks=True,
+    witness="nobody",
+)
+_add(
+    "cookie-secure-taken-away",
+    _cookie("session", "Secure: false"),
+    {"/frame": _in_frame, "other:/": html("<iframe src='%SITE%/frame'></iframe>", _LISTENS)},
+    _framed,
+    breaks=True,
+    witness="proxy",
+)
+_add(
+    "cookie-partitioned-taken-away",
+    _cookie("session", "Partitioned: false"),
+    {"/frame": _in_frame, "other:/": html("<iframe src='%SITE%/frame'></iframe>", _LISTENS)},
+    _framed,
+    breaks=True,
+    witness="nobody",
 )

@@ -194,3 +194,20 @@ for name, rule, witness in _LIFTED:
         breaks=True,
         witness=witness,
     )
+_PASSES_ON = (
+    "<script>addEventListener('message', (event) => { document.title = event.data; if (parent !=="
+    " window) parent.postMessage(event.data, '*'); });</script>"
+)
+_add(
+    "csp-ancestors-in-a-portal",
+    'header: Content-Security-Policy, action: set, value: "frame-ancestors %OTHER-ORIGIN%"',
+    {
+        "/": FRAMED,
+        "/framed.js": FRAMED_SCRIPT,
+        "other:/": html("<iframe src='%SITE%/'></iframe>", _PASSES_ON),
+        "cdn:/portal": html("<iframe src='%OTHER%/'></iframe>", _PASSES_ON),
+    },
+    shows(WORKS, "%CDN%/portal"),
+    breaks=True,
+    witness="browsers",
+)

@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import replace
 
-from tests.zoo.site import PICTURE, SEEN, WORKS, Family, Page, Visitor, html, script, shows
+from tests.zoo.site import PICTURE, SEEN, WORKS, Asked, Family, Page, Visitor, html, script, shows
 
 FAMILY = Family("Isolation")
 _add = FAMILY.add
@@ -515,6 +515,23 @@ def _comes_again(visitor: Visitor) -> bool:
     return visitor.until(SEEN)
 
 
+_GAVE = replace(
+    _GIVES, headers=(("Accept-CH", _HINT), ("Feature-Policy", "ch-ua-platform-version *"))
+)
+
+
+def _hinted(asked: Asked) -> Page:
+    return PICTURE if _HINT.lower() in asked.headers else Page("which?", "text/plain", 400)
+
+
+_add(
+    "permissions-hints-of-old-removed",
+    "header: Feature-Policy, action: remove",
+    {"/": _GAVE, "other:/i.png": _hinted},
+    _comes_again,
+    breaks=True,
+    witness="nobody",
+)
 for _name, _rule in (
     ("removed", "header: Permissions-Policy, action: remove"),
     ("replaced", _permissions("camera=()")),
@@ -522,12 +539,7 @@ for _name, _rule in (
     _add(
         f"permissions-hints-{_name}",
         _rule,
-        {
-            "/": _GIVES,
-            "other:/i.png": lambda asked: (
-                PICTURE if _HINT.lower() in asked.headers else Page("which?", "text/plain", 400)
-            ),
-        },
+        {"/": _GIVES, "other:/i.png": _hinted},
         _comes_again,
         breaks=True,
         witness="nobody",
@@ -604,4 +616,40 @@ _add(
     WORKS,
     breaks=True,
     witness="nobody",
+)
+
+
+def _arrives_by_link(visitor: Visitor) -> bool:
+    visitor.go("%OTHER%/")
+    visitor.run("document.querySelector('a').click()")
+    return visitor.until(WORKS)
+
+
+_add(
+    "coop-link-from-elsewhere",
+    _COOP,
+    {
+        "/": html("", "<script src=/a.js></script>"),
+        "/a.js": _LIBRARY,
+        "other:/": html("<a href='%SITE%/'>shop</a>"),
+    },
+    _arrives_by_link,
+    breaks=False,
+    witness="browsers",
+)
+_add(
+    "integrity-in-worker",
+    _INTEGRITY,
+    {
+        "/": html(
+            "",
+            "<script>new Worker('/w.js').onmessage = (event) => { document.title = event.data; };"
+            "</script>",
+        ),
+        "/w.js": script("importScripts('/lib.js'); postMessage(said);"),
+        "/lib.js": script("var said = 'works';"),
+    },
+    WORKS,
+    breaks=False,
+    witness="browsers",
 )

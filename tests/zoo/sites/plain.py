@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from tests.zoo.site import (
     PICTURE,
     SEEN,
@@ -353,3 +355,87 @@ for name, action in (
         breaks=True,
         witness="nobody",
     )
+
+
+def _cart(*headers: tuple[str, str]) -> Callable[[Asked], Page]:
+    """A page that says what its visitor has chosen."""
+    old = ("Last-Modified", "Wed, 01 Jan 2020 00:00:00 GMT")
+    return lambda asked: html(
+        f"<p>{asked.cookies.get('cart', 'nothing')}</p><a href=/shop>on</a>", "", old, *headers
+    )
+
+
+def _chooses(visitor: Visitor) -> bool:
+    """The cart is seen empty, then with what was put in."""
+    for cookie, shown in (("cart=; Max-Age=0", "nothing"), ("cart=works", "works")):
+        visitor.go("/shop")
+        visitor.run(f"void (document.cookie = '{cookie}')")
+        visitor.run("document.querySelector('a').click()")
+        if not visitor.until(f"document.querySelector('p').textContent === '{shown}'"):
+            return False
+    return True
+
+
+_NO_CACHE = ("Cache-Control", "no-cache")
+_SHOP = html("<a href=/cart>cart</a>")
+for name, rule, headers, breaks in (
+    ("cache-private-for-no-cache", "Cache-Control, action: set, value: private", _NO_CACHE, True),
+    (
+        "cache-private-too",
+        'Cache-Control, action: set, value: "private, no-cache"',
+        _NO_CACHE,
+        False,
+    ),
+    ("pragma-removed", "Pragma, action: remove", ("Pragma", "no-cache"), True),
+):
+    _add(
+        name,
+        f"header: {rule}",
+        {"/shop": _SHOP, "/cart": _cart(headers)},
+        _chooses,
+        breaks=breaks,
+        witness="nobody" if breaks else "harmless",
+    )
+
+
+def _follows(visitor: Visitor) -> bool:
+    visitor.go("/")
+    visitor.run("document.querySelector('a').click()")
+    return visitor.until(WORKS)
+
+
+_LEAVES = html("<a href=/out>out</a>", "<meta name=referrer content=same-origin>")
+for name, rule, breaks in (
+    ("referrer-redirect", "", True),
+    ("referrer-redirect-left-out", ", when: {status: [2xx, 4xx, 5xx]}", False),
+):
+    _add(
+        name,
+        f"header: Referrer-Policy, action: set, value: strict-origin-when-cross-origin{rule}",
+        {
+            "/": _LEAVES,
+            "/out": Page(status=302, headers=(("Location", "%OTHER%/in"),)),
+            "other:/in": lambda asked: Page(
+                f"<title>{'no strangers' if 'referer' in asked.headers else 'works'}</title>"
+            ),
+        },
+        _follows,
+        breaks=breaks,
+        witness="nobody" if breaks else "proxy",
+    )
+_add(
+    "csp-report-only-types",
+    'header: Content-Security-Policy-Report-Only, action: set, value: "require-trusted-types-for'
+    " 'script'\"",
+    {
+        "/": html("<div></div>", "<script src=/a.js defer></script>"),
+        "/a.js": script(
+            "trustedTypes.createPolicy('default', {createHTML: () => ''});"
+            " document.querySelector('div').innerHTML = '<i>text</i>';"
+            " if (document.querySelector('i')) document.title = 'works';"
+        ),
+    },
+    WORKS,
+    breaks=True,
+    witness="nobody",
+)
