@@ -104,7 +104,9 @@ def test_a_port_without_tls_is_named() -> None:
         ask(address.replace("http:", "https:"))
 
 
-@pytest.mark.parametrize("url", ["ftp://a.example", "http://", "http://a:x/", "http://a:0/"])
+@pytest.mark.parametrize(
+    "url", ["ftp://a.example", "http://", "http://a:x/", "http://a:0/", "http://a b/"]
+)
 def test_addresses_are_checked(url: str) -> None:
     """What is no http or https address is refused with the word that is wrong."""
     with pytest.raises(NoResponse, match="unknown address"):

@@ -90,6 +90,7 @@ def cause(one: Mapping[str, Any], rule: str, here: Here) -> dict[str, Any]:
         "blocked_text": one["sample"] or one["blocked"] or one["directive"],
         "who": f"{counted(one['clients'], 'client')}{more}",
         "whose": CAUSE_KINDS[one["kind"]],
+        "why": "" if one["kind"] == "served" else one["why"],  # its kind says so
         "todo": todo,
         "command": command,
     }
@@ -167,9 +168,12 @@ def difference(before: str | None, after: str) -> list[tuple[str, str]]:
 def event(data: Mapping[str, Any]) -> dict[str, str]:
     """One logged event as a line."""
     if "changes" in data:
-        names = ", ".join(dict.fromkeys(str(change["header"]) for change in data["changes"]))
+        made = [one for one in data["changes"] if one.get("mode") == "enforce"]
+        left = len(data["changes"]) - len(made) if made else 0
+        names = ", ".join(dict.fromkeys(str(one["header"]) for one in made or data["changes"]))
         status = data["http.response.status_code"]
         text = f"{data['http.request.method']} {data['url.path']} {status}: {names}"
+        text += f"; would change {left} more" if left else ""
     elif data.get("blocked") == CANARY:
         text = f"a test report came back from {data['document']}"
     elif "directive" in data:

@@ -251,4 +251,5 @@ def _print_verdicts(client: Admin, decided: dict[str, Any]) -> None:
         show()
         print_evidence(client.rows(Evidence, decided["evidence"]), verdicts)
         show()
-    show_diff(decided["diff"])
+    if decided["granted"]:  # of a refusal nobody needs the edit; --json has it
+        show_diff(decided["diff"])

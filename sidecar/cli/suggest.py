@@ -217,8 +217,10 @@ def _print(found: Suggestion, diff: str) -> None:
         for snippet in one.snippets
     }
     if snippets:
-        text = "\nread each of these whole: an injection that is stored looks just as stable"
-        show(text, style="bold")
+        show(
+            "\nread all of this code before you allow it: an attacker's may be as stable",
+            style="bold",
+        )
         for snippet in snippets.values():
             for line in _script(snippet):
                 show(line, soft_wrap=True)
@@ -268,7 +270,7 @@ def _print_next(
         why = "either nothing would break, or no rule is in trial (see `sidecar evidence`)"
         say(f"nothing to do: there is no cause; {why}")
     elif written:
-        then = "the trial begins anew with it: let browsers come, then `sidecar reports`"
+        then = "the trial begins anew with it: let browsers load pages, then `sidecar reports`"
         say(f"{file} is written; {then}")
     elif diff:
         say("nothing is written; --write makes the edit")

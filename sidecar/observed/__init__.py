@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
@@ -19,6 +20,7 @@ REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _NOT_TLS = frozenset({"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST"})
 """What OpenSSL says of a first response that is no TLS record."""
 _WS = " \t"
+_HOST = re.compile(r"[^\x00-\x20\x7f]+")
 _URI = "%:/[]@!$&'()*+,;="
 """Reserved characters that are kept in an address (RFC 3986), besides letters, digits and -._~."""
 
@@ -128,7 +130,8 @@ def complete(url: str, scheme: str = "https") -> str:
     """
     full = url if "://" in url else f"{scheme}://{url}"
     parts = split(full)
-    if parts.scheme not in SCHEMES or not parts.hostname or parts.port == 0:
+    host = parts.hostname or ""
+    if parts.scheme not in SCHEMES or not _HOST.fullmatch(host) or parts.port == 0:
         raise NoResponse(f"unknown address {url!r}; write {scheme}://HOST/PATH")
     return full
 

@@ -118,7 +118,7 @@ def _next(reasons: Reasons, causes: Sequence[Mapping[str, Any]]) -> str:
     if causes:
         return (
             "See what to do about the causes with `sidecar suggest`; or name a cause that the site"
-            " can do without: --waive ID."
+            " can do without: `--waive ID`."
         )
     return reasons.remedies[0]
 

@@ -136,13 +136,18 @@ def _ladder(evidence: Iterable[Evidence], at: float) -> Ladder | None:
     return Ladder(lowest.step, steps, longest.promise(at))
 
 
+_DOES = {"default": "add {} if absent", "append": "append to {}", "merge": "merge into {}"}
+"""Actions whose name does not say enough."""
+
+
 def _does(line: RuleLine) -> str:
     """The rule in a few words: what it does to which header or cookie."""
     rule = line.named.rule
     if rule.cookie is not None:
         return f"cookie {rule.cookie}"
     step = described(rule)
-    return f"{rule.action} {', '.join(rule.header or ())}{f', {step}' if step else ''}"
+    does = _DOES.get(rule.action or "", f"{rule.action} {{}}").format(", ".join(rule.header or ()))
+    return f"{does}, {step}" if step else does
 
 
 def _next(verdict: Verdict, mode: Mode) -> str:

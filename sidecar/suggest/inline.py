@@ -36,7 +36,7 @@ _WORDS = {
 
 
 _STEP = (
-    "'unsafe-hashes' lets an injected element use the same code on whatever it likes: it is a step,"
+    "'unsafe-hashes' lets injected elements run the same code: take it as a step on the way,"
     " not the end"
 )
 

@@ -393,6 +393,23 @@ def test_an_entry_of_the_journal_as_a_row(one: dict[str, object], what: str, why
     assert (row["what"], row["why"], row["diff"]) == (what, why, "revision" in one)
 
 
+@pytest.mark.parametrize(
+    ("modes", "said"),
+    [
+        (("report-only", "trial"), "GET / 200: A, B"),
+        (("enforce", "enforce"), "GET / 200: A, B"),
+        (("enforce", "trial"), "GET / 200: A; would change 1 more"),
+    ],
+)
+def test_a_changed_response_names_what_was_changed(modes: tuple[str, str], said: str):
+    """Apart from what rules in lower modes would change."""
+    changes = [{"header": name, "mode": mode} for name, mode in zip("AB", modes, strict=True)]
+    data = {"timestamp": "t", "event": "header.changed", "changes": changes, "url.path": "/"}
+    data |= {"http.request.method": "GET", "http.response.status_code": 200}
+
+    assert event(data)["text"] == said
+
+
 async def test_causes_are_shown_without_what_extensions_did(admin: Control):
     """The page and the API hold the same rules; a cause's sample is text."""
     words = " ".join(Outline(str((await admin.get("/"))[1])).words)

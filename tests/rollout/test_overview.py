@@ -123,6 +123,23 @@ def test_a_rule_is_one_row_over_its_routes():
     assert asdict(found)["rule"] == "it"
 
 
+@pytest.mark.parametrize(
+    ("action", "does"),
+    [
+        ("set", "set X-A"),
+        ("default", "add X-A if absent"),
+        ("append", "append to X-A"),
+        ("remove", "remove X-A"),
+    ],
+)
+def test_a_row_says_what_the_rule_does(action: str, does: str):
+    """In words, where the action's name alone is none."""
+    value = {} if action == "remove" else {"value": "1"}
+    (found,) = views({"it": {"header": "X-A", "action": action, **value}})
+
+    assert found.does == does
+
+
 def test_a_rule_that_nothing_is_known_of_has_a_row():
     """Before the first response."""
     (found,) = views(
