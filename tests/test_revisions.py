@@ -5,6 +5,7 @@ turned by hand.
 from __future__ import annotations
 
 import asyncio
+import shutil
 
 import pytest
 
@@ -365,6 +366,39 @@ async def test_a_disk_that_refuses_stops_no_order(world: World, monkeypatch: pyt
     ]
     assert check(made.history()).breaks == ()
     assert (await world.started()).pinned == made.pinned
+
+
+async def test_what_the_disk_refused_is_saved_when_it_does_so_no_more(
+    world: World, monkeypatch: pytest.MonkeyPatch
+):
+    """A restart hours later does not forget the rollback, though no order came since."""
+    made = await world.started()
+    await edited(world, made, text("SAMEORIGIN"))
+
+    def refuse(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as full:
+        full.setattr(Store, "save_state", refuse)
+        await made.rollback()
+        await made.journal.keep_up()
+        assert made.journal.unsaved
+    await made.journal.keep_up()
+
+    assert made.journal.unsaved is None
+    assert (await world.started()).pinned == made.pinned is not None
+
+
+async def test_a_state_folder_that_is_deleted_is_made_again(world: World):
+    """With what is in force, and what is held back."""
+    made = await world.started()
+    await edited(world, made, text("SAMEORIGIN"))
+    await made.rollback()
+    shutil.rmtree(world.state)
+    await made.journal.keep_up()
+
+    again = await world.started()
+    assert (again.current.id, again.pinned) == (made.current.id, made.pinned)
 
 
 async def test_many_revisions_leave_memory_bounded(world: World):

@@ -149,6 +149,10 @@ class History:
         source, parent = str(self._file), self.parents.get(revision)
         return Revision(revision, resolved, text, source, self._clock(), "state", parent)
 
+    def is_kept(self) -> bool:
+        """Whether the state that was saved last is there still."""
+        return self._store.holds_state()
+
     def keep(
         self, current: Revision, entries: deque[dict[str, Any]], state: dict[str, Any] | None
     ) -> None:

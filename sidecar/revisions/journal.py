@@ -160,6 +160,11 @@ class Journal:
             return {"promotion": found} if found else {}
         return {}
 
+    async def keep_up(self) -> None:
+        """Save again what the disk refused, or what somebody has deleted."""
+        if self.unsaved or self._waiting or not await asyncio.to_thread(self._history.is_kept):
+            await self.keep(None)
+
     async def keep(self, entry: dict[str, Any] | None, *, state: bool = True) -> None:
         """Write a journal entry (None = none) and, unless it did not change, the state."""
         async with self._keeping:

@@ -42,15 +42,20 @@ class Store:
 
     def open(self) -> dict[str, Any]:
         """Make or repair the folder; returns the last saved state ({} = a new folder)."""
-        self._revisions.mkdir(parents=True, exist_ok=True, mode=0o750)
+        self._make()
         for left in [*self.folder.glob(f"{BESIDE}*"), *self._revisions.glob(f"{BESIDE}*")]:
             left.unlink(missing_ok=True)
         self._repair_journal()
         self._head = None
         return self._saved_state()
 
+    def holds_state(self) -> bool:
+        """Whether the last saved state is there still: somebody may have deleted the folder."""
+        return self._state.exists()
+
     def save_state(self, state: dict[str, Any]) -> None:
-        """Replace the state."""
+        """Replace the state, and make the folder again where it is gone."""
+        self._make()
         replace_bytes(self._state, json.dumps(state, sort_keys=True, indent=1).encode(), _MODE)
 
     def save_evidence(self, evidence: dict[str, Any]) -> None:
@@ -69,6 +74,7 @@ class Store:
     def save_text(self, revision: str, text: str) -> None:
         """Keep a revision's text; the latest text of one meaning wins."""
         data = text.encode()
+        self._make()
         path = self._revisions / f"{revision}.yaml"
         if not path.exists() or path.read_bytes() != data:
             replace_bytes(path, data, _MODE)
@@ -142,6 +148,9 @@ class Store:
         for revision in written.keys() - kept:
             (self._revisions / f"{revision}.yaml").unlink(missing_ok=True)
         return dropped, len(written) - len(kept)
+
+    def _make(self) -> None:
+        self._revisions.mkdir(parents=True, exist_ok=True, mode=0o750)
 
     def _saved_state(self) -> dict[str, Any]:
         """The last saved state; {} where there is none, less what somebody else wrote into it."""

@@ -329,6 +329,7 @@ class Service:
             self.evidence.tick()
             self._trend.tick()
             if int(time.monotonic()) % _KEEP_EVIDENCE == 0:
+                await self.revisions.journal.keep_up()
                 await self._kept.keep()
             await self._compaction.tick()
             await self._drift_monitor.tick()
