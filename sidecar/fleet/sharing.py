@@ -36,11 +36,20 @@ _BYTES = 8 << 20
 _ARRIVALS = 1_000
 
 
+class Report(NamedTuple):
+    """What a replica saw, and when it said so, by the clock of the store; `unpacked` reads
+    `data`.
+    """
+
+    at: float
+    data: str
+
+
 class Gathered(NamedTuple):
     """What the other replicas saw, those included that are gone."""
 
-    others: Mapping[str, str]
-    """By replica; `unpacked` reads it."""
+    others: Mapping[str, Report]
+    """By replica."""
     silent: tuple[str, ...]
     """Replicas that are alive and did not say in time."""
     alive: int
@@ -57,8 +66,10 @@ class Sharing:
         replica: Callable[[], str],
         seen: Callable[[], Seen],
     ) -> None:
-        self._others: Mapping[str, str] = {}
+        self._others: Mapping[str, Report] = {}
         """What the other replicas saw, as it was last read."""
+        self.at = 0.0
+        """When any replica said something last, by the clock of the store."""
         self.adopt: Callable[[bytes], None] = trials.adopt
         self._store = store
         self._trials = trials
@@ -106,7 +117,7 @@ class Sharing:
             await asyncio.sleep(0.05)
         return Gathered(self._read(shared), tuple(sorted(silent)), len(alive))
 
-    async def received(self) -> Mapping[str, str]:
+    async def received(self) -> Mapping[str, Report]:
         """What the other replicas said last, or the last known while the store is away."""
         with contextlib.suppress(StoreError):
             self._read(await self._store.shared())
@@ -142,9 +153,10 @@ class Sharing:
         if len(self._arrivals) > _ARRIVALS:
             self.alone()
 
-    def _read(self, shared: Shared) -> Mapping[str, str]:
+    def _read(self, shared: Shared) -> Mapping[str, Report]:
         own = self._replica()
-        self._others = {one: said for one, (_, said) in shared.items() if one != own}
+        self.at = max((at for at, _ in shared.values()), default=0.0)
+        self._others = {one: Report(*report) for one, report in shared.items() if one != own}
         return self._others
 
     def _adopt(self, secret: str) -> None:

@@ -82,7 +82,7 @@ class EvidenceStore:
                     for key, value in self._counts(route, line).items()
                 }
                 watched = saved.get("watched", 0.0) if carried else 0.0
-                marks[place] = _Start(meaning, self._clock() - watched, counts)
+                marks[place] = _Start(meaning, self._clock() - watched, counts, watched)
         self._plan, self._starts = plan, marks
         self.meanings = {place: mark.meaning for place, mark in marks.items()}
 
@@ -138,11 +138,27 @@ class EvidenceStore:
         """The evidence as data, each with its rule's meaning, for other replicas to sum (see
         `summing`).
         """
+        watches = self.watches()
         return [
-            {**asdict(item), "meaning": self._starts[item.route, item.rule].meaning}
+            {
+                **asdict(item),
+                "meaning": self._starts[item.route, item.rule].meaning,
+                "watched": watches[item.route, item.rule][0],
+                "run": watches[item.route, item.rule][1],
+            }
             for item in self.evidence()
             if item.evaluated or item.trial.reports or item.climb
         ]
+
+    def watches(self) -> dict[tuple[str, str], tuple[float, float]]:
+        """For how many seconds each rule was watched: in all, and by this process without a
+        break.
+        """
+        now = self._clock()
+        return {
+            place: (max(0.0, now - mark.since), max(0.0, now - mark.since - mark.carried))
+            for place, mark in self._starts.items()
+        }
 
     def saved(self) -> dict[str, Any]:
         """The evidence as data, to be kept over a restart."""
@@ -281,3 +297,5 @@ class _Start(NamedTuple):
     meaning: str
     since: float
     counts: Mapping[str, float]
+    carried: float
+    """Seconds that were watched before this process began."""

@@ -5,9 +5,10 @@ Their data may be anything: a row that is not evidence is left out.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from sidecar.policy.browsers.reports import RANKS
 from sidecar.policy.words import counted
@@ -40,10 +41,59 @@ def rows_of(seen: object, meanings: Meanings) -> list[Evidence]:
     return found
 
 
-def summed(own: Sequence[Evidence], others: Iterable[Evidence]) -> list[Evidence]:
-    """This replica's evidence with that of the others, watched since the first of them watched."""
+class Watch(NamedTuple):
+    """For how many seconds one replica watched a rule: in all, and without a break up to `at`, by
+    the clock of the store. Replicas' own clocks may differ.
+    """
+
+    watched: float
+    run: float
+    at: float
+
+
+def watches_of(seen: object, meanings: Meanings, at: float) -> dict[tuple[str, str], Watch]:
+    """For how long one replica watched the rules as they are now; `at` is when it said so."""
+    found = {}
+    for row in seen if isinstance(seen, list) else ():
+        try:
+            place, watched, run = (row["route"], row["rule"]), row["watched"], row["run"]
+            if row["meaning"] == meanings.get(place) and 0 <= run <= watched < math.inf:
+                found[place] = Watch(watched, run, at)
+        except (KeyError, TypeError, ValueError):
+            continue
+    return found
+
+
+def together(watches: Iterable[Watch]) -> float:
+    """For how many seconds at least one of several replicas watched: what they watched at the same
+    time counts once, and what nobody did not at all.
+    """
+    every = list(watches)
+    joined, end = 0.0, -math.inf
+    for start, at in sorted((one.at - one.run, one.at) for one in every):
+        joined += max(0.0, at - max(start, end))
+        end = max(end, at)
+    return max(joined, *(one.watched for one in every), 0.0)
+
+
+def summed(
+    own: Sequence[Evidence],
+    others: Iterable[Evidence],
+    watched: Mapping[tuple[str, str], float] | None = None,
+    now: float = 0.0,
+) -> list[Evidence]:
+    """This replica's evidence with that of the others; `watched` says for how many seconds until
+    `now` each rule was watched by any (see `together`).
+    """
     by_place = _by_place(others)
-    return [_sum(item, by_place.get((item.route, item.rule), [])) for item in own]
+    found = [_sum(item, by_place.get((item.route, item.rule), [])) for item in own]
+    if watched is None:
+        return found
+    since = {place: now - seconds for place, seconds in watched.items()}
+    return [
+        replace(item, since=min(item.since, since.get((item.route, item.rule), item.since)))
+        for item in found
+    ]
 
 
 def with_causes(own: Sequence[Evidence], others: Iterable[Evidence]) -> list[Evidence]:
@@ -93,7 +143,6 @@ def _sum(own: Evidence, others: Sequence[Evidence]) -> Evidence:
     trials = [item.trial for item in every]
     return replace(
         own,
-        since=min(item.since for item in every),
         evaluated=sum(item.evaluated for item in every),
         affected=sum(item.affected for item in every),
         kinds=_added(item.kinds for item in every),

@@ -11,7 +11,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sidecar.fleet.member import Member
-from sidecar.fleet.sharing import Seen, needed, unpacked
+from sidecar.fleet.sharing import Report, Seen, needed, unpacked
 from sidecar.fleet.store import StoreError
 from sidecar.policy.engine.plan import Plan
 from sidecar.policy.words import counted
@@ -19,7 +19,16 @@ from sidecar.revisions.history import Refused
 from sidecar.rollout.causes import Causes
 from sidecar.rollout.evidence import EvidenceStore
 from sidecar.rollout.model import Evidence, Minimums, span
-from sidecar.rollout.summing import Meanings, merged, rows_of, summed, with_causes
+from sidecar.rollout.summing import (
+    Meanings,
+    Watch,
+    merged,
+    rows_of,
+    summed,
+    together,
+    watches_of,
+    with_causes,
+)
 
 if TYPE_CHECKING:
     from sidecar.rollout.overview import Trend
@@ -51,7 +60,7 @@ class FleetEvidence:
         from sidecar.rollout.overview import overview  # when somebody looks
 
         others, at = await self._others(), time.time()
-        found = await asyncio.to_thread(summed, self._store.evidence(), others)
+        found = await asyncio.to_thread(self._summed, others)
         minimums = Minimums()
         views = overview(plan, found, minimums, at, trend)
         return {"at": at, "minimums": asdict(minimums), "rules": [asdict(view) for view in views]}
@@ -102,7 +111,7 @@ class FleetEvidence:
                 "without --fleet this replica alone is asked"
             ) from error
         rows = await asyncio.to_thread(self._rows, got.others)
-        found = await asyncio.to_thread(summed, self._store.evidence(), rows)
+        found = await asyncio.to_thread(self._summed, rows)
         about = {
             "name": self.member.name,
             "version": self.member.version,
@@ -118,7 +127,18 @@ class FleetEvidence:
             return []
         return await asyncio.to_thread(self._rows, await self.member.sharing.received())
 
-    def _rows(self, others: Mapping[str, str]) -> list[Evidence]:
+    def _summed(self, others: list[Evidence]) -> list[Evidence]:
+        """What this replica saw and what the others did, watched for as long as any did."""
+        at, known = self.member.sharing.at if self.member else 0.0, [*self._read.values()]
+        watched = {
+            place: together(
+                [Watch(*own, at), *(one.watches[place] for one in known if place in one.watches)]
+            )
+            for place, own in self._store.watches().items()
+        }
+        return summed(self._store.evidence(), others, watched, time.time())
+
+    def _rows(self, others: Mapping[str, Report]) -> list[Evidence]:
         """Read what others said, and again only what is new."""
         meanings, held = self._store.meanings, self._read
         self._read = {
@@ -135,14 +155,16 @@ class FleetEvidence:
 class _Read(NamedTuple):
     """What one replica said, read against the rules in force."""
 
-    said: str
+    said: Report
     meanings: Meanings
     rows: list[Evidence]
     overflow: int
+    watches: Mapping[tuple[str, str], Watch]
 
     @classmethod
-    def of(cls, said: str, meanings: Meanings) -> _Read:
-        seen = unpacked(said) or {}
+    def of(cls, said: Report, meanings: Meanings) -> _Read:
+        seen = unpacked(said.data) or {}
         lost = seen.get("overflow")
         rows = rows_of(seen.get("evidence"), meanings)
-        return cls(said, meanings, rows, lost if type(lost) is int and lost > 0 else 0)
+        watches = watches_of(seen.get("evidence"), meanings, said.at)
+        return cls(said, meanings, rows, lost if type(lost) is int and lost > 0 else 0, watches)

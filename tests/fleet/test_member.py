@@ -474,7 +474,7 @@ async def test_garbage_among_the_evidence_is_left_out(begin: Begin, store: Serve
     found = await a.fleet.sharing.gather()
 
     assert (set(found.others), found.silent, found.alive) == ({"x"}, (), 0)
-    assert not (unpacked(found.others["x"]) or {}).get("evidence")
+    assert not (unpacked(found.others["x"].data) or {}).get("evidence")
 
 
 async def test_the_evidence_of_replicas_that_are_gone_is_bounded(begin: Begin, store: Server):

@@ -15,7 +15,15 @@ from hypothesis import strategies as st
 
 from sidecar.policy.browsers.reports import CAUSE_KINDS
 from sidecar.rollout.model import Climb, Evidence, Trial
-from sidecar.rollout.summing import merged, rows_of, summed, with_causes
+from sidecar.rollout.summing import (
+    Watch,
+    merged,
+    rows_of,
+    summed,
+    together,
+    watches_of,
+    with_causes,
+)
 
 MEANINGS = {("default", "csp"): "m1"}
 JSON = st.recursive(
@@ -67,17 +75,51 @@ def row(item: Evidence, meaning: str = "m1") -> dict[str, Any]:
 
 
 def test_replicas_are_summed():
-    """Every number, watched since the first of them, each cause once with the counts of all."""
+    """Every number, each cause once with the counts of all."""
     one, other = seen(50.0, 4.0, cause("a"), cause("b")), seen(10.0, 6.0, cause("a", count=3))
-    (whole,) = summed([one], rows_of([row(other)], MEANINGS))
+    (whole,) = summed([one], rows_of([row(other)], MEANINGS), {("default", "csp"): 60.0}, 90.0)
 
-    assert (whole.since, whole.evaluated, whole.affected) == (10.0, 20.0, 10.0)
+    assert (whole.since, whole.evaluated, whole.affected) == (30.0, 20.0, 10.0)
     assert (whole.kinds, whole.outcomes) == ({"missing": 10.0}, {"safe": 2.0})
     assert (whole.trial.loads, whole.trial.settled, whole.trial.settle) == (10.0, 10.0, 5.0)
     assert whole.trial.canaries == {"chromium": (10.0, 5.0)}
     assert whole.trial.reports == {"served": 3.0}
     assert whole.trial.engines == {"chromium": 10.0}
     assert [(one["id"], one["count"]) for one in whole.trial.causes] == [("a", 4), ("b", 1)]
+
+
+@pytest.mark.parametrize(
+    ("watches", "expected"),
+    [
+        ([Watch(5.0, 5.0, 100.0)], 5.0),
+        ([Watch(5.0, 5.0, 100.0), Watch(5.0, 5.0, 100.0)], 5.0),
+        ([Watch(5.0, 5.0, 100.0), Watch(10.0, 10.0, 97.0)], 13.0),
+        ([Watch(5.0, 5.0, 100.0), Watch(2.0, 2.0, 10.0)], 7.0),
+        ([Watch(50.0, 5.0, 100.0), Watch(12.0, 12.0, 90.0)], 50.0),
+        ([Watch(0.0, 0.0, 100.0)], 0.0),
+    ],
+)
+def test_what_nobody_watched_is_not_watched(watches: list[Watch], expected: float):
+    """A replica that is gone for days does not count for them, and two at once count once."""
+    assert together(watches) == expected
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ({"watched": 9.0, "run": 5.0}, [(9.0, 5.0, 70.0)]),
+        ({}, []),
+        ({"watched": 5.0, "run": 9.0}, []),
+        ({"watched": -5.0, "run": -9.0}, []),
+        ({"watched": 1e999, "run": 1.0}, []),
+        ({"watched": "9", "run": 1.0}, []),
+        ({"watched": None, "run": []}, []),
+    ],
+)
+def test_a_watch_is_believed_where_it_can_be(words: dict[str, Any], expected: object):
+    """Whatever the store holds, and whatever the clock of the replica says."""
+    data = row(seen(-1e12, 1.0)) | words
+    assert list(watches_of([data, None, 3], MEANINGS, 70.0).values()) == expected
 
 
 def test_another_meaning_of_the_rule_bears_no_witness():
