@@ -164,7 +164,8 @@ def standing_table(results: Results) -> str:
         )
     at = f"at {results.offered:,.0f}/s"
     return table(
-        ["", "to ready", "of CPU", "an idle connection", f"p50 {at}", f"p99 {at}", "lost"], rows
+        ["proxy", "to ready", "of CPU", "an idle connection", f"p50 {at}", f"p99 {at}", "lost"],
+        rows,
     )
 
 

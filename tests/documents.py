@@ -1,7 +1,7 @@
 """The generated parts of the documents: `python -m tests.documents --write` brings them up to date,
 a test compares.
 
-Reference tables from the models, the metric table and the command line.
+Reference tables from the models, the metric table and the command line; drawn pictures.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ from sidecar.telemetry.metric_table import METRICS
 from tests import manual
 from tests.cli import VERBS
 from tests.exporting import abilities
+from tests.zoo import figures
+from tests.zoo.table import read
 
 ROOT = Path(__file__).parent.parent
 MANUAL = ROOT / "deploy" / "man" / "sidecar.1"
@@ -141,7 +143,7 @@ def cli_reference() -> str:
         context = click.Context(
             verb, info_name=name, parent=front, terminal_width=100, max_content_width=100
         )
-        lines += [f"### {name}", "", "```text", verb.get_help(context), "```", ""]
+        lines += [f"## {name}", "", "```text", verb.get_help(context), "```", ""]
     return "\n".join(lines).rstrip()
 
 
@@ -151,7 +153,7 @@ def codes_reference() -> str:
     for row in table().values():
         found = row.finding()
         lines += [
-            f"### {row.name}",
+            f"## {row.name}",
             "",
             f"{found.severity.capitalize()}. {row.why}" if found else row.why,
             "",
@@ -190,6 +192,11 @@ def zoo_in_words() -> str:
         f" {ends['harmless', 'fail'] or 'none'} failed."
     )
     return textwrap.fill(text, 118, break_long_words=False, break_on_hyphens=False)
+
+
+def pictures() -> dict[str, str]:
+    """Path of each drawn picture: what the documents as they stand make of it."""
+    return figures.drawn(read((ROOT / "docs" / "zoo.md").read_text("utf-8")))
 
 
 PARTS: Mapping[str, Callable[[], str]] = {
@@ -237,6 +244,12 @@ def main() -> int:
         if write:
             path.write_text(refreshed(path.read_text("utf-8")), "utf-8")
         sys.stdout.write(f"{path.relative_to(ROOT)}: {'written' if write else 'out of date'}\n")
+    for name, text in pictures().items():
+        if not (ROOT / name).exists() or (ROOT / name).read_text("utf-8") != text:
+            stale.append(ROOT / name)
+            if write:
+                (ROOT / name).write_text(text, "utf-8")
+            sys.stdout.write(f"{name}: {'written' if write else 'out of date'}\n")
     if write:
         MANUAL.write_text(manual.text(), "ascii")
     return 0 if write or not stale else 1

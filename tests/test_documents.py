@@ -2,12 +2,13 @@
 
 import re
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import pytest
 import yaml
 
 from tests import words
-from tests.documents import PARTS, ROOT, documents, refreshed
+from tests.documents import PARTS, ROOT, documents, pictures, refreshed
 from tests.e2e import recipes
 
 TEXTS = sorted(
@@ -24,6 +25,7 @@ TEXTS = sorted(
     if path.name not in ("CHANGELOG.md", "openapi.yaml")
 )
 """All texts but the history, and the API's names."""
+SVG = "{http://www.w3.org/2000/svg}"
 
 
 @pytest.mark.parametrize("path", documents(), ids=lambda path: str(path.relative_to(ROOT)))
@@ -32,6 +34,36 @@ def test_generated_parts_are_up_to_date(path: Path):
     text = path.read_text("utf-8")
 
     assert refreshed(text) == text
+
+
+@pytest.mark.parametrize("name", pictures())
+def test_drawn_pictures_are_up_to_date(name: str):
+    """Each is what `python -m tests.documents --write` draws from the documents as they stand, so a
+    picture and its table cannot disagree.
+    """
+    assert (ROOT / name).read_text("utf-8") == pictures()[name]
+
+
+def test_every_drawn_picture_is_drawn_anew():
+    """No SVG of the documents is left that nothing draws."""
+    there = {str(path.relative_to(ROOT)) for path in (ROOT / "docs" / "pictures").glob("*.svg")}
+
+    assert there == set(pictures())
+
+
+@pytest.mark.parametrize("name", pictures())
+def test_drawn_pictures_say_in_words_what_they_show(name: str):
+    """Each is well-formed, has a title, a description and no script, loads nothing, and has colours
+    for light and for dark.
+    """
+    text = (ROOT / name).read_text("utf-8")
+    root = ET.fromstring(text)
+    first, second, style = root[:3]
+
+    assert [first.tag, second.tag, style.tag] == [f"{SVG}title", f"{SVG}desc", f"{SVG}style"]
+    assert root.get("aria-labelledby") == f"{first.get('id')} {second.get('id')}"
+    assert first.text and second.text and "prefers-color-scheme: dark" in (style.text or "")
+    assert [each for each in ("<script", "href", "url(", "@import") if each in text] == []
 
 
 def test_every_part_stands_somewhere():

@@ -69,7 +69,7 @@ ROUTES = {
 
 def table() -> str:
     """A row for each ability, a column for each target."""
-    lines = [f"| | {' | '.join(TARGETS)} |", f"|---{'|---' * len(TARGETS)}|"]
+    lines = [f"| rule or condition | {' | '.join(TARGETS)} |", f"|---{'|---' * len(TARGETS)}|"]
     rows = [(name, {"rules": rules}) for name, rules in ABILITIES.items()]
     rows.append(("routes by host, method and path", ROUTES))
     reasons: list[str] = []

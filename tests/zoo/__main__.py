@@ -1,4 +1,4 @@
-"""`python -m tests.zoo`: visit all sites in every mode, print and write the table and figure."""
+"""`python -m tests.zoo`: visit all sites in every mode, print and write the table and figures."""
 
 from __future__ import annotations
 
@@ -9,18 +9,19 @@ import time
 from pathlib import Path
 
 from tests.e2e.processes import ROOT
+from tests.zoo import figures
 from tests.zoo.running import rows
 from tests.zoo.sites import SITES
-from tests.zoo.table import markdown, summary, svg, wrong
+from tests.zoo.table import markdown, summary, wrong
 
-PICTURE, TABLE = Path("docs/pictures/zoo.svg"), Path("docs/zoo.md")
+TABLE = "docs/zoo.md"
 
 
 def main() -> int:
     """Read the flags and run; the exit code says whether all is as it should be."""
     parser = argparse.ArgumentParser(
         prog="python -m tests.zoo",
-        description="Visit all sites, print the table, write it and its figure.",
+        description="Visit all sites, print the table, write it and its figures.",
     )
     parser.add_argument(
         "--truth", action="store_true", help="only find out which rules break their site"
@@ -48,10 +49,10 @@ def main() -> int:
         f" {time.monotonic() - begun:.0f} s"
     )
     if not asked.truth and not asked.only:
-        for path, text in ((PICTURE, svg(found)), (TABLE, markdown(found))):
-            (ROOT / path).parent.mkdir(parents=True, exist_ok=True)
-            (ROOT / path).write_text(text, "utf-8")
-            print(f"{path} is written")
+        texts = {TABLE: markdown(found)} | figures.drawn(found)
+        for name, text in texts.items():
+            (ROOT / name).write_text(text, "utf-8")
+            print(f"{name} is written")
     return int(any(wrong(row) for row in found))
 
 
