@@ -28,7 +28,7 @@ from tests import manual
 from tests.cli import VERBS
 from tests.exporting import abilities
 from tests.zoo import figures
-from tests.zoo.table import read
+from tests.zoo.table import read, truth
 
 ROOT = Path(__file__).parent.parent
 MANUAL = ROOT / "deploy" / "man" / "sidecar.1"
@@ -173,14 +173,10 @@ def codes_reference() -> str:
 
 def zoo_in_words() -> str:
     """What the table of the sites says, in numbers."""
-    rows = [
-        [cell.strip() for cell in line.strip("|").split("|")]
-        for line in (ROOT / "docs" / "zoo.md").read_text("utf-8").splitlines()
-        if re.match(r"\| [a-z0-9-]+ \|", line) and not line.startswith("| site ")
-    ]
-    ends = Counter((truth, verdict) for *_, truth, _, verdict in rows)
-    breaking = sum(count for (truth, _), count in ends.items() if truth == "breaks")
-    unseen = sum(row[3] == "nobody" and row[4] == "breaks" for row in rows)
+    rows = read((ROOT / "docs" / "zoo.md").read_text("utf-8"))
+    ends = Counter((truth(row), row.after_trial) for row in rows)
+    breaking = sum(row.breaks for row in rows)
+    unseen = sum(row.site.witness == "nobody" and row.breaks for row in rows)
     text = (
         f"`python -m tests.zoo` opens {len(rows)} small sites in a real Chromium, each with one"
         " rule, and finds the truth by enforcing the rule. Of the rules"

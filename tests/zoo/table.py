@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import cast
 
-from tests.zoo.site import Site
+from tests.zoo.site import Site, Witness
 from tests.zoo.sites import SITES
 
 OUTCOMES = ("pass", "inconclusive", "fail")
@@ -92,17 +94,19 @@ def truth(row: Row) -> str:
 
 
 def read(text: str) -> list[Row]:
-    """The rows that a table of `markdown` shows. Raises KeyError for a site that is gone."""
-    sites = {site.name: site for site in SITES}
-    found = []
+    """The rows of a page of `markdown`, with the witness that it names.
+
+    Raises KeyError for a site that is gone: the zoo has to run again.
+    """
+    sites, found = {site.name: site for site in SITES}, []
     for line in text.splitlines():
-        name, *cells = (cell.strip() for cell in line.strip("|").split(" | "))
-        if len(cells) == 6 and name in sites:
-            *_, truth, after_report_only, after_trial = cells
+        if re.match(r"\| [a-z0-9-]+ \|", line) and not line.startswith("| site |"):
+            cells = [cell.strip() for cell in line.strip("| ").split(" | ")]
+            name, _, _, witness, whether, after_report_only, after_trial = cells
             row = Row(
-                sites[name],
+                replace(sites[name], witness=cast("Witness", witness)),
                 works_without=True,
-                breaks=truth == "breaks",
+                breaks=whether == "breaks",
                 after_report_only=after_report_only,
                 after_trial=after_trial,
                 unchanged=True,
