@@ -68,9 +68,7 @@ class Service:
         log = settings.log
         events = Events(sink, level=log.level, per_second=log.events_per_second)
         metrics = Metrics(native=settings.metrics.native_histograms)
-        self.telemetry = Telemetry.configured(
-            settings, events, metrics, serves=settings.workers == 1
-        )
+        self.telemetry = Telemetry(events, metrics, settings, serves=settings.workers == 1)
         self.server = server(self.telemetry) if server else self._proxy()
         self._store = Store(Path(settings.state))
         self._compaction = Compaction(self._store, settings.history, self.telemetry)

@@ -60,7 +60,7 @@ class WorkerProcess:
             lines, level=log.level, per_second=max(1, log.events_per_second // settings.workers)
         )
         metrics = Metrics(process=False, native=settings.metrics.native_histograms)
-        self.telemetry = Telemetry.configured(settings, events, metrics, serves=True, secret=secret)
+        self.telemetry = Telemetry(events, metrics, settings, serves=True, secret=secret)
         self.plane = DataPlane(settings, self.telemetry, reports=self.telemetry.browser_reports)
         self._tally = Tally()
         self.telemetry.observer = self._tally.observe

@@ -26,7 +26,7 @@ from sidecar.telemetry.metrics import Metrics
 from sidecar.telemetry.pages import PageReader
 from sidecar.telemetry.rule_counters import RouteTally
 from sidecar.telemetry.semantics import http_facts, server_facts, trace_id
-from sidecar.telemetry.spans import Spans, spans
+from sidecar.telemetry.spans import spans
 from sidecar.telemetry.trials import Trials
 
 __all__ = ["Events", "Metrics", "RouteTally", "Telemetry", "Trials"]
@@ -46,21 +46,21 @@ class Telemetry:
         self,
         events: Events,
         metrics: Metrics,
+        settings: Settings | None = None,
         *,
-        value_bytes: int = 256,
-        reports_per_second: int = 20,
-        canary: float = 0.01,
-        pages: float = 0.05,
+        serves: bool = False,
         secret: bytes = b"",
-        spans: Spans | None = None,
-        upstream: str = "",
     ) -> None:
+        """With these settings, or the defaults; `serves`: spans are made of this process's
+        requests. Raises PolicyError as `spans` does.
+        """
+        using = settings or Settings()
         self.events = events
         self.metrics = metrics
         self._cap = events.cap
-        self._value_bytes = value_bytes
-        self._server = server_facts(upstream) if upstream else {}
-        self._reports_cap = Cap(reports_per_second)
+        self._value_bytes = using.log.value_bytes
+        self._server = server_facts(using.upstream)
+        self._reports_cap = Cap(using.reports.per_second)
         self.in_flight = metrics.cell("sidecar_requests_in_flight")
         self.tunnels = metrics.cell("sidecar_tunnels_open")
         self.connections = metrics.cell("sidecar_connections_open")
@@ -70,9 +70,9 @@ class Telemetry:
         self.upstream_seconds = metrics.histogram("sidecar_upstream_duration_seconds")
         self.trial_report: Callable[[str, Report, str, str], None] = lambda *_: None
         """Takes a report on a rule in trial or of a loaded script: key, report, client, engine."""
-        self.trials = Trials(metrics, canary, secret or secrets.token_bytes(16))
-        self.pages = PageReader(pages)
-        self.spans = spans
+        self.trials = Trials(metrics, using.trial.canary, secret or secrets.token_bytes(16))
+        self.pages = PageReader(using.trial.pages)
+        self.spans = spans(using.traces, serves=serves)
         self.canary_returned: Callable[[str], None] = self.trials.returned
         self._suppressed = metrics.cell("sidecar_events_suppressed_total")
         self._rendered: dict[PreparedDecision, tuple[list[dict[str, object]], str]] = {}
@@ -82,25 +82,6 @@ class Telemetry:
         """Called with each response of the service, as it sent it; must cost little."""
         about = (sidecar.__version__, platform.python_version(), aiohttp_version())
         metrics.only("sidecar_build_info", *about)
-
-    @classmethod
-    def configured(
-        cls,
-        settings: Settings,
-        events: Events,
-        metrics: Metrics,
-        *,
-        serves: bool,
-        secret: bytes = b"",
-    ) -> Telemetry:
-        """From the settings; `serves`: this process has requests. Raises PolicyError as `spans`
-        does.
-        """
-        trial, traced = settings.trial, spans(settings.traces, serves=serves)
-        most, reports = settings.log.value_bytes, settings.reports.per_second
-        how: dict[str, Any] = {"value_bytes": most, "reports_per_second": reports}
-        how |= {"canary": trial.canary, "pages": trial.pages, "upstream": settings.upstream}
-        return cls(events, metrics, **how, secret=secret, spans=traced)
 
     def watch(self, watcher: Callable[[dict[str, object]], None]) -> Callable[[], None]:
         """Give every logged event to `watcher` too; returns the call that ends it."""

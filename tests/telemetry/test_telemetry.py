@@ -10,7 +10,7 @@ import pytest
 
 from sidecar.policy.rules.conditions import Facts
 from sidecar.policy.terms import Mode
-from sidecar.settings import Settings
+from sidecar.settings import Log, Settings
 from sidecar.telemetry import Events, Metrics, Telemetry
 from sidecar.telemetry.cap import Cap
 from tests.policy.making import facts, plan
@@ -60,7 +60,7 @@ class World:
         self.telemetry = Telemetry(
             Events(self.lines, per_second=per_second, clock=lambda: 1.0),
             Metrics(process=False),
-            value_bytes=value_bytes,
+            Settings(log=Log(value_bytes=value_bytes)),
         )
         self.plan = plan(RULES if rules is None else rules, mode=mode)
         self.tallies = self.telemetry.activated(self.plan, "0123456789ab")
@@ -272,9 +272,7 @@ def test_a_failure_names_the_address_of_the_service(
     """As OpenTelemetry names it: address and port, or the path of the Unix socket."""
     lines = Collected()
     settings = Settings(upstream=upstream)
-    Telemetry.configured(
-        settings, Events(lines), Metrics(process=False), serves=True
-    ).upstream_failed("refused")
+    Telemetry(Events(lines), Metrics(process=False), settings).upstream_failed("refused")
 
     (failed,) = lines.events
     assert (failed["server.address"], failed.get("server.port")) == server
