@@ -74,8 +74,8 @@ def tests_text(wishes: Wishes, resolved: Resolved, visit: Visit | None) -> str:
         "first.test.yaml.jinja",
         wishes=wishes,
         cases=(
-            (today, "", before),
-            (f"enforced, {path} has the headers of the policy", "enforce", after),
+            (today, "mode: report-only", before),
+            (f"enforced, {path} has the headers of the policy", "enforce-all: true", after),
         ),
         host=response.place.hostname or "localhost",
         path=path,

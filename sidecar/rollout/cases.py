@@ -88,12 +88,15 @@ class Expect(StrictModel):
 
 
 class Case(StrictModel):
-    """One test; `mode` replaces the policy's own mode, under the ceilings of routes and rules."""
+    """One test. `mode` replaces the policy's own mode, under the ceilings of routes and rules;
+    `enforce-all` sets every mode but off to enforce, so a case stays true as rules are promoted.
+    """
 
     name: str = Field(min_length=1, max_length=200)
     request: Request = Field(default_factory=Request)
     response: Response = Field(default_factory=Response)
     mode: Mode | None = None
+    enforce_all: bool = False
     expect: Expect
 
 
@@ -168,6 +171,9 @@ def _case_problems(cases: Sequence[Case]) -> Iterator[Problem]:
                 f"two cases are named {case.name!r}", "rename one of them", (*path, "name")
             )
         seen.add(case.name)
+        if case.enforce_all and case.mode is not None:
+            text = f"case {case.name!r} has both mode and enforce-all"
+            yield Problem(text, "leave one of them out", (*path, "mode"))
         expect = case.expect
         if expect.violations is None and not expect.headers and expect.route is None:
             fix = "add violations, headers or route"
@@ -204,6 +210,8 @@ def _run(suite: Suite, position: int, resolved: Resolved) -> Result:
     if case.mode is not None:
         policy = resolved.policy.model_copy(update={"mode": case.mode})
         resolved = dataclasses.replace(resolved, policy=policy)
+    if case.enforce_all:
+        resolved = all_enforced(resolved)
     asked, sent = case.request, case.response
     route = compile_policy(resolved).route(asked.host, asked.method, asked.path)
     request = (asked.method, asked.host, asked.path, asked.scheme, _raw(asked.headers))
@@ -211,6 +219,25 @@ def _run(suite: Suite, position: int, resolved: Resolved) -> Result:
     failures = tuple(_failures(case.expect, route.name, decide(route, facts)))
     line, _ = suite.source.values[("cases", position)]
     return Result(suite.source.name, line, case.name, failures)
+
+
+def all_enforced(resolved: Resolved) -> Resolved:
+    """The policy with every mode at enforce, of itself, of routes and of rules; off stays off."""
+    routes = [
+        dataclasses.replace(
+            route,
+            mode="off" if route.mode == "off" else None,
+            rules=tuple(
+                dataclasses.replace(one, rule=one.rule.model_copy(update={"mode": "enforce"}))
+                if one.rule.mode != "off"
+                else one
+                for one in route.rules
+            ),
+        )
+        for route in resolved.routes
+    ]
+    policy = resolved.policy.model_copy(update={"mode": "enforce"})
+    return dataclasses.replace(resolved, policy=policy, routes=tuple(routes))
 
 
 def _raw(pairs: Iterable[tuple[str, str]]) -> RawFields:

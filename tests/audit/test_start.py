@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from sidecar.rollout.promotion import promote
 from tests.audit.origin import response
 from tests.cli import sidecar
 from tests.portion import by_default
@@ -172,3 +173,13 @@ def test_at_a_terminal_three_questions_are_asked(site, tmp_path, typed, written)
         assert done.stderr.count("?") == 3
     else:
         assert text == "mine"
+
+
+def test_its_tests_hold_while_rules_are_promoted(site, tmp_path):
+    """`promote` gives each other rule the mode that it had."""
+    site.http.responses["/"] = response("Content-Type: text/html", "Server: here")
+    _, file, tests = init(site.http.url(), "--owner", "a@b.c", folder=tmp_path)
+    for rule in ("nosniff", "csp", "disclosure"):
+        file.write_text(promote(file.read_text(), [rule]))
+
+        assert sidecar("test", tests).exit_code == 0

@@ -334,3 +334,30 @@ def test_results_are_data() -> None:
             ),
         }
     ]
+
+
+@pytest.mark.parametrize(
+    ("route", "rule", "leaves"),
+    [
+        (None, None, True),
+        ("report-only", "report-only", True),
+        ("trial", "enforce", True),
+        ("off", None, False),
+        (None, "off", False),
+    ],
+)
+def test_enforce_all_leaves_no_mode_but_off(route: Any, rule: Any, leaves: bool):
+    """Whatever the policy, its routes and its rules say, so that a promotion breaks no test."""
+    frames = {"action": "set", "header": "X-A", "value": "1"} | ({"mode": rule} if rule else {})
+    place = {"name": "api", "match": {"path": "/api"}} | ({"mode": route} if route else {})
+    made = policy({"frames": frames}, mode="report-only", routes=[place])
+    wanted = "'1'" if leaves else "null"
+    case = f"enforce-all: true, request: {{path: /api}}, expect: {{headers: {{X-A: {wanted}}}}}"
+
+    assert run(suite(case), made)[0].failures == ()
+
+
+def test_a_case_has_a_mode_or_enforces_all():
+    """Both would be a riddle."""
+    with pytest.raises(PolicyError, match="has both mode and enforce-all; leave one of them out"):
+        suite("mode: enforce, enforce-all: true, expect: {route: default}")
