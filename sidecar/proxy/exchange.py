@@ -253,14 +253,14 @@ class Exchange(Responder):
         return now
 
     def interim(self, response: Response) -> None:
-        """Pass a 1xx on: not to HTTP/1.0 (RFC 9110 section 15.2), and 100 only to who asked for
+        """Pass a 1xx on: not to HTTP/1.0 (RFC 9110 section 15.2), and 100 once to who waits for
         it.
         """
         request = self._request
         assert request is not None
         if request.http10 or self._answered:
             return
-        if response.status == 100:
+        if response.status == 100 and request.expects:
             if self._upload is not None:
                 self._upload.go_on()
         else:
@@ -276,6 +276,8 @@ class Exchange(Responder):
         """Pass a response on that is here to its end, in one piece."""
         keep_alive = request.keep_alive and self._sent() and not self._context.draining
         body = upstream.take()
+        if request.http10:
+            response.unchunk()  # to HEAD, or with 304
         data = self._judged(response, "upstream", keep_alive=keep_alive, body=body)
         self._begin_response()
         self._client.write(data)

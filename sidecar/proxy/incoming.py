@@ -14,7 +14,7 @@ from sidecar.proxy.body import Body
 from sidecar.proxy.faults import Refused
 from sidecar.proxy.flow import Flow
 from sidecar.proxy.http1.bodies import Chunked, Decoder, Sized
-from sidecar.proxy.http1.grammar import CHUNKED, Malformed, TooLarge
+from sidecar.proxy.http1.grammar import CHUNKED, Excessive, Malformed, TooLarge
 from sidecar.proxy.http1.requests import Request
 from sidecar.proxy.http1.stream import RequestHeads
 
@@ -128,7 +128,7 @@ class Incoming(Flow, ABC):
         limits = self._context.settings.limits
         self._body = Body(self._body_room)
         if request.length == CHUNKED:
-            self._decoder = Chunked(limits.header_bytes, limits.headers)
+            self._decoder = Chunked(limits.header_bytes, limits.headers, limits.body)
         else:
             self._decoder = Sized(request.length)
         if rest:
@@ -154,6 +154,8 @@ class Incoming(Flow, ABC):
             piece = decoder.feed(data)
         except TooLarge:
             raise Refused(431, "header_too_large") from None
+        except Excessive:
+            raise Refused(413, "body_too_large") from None
         except Malformed:
             raise Refused(400, "framing") from None
         if decoder.done and decoder.rest:

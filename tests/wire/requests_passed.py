@@ -119,6 +119,9 @@ PASSED: dict[str, Passed] = {
     "2.1 chunk extension is not forwarded": Passed(
         chunked(b'5; a = b;c="d;\\"";f\r\nhello\r\n0;e\r\n\r\n'), body=b"hello", method="POST"
     ),
+    "2.1 whitespace ahead of an extension": Passed(
+        chunked(b'5 ;a=b\r\nhello\r\n0\t; c\t=\t"d" ;e \r\n\r\n'), body=b"hello", method="POST"
+    ),
     "2.1 one-byte chunks": Passed(
         chunked(b"1\r\nx\r\n" * 300 + b"0\r\n\r\n"), body=b"x" * 300, method="POST"
     ),
@@ -188,8 +191,17 @@ PASSED: dict[str, Passed] = {
             b"Trailer: X",
             b"Upgrade: foo",
             b"HTTP2-Settings: AAMA",
+            b"Proxy-Authorization: Basic eDp5",
         ),
-        lacks=("keep-alive", "proxy-connection", "te", "trailer", "upgrade", "http2-settings"),
+        lacks=(
+            "keep-alive",
+            "proxy-connection",
+            "te",
+            "trailer",
+            "upgrade",
+            "http2-settings",
+            "proxy-authorization",
+        ),
     ),
     "2.3 h2c upgrade": Passed(
         get(

@@ -62,6 +62,8 @@ _CODINGS = {
     "bare CR line": b"X: y\rTransfer-Encoding: chunked",
 }
 
+_UNKNOWN = ("identity then chunked", "gzip, chunked")
+
 _LENGTHS = {
     "signed": b"+5",
     "negative": b"-5",
@@ -108,8 +110,17 @@ _SIZES = {
     "extension with an escaped end": b'5;a="b\\"',
     "extension without a name": b"5;=b",
     "extension that is empty": b"5;",
+    "extension that is empty behind a space": b"5 ;",
+    "extension behind a bare CR": b"5\r;a",
     "LF in quotes": b'5;a="\n"',
     "bare LF": None,
+}
+
+_LARGE = {
+    "sixteen F": b"F" * 16,
+    "2^63": b"8000000000000000",
+    "2^32": b"100000000",
+    "one more than the limit": b"100001",
 }
 
 _HOSTS = {
@@ -121,6 +132,8 @@ _HOSTS = {
     "query": b"a?b",
     "fragment": b"a#b",
     "open bracket": b"[::1",
+    "no IPv6 address": b"[:::::]",
+    "IPv6 address with five digits": b"[::12345]",
     "8-bit": b"\xe9.example",
     "port too large": b"a:65536",
     "backslash": b"a\\b",
@@ -157,8 +170,12 @@ _TARGETS = {
 _VERSIONS = {
     "0.9": (b"HTTP/0.9", 400),
     "2.0": (b"HTTP/2.0", 505),
+    "2": (b"HTTP/2", 505),
+    "3.0": (b"HTTP/3.0", 505),
+    "9.9": (b"HTTP/9.9", 505),
     "1.10": (b"HTTP/1.10", 400),
-    "3": (b"HTTP/3", 400),
+    "20": (b"HTTP/20", 400),
+    "01.1": (b"HTTP/01.1", 400),
     "lower case": (b"http/1.1", 400),
     "trailing space": (b"HTTP/1.1 ", 400),
     "letters": (b"HTTP/1.x", 400),
@@ -168,6 +185,16 @@ _VERSIONS = {
     "comma": (b"HTTP/1,1", 400),
     "no dot": (b"HTTP/11", 400),
 }
+
+_FIRST = {
+    "SSH": (b"SSH-2.0-OpenSSH_9.2", 400),
+    "HTTP/0.9": (b"GET /x", 400),
+    "HTTP/2.0": (b"GET /x HTTP/2.0", 505),
+    "unknown method": (b"HELO a HTTP/1.1", 501),
+    "fragment": (b"GET /x#y HTTP/1.1", 400),
+    "too long": (b"GET /" + b"a" * 17_000 + b" HTTP/1.1", 414),
+}
+"""Wrong before the first header line."""
 
 _LINES = {
     "obs-fold": b"X-A: 1\r\n 2",
@@ -225,7 +252,14 @@ REFUSED: dict[str, tuple[bytes, int]] = {
     **{
         f"2.1 TE.TE alone: {name}": (post(line, body=b"0\r\n\r\n"), 400)
         for name, line in _CODINGS.items()
-        if name != "upper case"
+        if name not in ("upper case", *_UNKNOWN)
+    },
+    **{
+        f"2.1 TE of a coding that is not known: {name}": (
+            post(_CODINGS[name], body=b"0\r\n\r\n" + SMUGGLED),
+            501,
+        )
+        for name in _UNKNOWN
     },
     "2.1 TE in HTTP/1.0": (
         post(
@@ -258,10 +292,10 @@ REFUSED: dict[str, tuple[bytes, int]] = {
     ),
     "2.3 Expect of something else": (post(b"Expect: 200-ok", b"Content-Length: 0"), 417),
     **{f"2.1 chunk size {name}": (_size_case(size), 400) for name, size in _SIZES.items()},
-    "2.1 chunk size sixteen F: waits for what never comes": (
-        chunked(b"FFFFFFFFFFFFFFFF\r\nhello\r\n0\r\n\r\n"),
-        408,
-    ),
+    **{
+        f"2.1 chunk size {name}": (chunked(b"5\r\nhello\r\n" + size + b"\r\nhello"), 413)
+        for name, size in _LARGE.items()
+    },
     "2.1 chunk extension of 200 kB": (
         chunked(b"5;" + b"a" * 200_000 + b"\r\nhello\r\n0\r\n\r\n"),
         400,
@@ -307,8 +341,24 @@ REFUSED: dict[str, tuple[bytes, int]] = {
     "2.2 HTTP/0.9 simple request": (b"GET /x\r\n\r\n", 400),
     "2.2 HTTP/2 preface": (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400),
     "2.2 TLS hello": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\0" * 40, 400),
-    "2.2 method in lower case": (get(method=b"get"), 400),
-    "2.2 unknown method": (get(method=b"BREW-X"), 400),
+    **{
+        f"2.2 unknown method {name.decode()}": (get(method=name), 501)
+        for name in (b"get", b"BREW-X", b"TRACK", b"!#$%&'*+-.^_`|~")
+    },
+    **{
+        f"2.2 no method: {name}": (get(method=written), 400)
+        for name, written in {
+            "colon": b"GET:",
+            "parenthesis": b"G(T",
+            "8-bit": b"G\xe9T",
+            "empty": b"",
+        }.items()
+    },
+    "2.2 unknown method in an unknown version": (get(method=b"BREW", version=b"HTTP/4.0"), 400),
+    **{
+        f"2.2 no head follows: {name}": (line + b"\r\n", status)
+        for name, (line, status) in _FIRST.items()
+    },
     "2.2 one field of 200 kB": (get(b"X-A: " + b"a" * 200_000), 431),
     "2.2 one name of 200 kB": (get(b"a" * 200_000 + b": 1"), 431),
     "2.2 many fields of 8 kB": (get(*[b"X-%d: %b" % (n, b"a" * 8000) for n in range(20)]), 431),
@@ -322,6 +372,14 @@ REFUSED: dict[str, tuple[bytes, int]] = {
             b"Content-Length: 5",
         )
         + b"hello",
+        400,
+    ),
+    "2.3 upgrade with a nominated key": (
+        get(
+            b"Connection: Upgrade, Sec-WebSocket-Key",
+            b"Upgrade: websocket",
+            b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+        ),
         400,
     ),
     "2.3 upgrade without a key": (get(b"Connection: Upgrade", b"Upgrade: websocket"), 400),

@@ -79,7 +79,7 @@ _LINES = {
 }
 _STARTS = {
     "HTTP/2": b"HTTP/2 200 OK\r\n",
-    "HTTP/1.2": b"HTTP/1.2 200 OK\r\n",
+    "HTTP/1.10": b"HTTP/1.10 200 OK\r\n",
     "HTTP/0.9": b"HTTP/0.9 200 OK\r\n",
     "RTSP": b"RTSP/1.0 200 OK\r\n",
     "ICE": b"ICE/1.0 200 OK\r\n",
@@ -161,6 +161,17 @@ GOOD: dict[str, Good] = {
         lacks=("content-length",),
         reused=False,
     ),
+    "whitespace ahead of a chunk extension": Good(
+        ok(b"Transfer-Encoding: chunked", body=b"2 ;a\r\nhi\r\n0\r\n\r\n"), body=b"hi"
+    ),
+    "HTTP/1.2 is read as 1.1": Good(
+        ok(
+            b"Transfer-Encoding: chunked",
+            body=b"2\r\nhi\r\n0\r\n\r\n",
+            start=b"HTTP/1.2 200 OK\r\n",
+        ),
+        body=b"hi",
+    ),
     "HTTP/1.0 with a length": Good(sized(start=b"HTTP/1.0 200 OK\r\n"), body=b"hi", reused=False),
     "HTTP/1.0 until close": Good(
         ok(body=b"hi", start=b"HTTP/1.0 200 OK\r\n"), body=b"hi", ends=True, reused=False
@@ -176,9 +187,20 @@ GOOD: dict[str, Good] = {
             b"Proxy-Connection: x",
             b"Upgrade: h2c",
             b"TE: x",
+            b"Proxy-Authenticate: Basic",
+            b"Proxy-Authentication-Info: x",
         ),
         body=b"hi",
-        lacks=("x-int", "connection", "keep-alive", "proxy-connection", "upgrade", "te"),
+        lacks=(
+            "x-int",
+            "connection",
+            "keep-alive",
+            "proxy-connection",
+            "upgrade",
+            "te",
+            "proxy-authenticate",
+            "proxy-authentication-info",
+        ),
     ),
     "2.3 nominating Content-Length": Good(
         sized(b"Connection: Content-Length"), body=b"hi", has=(("Content-Length", "2"),)
@@ -258,7 +280,9 @@ GOOD: dict[str, Good] = {
     "2.3 many interim responses": Good(
         b"HTTP/1.1 102 P\r\n\r\n" * 10 + sized(), body=b"hi", interim=(102,) * 10
     ),
-    "2.3 100 that nobody asked for": Good(b"HTTP/1.1 100 C\r\n\r\n" + sized(), body=b"hi"),
+    "2.3 100 that nobody asked for": Good(
+        b"HTTP/1.1 100 C\r\n\r\n" + sized(), body=b"hi", interim=(100,)
+    ),
     "2.3 length inside 103": Good(
         b"HTTP/1.1 103 E\r\nContent-Length: 5\r\n\r\n" + sized(), body=b"hi", interim=(103,)
     ),

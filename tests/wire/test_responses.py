@@ -75,6 +75,9 @@ CUT = {
     "chunked, inside a chunk": ok(b"Transfer-Encoding: chunked", body=b"a\r\nhello"),
     "chunked, before the last CRLF": ok(b"Transfer-Encoding: chunked", body=b"5\r\nhello\r\n0\r\n"),
     "chunked, bad size": ok(b"Transfer-Encoding: chunked", body=b"5\r\nhello\r\nzz\r\n"),
+    "chunked, 2^63 bytes": ok(
+        b"Transfer-Encoding: chunked", body=b"5\r\nhello\r\n8000000000000000\r\n"
+    ),
     "chunked, bare LF": ok(b"Transfer-Encoding: chunked", body=b"5\r\nhello\n0\r\n\r\n"),
     "chunked, spill": ok(b"Transfer-Encoding: chunked", body=b"5\r\nhelloXX\r\n0\r\n\r\n"),
     "chunked, endless extension": ok(

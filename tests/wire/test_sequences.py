@@ -160,18 +160,30 @@ def test_http10_keep_alive(stage: Stage) -> None:
     ] == [["close"]]
 
 
-def test_http10_gets_no_chunks_and_no_interim(stage: Stage) -> None:
+@pytest.mark.parametrize(
+    ("method", "start", "body"),
+    [
+        (b"GET", b"HTTP/1.1 200 OK\r\n", b"hi"),
+        (b"HEAD", b"HTTP/1.1 200 OK\r\n", b""),
+        (b"GET", b"HTTP/1.1 304 N\r\n", b""),
+    ],
+    ids=["GET", "HEAD", "304"],
+)
+def test_http10_gets_no_chunks_and_no_interim(
+    stage: Stage, method: bytes, start: bytes, body: bytes
+) -> None:
     """2.2 HTTP/1.0: a chunked response ends with the connection, and a 103 is not passed."""
+    chunks = b"2\r\nhi\r\n0\r\n\r\n" if body else b""
     stage.origin.script = play(
-        b"HTTP/1.1 103 E\r\n\r\n" + ok(b"Transfer-Encoding: chunked", body=b"2\r\nhi\r\n0\r\n\r\n")
+        b"HTTP/1.1 103 E\r\n\r\n" + ok(b"Transfer-Encoding: chunked", body=chunks, start=start)
     )
     with stage.connect() as client:
-        client.sendall(get(version=b"HTTP/1.0"))
+        client.sendall(get(version=b"HTTP/1.0", method=method))
         received = b""
         while data := client.recv(4096):
             received += data
-    assert received.startswith(b"HTTP/1.1 200 OK\r\n")
-    assert received.endswith(b"\r\n\r\nhi")
+    assert received.startswith(start)
+    assert received.endswith(b"\r\n\r\n" + body)
     assert b"ransfer-" not in received
 
 

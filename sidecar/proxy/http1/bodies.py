@@ -9,20 +9,23 @@ from __future__ import annotations
 import re
 from typing import Final, Protocol
 
-from sidecar.proxy.http1.grammar import TOKEN, Malformed, TooLarge, sound
+from sidecar.proxy.http1.grammar import TOKEN, Excessive, Malformed, TooLarge, sound
 
 EXTENSIONS: Final = 16_384
 """Bytes of chunk extensions in one body: nobody needs them, and each must be read."""
 
 SIZE_DIGITS: Final = 16
+MOST: Final = (1 << 63) - 1
+"""Bytes of a chunk that anybody can count."""
 
 # Sixteen digits are 2^64 - 1; leading zeros count, so that a flood of them ends.
-_SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,16})((?:;[\t -~\x80-\xff]*)?)")
+# Whitespace is read ahead of a semicolon alone.
+_SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,16})((?:[\t ]*;[\t -~\x80-\xff]*)?)")
 
 # What RFC 9112 section 7.1.1 allows: a quote that is left open could hide the line's end from
 # another reader.
 _EXTENSION: Final = re.compile(
-    rb"""(?:;[\t ]*%b[\t ]*(?:=[\t ]*(?:%b|"(?:[^"\\]|\\.)*")[\t ]*)?)*"""
+    rb"""(?:[\t ]*;[\t ]*%b(?:[\t ]*=[\t ]*(?:%b|"(?:[^"\\]|\\.)*"))?)*[\t ]*"""
     % (TOKEN.pattern, TOKEN.pattern)
 )
 
@@ -71,6 +74,7 @@ class Chunked:
     Args:
         header_bytes: of all trailers together.
         headers: trailers.
+        most: bytes of one chunk.
     """
 
     __slots__ = (
@@ -79,13 +83,15 @@ class Chunked:
         "_left",
         "_lines",
         "_lines_left",
+        "_most",
         "_state",
         "done",
         "rest",
     )
 
-    def __init__(self, header_bytes: int, headers: int) -> None:
+    def __init__(self, header_bytes: int, headers: int, most: int = MOST) -> None:
         self.done, self.rest = False, b""
+        self._most = most
         self._held = b""
         self._state, self._left = _SIZE_LINE, 0
         self._extensions = EXTENSIONS
@@ -96,6 +102,7 @@ class Chunked:
 
         Raises:
             TooLarge: for trailers beyond the limits.
+            Excessive: for a chunk beyond its own.
             Malformed: for what is no chunk, and for extensions beyond theirs.
         """
         if self._held:
@@ -142,7 +149,10 @@ class Chunked:
         if self._state == _TRAILERS:
             if part:
                 self._check_trailers(len(part))
-        elif len(part) > SIZE_DIGITS + self._extensions or _SIZE.fullmatch(part or b"0") is None:
+        elif (
+            len(part) > SIZE_DIGITS + self._extensions
+            or _SIZE.fullmatch(part.rstrip(b"\t ") or b"0" + part) is None
+        ):
             raise Malformed("chunk size")
 
     def _size(self, line: bytes) -> None:
@@ -154,6 +164,8 @@ class Chunked:
             if self._extensions < 0 or _EXTENSION.fullmatch(extension) is None:
                 raise Malformed("chunk extensions")
         self._left = int(found[1], 16)
+        if self._left > self._most:
+            raise Excessive("chunk size")
         self._state = _DATA if self._left else _TRAILERS
 
     def _trailer(self, line: bytes) -> None:

@@ -7,6 +7,7 @@ RFC 9110 and 9112.
 from __future__ import annotations
 
 import re
+from ipaddress import IPv6Address
 from typing import Final
 
 from sidecar.policy import terms
@@ -24,9 +25,19 @@ IDEMPOTENT: Final = BODILESS | {"PUT"}
 """RFC 9110 section 9.2.2; TRACE is refused."""
 
 # RFC 9110 section 7.6.1, and the names that some senders treat alike; HTTP2-Settings belongs to
-# h2c.
+# h2c. What a client and a proxy tell each other for authentication is no service's business
+# (section 11.7).
 HOP_BY_HOP: Final = frozenset(
-    {b"keep-alive", b"proxy-connection", b"te", b"trailer", b"http2-settings"}
+    {
+        b"keep-alive",
+        b"proxy-connection",
+        b"te",
+        b"trailer",
+        b"http2-settings",
+        b"proxy-authorization",
+        b"proxy-authenticate",
+        b"proxy-authentication-info",
+    }
 )
 # A sender that nominates these in Connection would change framing or routing (RFC 9110 section
 # 7.6.1).
@@ -54,6 +65,10 @@ class Malformed(Exception):  # noqa: N818  (what is said of bytes, not of us)
 
 class TooLarge(Malformed):
     """Header or trailer lines beyond the limits."""
+
+
+class Excessive(Malformed):
+    """A chunk that is longer than a whole body may be."""
 
 
 def sound(lines: bytes) -> bool:
@@ -103,4 +118,11 @@ _USUAL: Final = {value: _tokens(value) for value in (b"keep-alive", b"Keep-Alive
 def valid_host(value: bytes) -> bool:
     """Whether it names a host, with or without a port (RFC 9110 section 7.2)."""
     found = _HOST.fullmatch(value)
-    return found is not None and not (found[1] and int(found[1]) > 65535)
+    if found is None or (found[1] and int(found[1]) > 65535):
+        return False
+    if value.startswith(b"["):
+        try:
+            IPv6Address(value[1 : value.index(b"]")].decode("ascii"))
+        except ValueError:
+            return False
+    return True

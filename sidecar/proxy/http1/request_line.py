@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 from sidecar.proxy.faults import Refused
-from sidecar.proxy.http1.grammar import ABSOLUTE, IN_TARGET, valid_host
+from sidecar.proxy.http1.grammar import ABSOLUTE, IN_TARGET, TOKEN, valid_host
 from sidecar.proxy.http1.scan import visible
 
 if TYPE_CHECKING:
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
 
 _VERSIONS = {b"HTTP/1.%d" % minor: not minor for minor in range(10)}
 """Whether it is 1.0; those behind 1.1 are read as that (RFC 9110 section 2.5)."""
+_LATER: Final = re.compile(rb"HTTP/[2-9](?:\.[0-9])?")
+"""Versions of another major number, as HTTP/2 is written too (RFC 9110 section 15.6.6)."""
 _GET: Final = b"GET"
 _UNUSUAL: Final = (b"", b"", b"", 0)
 _IN_TARGET: Final = bytes(
@@ -70,8 +73,15 @@ def read_version(sent: bytes, space: bytes, version: bytes) -> bool:
     if http10 is None:
         if not space and not sent.startswith(b"/"):  # which would be HTTP/0.9
             raise Refused(400, "target")
-        raise Refused(505 if version == b"HTTP/2.0" else 400, "version")
+        raise Refused(505 if _LATER.fullmatch(version) else 400, "version")
     return http10
+
+
+def unknown_method(written: bytes, version: bytes) -> int:
+    """The status for a method that is not served: 501 for one that others may know (RFC 9110
+    section 9.1), 400 for what is no request.
+    """
+    return 501 if version in _VERSIONS and TOKEN.fullmatch(written) else 400
 
 
 def read_target(method: str, sent: bytes, limit: int) -> tuple[bytes, bytes | None]:

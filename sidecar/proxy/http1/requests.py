@@ -11,6 +11,7 @@ from sidecar.proxy.http1.grammar import (
     HOP_BY_HOP,
     METHODS,
     NEVER_NOMINATED,
+    TOKEN,
     Malformed,
     TooLarge,
     connection_tokens,
@@ -21,6 +22,7 @@ from sidecar.proxy.http1.heads import COMPILED, Field, Head, Names
 from sidecar.proxy.http1.request_line import (
     read_target,
     read_version,
+    unknown_method,
     usual_by_bytes,
     usual_by_parts,
 )
@@ -68,6 +70,8 @@ _SERVED: Final = {
 }
 KEPT_HOSTS: Final = 256
 """Names of hosts that are remembered: clients repeat them."""
+_CODINGS = re.compile(rb"(?i:(?:(?!chunked[\t ,])%b[\t ]*,[\t ]*)+chunked)" % TOKEN.pattern)
+"""Transfer codings that end with `chunked`, which stands once (RFC 9112 section 6.1)."""
 _FORWARDS = re.compile(rb"(?im)^(max-forwards:[\t ]*)([0-9]{1,18})(?=[\t ]*\r$)")
 
 
@@ -213,26 +217,35 @@ class RequestReader:
         except Refused as refusal:
             raise _about(refusal, method, target, head) from None
 
-    def _unusual(self, line: bytes, head: Head | None, fault: Refused | None) -> Request:
-        """The same for any request line, with the fault of the lines behind it."""
+    def judge_line(self, line: bytes) -> tuple[str, bytes, bytes, bytes | None, bool]:
+        """Judge a request line: method, target as sent and for the upstream, the authority of an
+        absolute-form, and whether the version is 1.0.
+
+        Raises: Refused: with method and path as far as they could be read.
+        """
         written, _, rest = line.partition(b" ")
-        method = METHODS.get(written)
-        if method is None:
-            raise Refused(400, "method")
         sent, space, version = rest.partition(b" ")
         if not sent and space:
             sent, space, version = rest.lstrip(b" ").partition(b" ")
+        method = METHODS.get(written)
+        if method is None:
+            raise Refused(unknown_method(written, version), "method")
         try:
             http10 = read_version(sent, space, version)
             target, named = read_target(method, sent, self._target)
         except Refused as refusal:
             raise _about(refusal, method, sent, None) from None
+        return method, sent, target, named, http10
+
+    def _unusual(self, line: bytes, head: Head | None, fault: Refused | None) -> Request:
+        """The same for any request line, with the fault of the lines behind it."""
+        method, sent, target, named, http10 = self.judge_line(line)
         if fault is not None:
             raise _about(fault, method, sent, None)
         assert head is not None
         path = target.partition(b"?")[0]
         try:
-            line = b"%b %b HTTP/1.1\r\n" % (written, target)
+            line = b"%b %b HTTP/1.1\r\n" % (method.encode("ascii"), target)
             return self._judge(line, method, target, path, named, head, http10=http10)
         except Refused as refusal:
             raise _about(refusal, method, sent, head) from None
@@ -279,7 +292,7 @@ class RequestReader:
                     length = number
                 else:
                     if coding is not None or value.lower() != b"chunked" or http10:
-                        raise Refused(400, "framing")
+                        raise _no_coding(value, head, http10=http10)
                     coding = value
                 # They frame or route: whatever whitespace the value came with.
                 if sent is not value or end - colon != len(value) + 4 or head.data[colon + 1] != 32:
@@ -321,6 +334,7 @@ class RequestReader:
                 data = head.data
                 claimed = [one for one in claimed if data[one[1] : one[2]].lower() not in others]
                 via = [] if b"via" in others else via
+                key = b"" if b"sec-websocket-key" in others else key
         lines = [line] if line else []
         if host is None:
             lines.append(b"Host: %b\r\n" % (host_sent or self._authority))
@@ -370,6 +384,15 @@ def _no_length(value: bytes, *, twice: bool) -> Refused:
     """
     number = value.isdigit() and len(value) <= 20 and int(value) < 1 << 64
     return Refused(413, "body_too_large") if number and not twice else Refused(400, "framing")
+
+
+def _no_coding(value: bytes, head: Head, *, http10: bool) -> Refused:
+    """The refusal of a Transfer-Encoding: 501 for codings that we do not know ahead of `chunked`
+    (RFC 9112 section 6.1), 400 for what may be read in two ways.
+    """
+    framed = len(head.values(b"transfer-encoding")) + len(head.values(b"content-length"))
+    unknown = framed == 1 and not http10 and _CODINGS.fullmatch(value) is not None
+    return Refused(501 if unknown else 400, "framing")
 
 
 def _about(refusal: Refused, method: str, sent: bytes, head: Head | None) -> Refused:

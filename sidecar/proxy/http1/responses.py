@@ -33,6 +33,8 @@ _NOTHING: Final[frozenset[bytes]] = frozenset()
 # RFC 9112 section 4: one space, no control byte but HTAB.
 _STATUS = re.compile(rb"HTTP/1\.([01])( ([1-5][0-9][0-9])(?: [\t -~\x80-\xff]*)?)")
 
+_LATER: Final = re.compile(rb"HTTP/1\.[2-9] ")
+
 PASSED: Final = 0
 DROPPED: Final = 1
 CONNECTION: Final = 2
@@ -95,10 +97,11 @@ class Response:
         return parts
 
     def unchunk(self) -> None:
-        """For an HTTP/1.0 client, which knows no Transfer-Encoding (RFC 9112 section 6.1): the
-        body ends with the connection.
+        """For an HTTP/1.0 client, which knows no Transfer-Encoding (RFC 9112 section 6.1): a body
+        in chunks ends with the connection.
         """
-        self.length = UNTIL_CLOSE
+        if self.length == CHUNKED:
+            self.length = UNTIL_CLOSE
         head = self.head
         for index, field in enumerate(head.fields):
             if field[0] & ~WATCHED == CODING:
@@ -139,6 +142,8 @@ class ResponseReader:
             end = data.find(b"\r\n")
             if end < 0:
                 return None
+            if _LATER.match(data) is not None:  # RFC 9112 section 2.3: read as 1.1
+                data = b"HTTP/1.1" + data[8:]
             start = self._starts.get(data[:end])
             self._said = self._start(data[:end]) if start is None else start
             self._last = data[: end + 2]

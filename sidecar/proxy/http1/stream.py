@@ -70,6 +70,9 @@ class RequestHeads:
             raise Refused(414, "target_too_long")
         if len(data) > self._most:
             raise Refused(431, "header_too_large")
+        end = data.find(b"\r\n")
+        if end > 0 and (not seen or end > seen):  # the first line is whole since this piece
+            self._reader.judge_line(data[:end])
         if seen and data[seen - 1] == 13:  # its LF may come first now
             seen -= 1
         if hopeless(data[seen:]):
