@@ -13,7 +13,8 @@ from sidecar.policy.engine.nonces import hidden
 from sidecar.policy.rules.conditions import Facts
 from sidecar.proxy.faults import Refused
 from sidecar.proxy.forwarding import new_nonce
-from sidecar.proxy.http1.requests import Request, forwards_left, one_forward_less
+from sidecar.proxy.http1.forwards import forwards_left, one_forward_less
+from sidecar.proxy.http1.requests import Request
 from sidecar.proxy.http1.responses import Response
 from sidecar.proxy.http1.writing import message
 from sidecar.proxy.local_replies import local_reply

@@ -37,5 +37,9 @@ class Unread:
             self._found = {found for found, _ in self._poll.poll(0)}
         return descriptor in self._found
 
+    def now(self, descriptor: int) -> bool:
+        """The same, asked anew."""
+        return any(found == descriptor for found, _ in self._poll.poll(0))
+
     def _forget(self) -> None:
         self._asked = False

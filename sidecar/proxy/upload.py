@@ -26,6 +26,8 @@ CONTINUE_AFTER = 1.0
 (RFC 9110 section 10.1.1).
 """
 
+TURNS: Final = 4
+"""Turns of the loop that it has for reading: asyncio's next one begins with what was called for."""
 _BOUNDLESS: Final = 1 << 62
 _body_late: Final = partial(Refused, 408, "body_timeout")
 _idle_late: Final = partial(UpstreamFailed, 504, "idle_timeout")
@@ -159,6 +161,8 @@ class Upload:
                 self.begun += piece[: self._watched - len(self.begun)]
                 taken += len(piece)
                 self._judge(taken)
+                if upstream.secure:
+                    await self._listen(upstream)
                 if upstream.done or upstream.failure is not None:
                     return
                 if piece:
@@ -181,6 +185,17 @@ class Upload:
         finally:
             deadlines.drop(body)
 
+    async def _listen(self, upstream: Connection) -> None:
+        """Let the loop read what the upstream has said. It may have closed behind its response:
+        writing fails then, and under TLS nothing can be read once that has ended.
+        """
+        for _ in range(TURNS):
+            if not upstream.speaks():
+                return
+            turn = Waiter(self._advance)
+            self._context.loop.call_soon(_over, turn)
+            await turn
+
     def _judge(self, size: int) -> None:
         """So many bytes of a body have come whose length was not said before."""
         self._report(size)
@@ -199,3 +214,8 @@ class Upload:
                 head=self._request.head,
                 refused=False,
             )
+
+
+def _over(turn: Waiter) -> None:
+    if not turn.done():
+        turn.set_result(None)

@@ -64,8 +64,8 @@ class Tunnelled(Protocol):
 
 
 class Connection(asyncio.BufferedProtocol):
-    """`reused` is true from its second request on; `extra` when bytes came that nobody asked
-    for.
+    """`reused` from its second request on; `extra` when bytes came that nobody asked for; `secure`:
+    over TLS.
     """
 
     transport: asyncio.Transport
@@ -92,7 +92,7 @@ class Connection(asyncio.BufferedProtocol):
         self.response: Response | None = None
         self.extra = False
         self.keep_alive = True
-        self.reused = False
+        self.reused = self.secure = False
         self.idle_since = 0.0
         self.address = ""
         """Where the pool connected it to, for an upstream with a name."""
@@ -134,6 +134,10 @@ class Connection(asyncio.BufferedProtocol):
             raise self._failure
         self._awaited = waiter
         return waiter
+
+    def speaks(self) -> bool:
+        """The loop has not read all that has come."""
+        return not self.transport.is_closing() and self._unread.now(self._descriptor)
 
     def room(self, waiter: Waiter) -> Waiter | None:
         """`waiter`, to be ended when more may be written; None = it may."""
@@ -200,6 +204,7 @@ class Connection(asyncio.BufferedProtocol):
         stream = self.transport = cast("asyncio.Transport", transport)
         self._descriptor = stream.get_extra_info("socket").fileno()
         self._unread.add(self._descriptor)
+        self.secure = stream.get_extra_info("ssl_object") is not None
         stream.set_write_buffer_limits(HIGH_WATER)
 
     def get_buffer(self, sizehint: int) -> memoryview:
@@ -301,9 +306,8 @@ class Connection(asyncio.BufferedProtocol):
         self.response = response
         self.keep_alive = self.keep_alive and response.keep_alive
         self._left = response.length
-        if (
-            response.length == len(rest) and response.status != 101
-        ):  # all of it came at once, or there is none
+        # All of it came at once, or there is none.
+        if response.length == len(rest) and response.status != 101:
             if rest:
                 self._pieces.append(rest)
             self._state = DONE

@@ -12,6 +12,7 @@ import socket
 import ssl
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,10 +20,11 @@ import pytest
 
 from tests.e2e.processes import free_port
 from tests.patience import PATIENCE
-from tests.wire.origin import Origin
+from tests.wire.origin import Origin, reset_at_close
 from tests.wire.requests_refused import chunked, get, post
-from tests.wire.responses import ok
+from tests.wire.responses import ok, sized
 from tests.wire.stage import Stage, read_responses, talk
+from tests.wire.test_early import Loop, both_loops
 from tests.wire.test_responses import play
 
 
@@ -211,6 +213,43 @@ def test_https_upstream_that_is_not_trusted(folder: Path, tls: dict[str, str]) -
         assert stage.talk(get(b"Cookie: secret=1"))[0].status == 502
         assert stage.count("sidecar_upstream_errors_total", "tls") == 1
         assert stage.origin.requests == []
+
+
+@both_loops
+def test_early_response_and_reset_over_tls(folder: Path, loop: Loop) -> None:
+    """2.4 Upstream responds early and closes: what it said is read before more is written, as
+    nothing can be read when writing has failed.
+    """
+    still = threading.Event()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "one.test.pem", folder / "one.test.key")
+    settings = {"tls": {"upstream_ca": str(folder / "one.test.pem")}}
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        url = f"https://127.0.0.1:{listening.getsockname()[1]}"
+        with (
+            Stage(settings, upstream=url, loop_factory=loop).running() as stage,
+            stage.connect() as client,
+        ):
+            client.sendall(post(b"Content-Length: 1000000", body=b"first"))
+            plain, _ = listening.accept()
+            plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            upstream = context.wrap_socket(plain, server_side=True)
+            received = b""
+            while not received.endswith(b"first"):
+                received += upstream.recv(65_536)
+            (connection,) = stage.plane._listener.open
+
+            def more() -> None:  # of the body, ahead of what the upstream has said
+                still.wait(PATIENCE)
+                connection.data_received(b"x" * 200_000)
+
+            stage.loop.call_soon_threadsafe(more)
+            upstream.sendall(sized(start=b"HTTP/1.1 413 T\r\n"))
+            reset_at_close(upstream)
+            os.close(upstream.detach())
+            still.set()
+            (reply,) = read_responses(client, method="POST")
+    assert (reply.status, reply.body) == (413, b"hi")
 
 
 def test_unix_sockets(tmp_path: Path) -> None:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
 from sidecar.proxy.faults import Refused
+from sidecar.proxy.http1.framing import no_coding, no_length
 from sidecar.proxy.http1.grammar import (
     CHUNKED,
     HOP_BY_HOP,
     METHODS,
     NEVER_NOMINATED,
-    TOKEN,
     Malformed,
     TooLarge,
     connection_tokens,
@@ -70,9 +69,6 @@ _SERVED: Final = {
 }
 KEPT_HOSTS: Final = 256
 """Names of hosts that are remembered: clients repeat them."""
-_CODINGS = re.compile(rb"(?i:(?:(?!chunked[\t ,])%b[\t ]*,[\t ]*)+chunked)" % TOKEN.pattern)
-"""Transfer codings that end with `chunked`, which stands once (RFC 9112 section 6.1)."""
-_FORWARDS = re.compile(rb"(?im)^(max-forwards:[\t ]*)([0-9]{1,18})(?=[\t ]*\r$)")
 
 
 class Request:
@@ -288,11 +284,11 @@ class RequestReader:
                 elif kind == LENGTH:
                     number = decimal(value)
                     if length is not None or number < 0:
-                        raise _no_length(value, twice=length is not None)
+                        raise no_length(value, twice=length is not None)
                     length = number
                 else:
                     if coding is not None or value.lower() != b"chunked" or http10:
-                        raise _no_coding(value, head, http10=http10)
+                        raise no_coding(value, head, http10=http10)
                     coding = value
                 # They frame or route: whatever whitespace the value came with.
                 if sent is not value or end - colon != len(value) + 4 or head.data[colon + 1] != 32:
@@ -378,23 +374,6 @@ class RequestReader:
         return (named or b"").decode("ascii")
 
 
-def _no_length(value: bytes, *, twice: bool) -> Refused:
-    """The refusal of a Content-Length: a number that fits 64 bits is one, though no body is that
-    long.
-    """
-    number = value.isdigit() and len(value) <= 20 and int(value) < 1 << 64
-    return Refused(413, "body_too_large") if number and not twice else Refused(400, "framing")
-
-
-def _no_coding(value: bytes, head: Head, *, http10: bool) -> Refused:
-    """The refusal of a Transfer-Encoding: 501 for codings that we do not know ahead of `chunked`
-    (RFC 9112 section 6.1), 400 for what may be read in two ways.
-    """
-    framed = len(head.values(b"transfer-encoding")) + len(head.values(b"content-length"))
-    unknown = framed == 1 and not http10 and _CODINGS.fullmatch(value) is not None
-    return Refused(501 if unknown else 400, "framing")
-
-
 def _about(refusal: Refused, method: str, sent: bytes, head: Head | None) -> Refused:
     """The refusal with what the policy may be asked about it.
 
@@ -405,19 +384,3 @@ def _about(refusal: Refused, method: str, sent: bytes, head: Head | None) -> Ref
     if sent.startswith(b"/"):
         refusal.path = sent.partition(b"?")[0].partition(b"#")[0].decode("latin-1")
     return refusal
-
-
-def forwards_left(request: Request) -> int | None:
-    """The value of Max-Forwards, which counts on OPTIONS alone, the least of several; None when
-    there is none (RFC 9110 section 7.6.2).
-    """
-    found = [int(number) for _, number in _FORWARDS.findall(b"".join(request.lines))]
-    return min(found, default=None)
-
-
-def one_forward_less(request: Request) -> None:
-    """Count Max-Forwards down."""
-    less = _FORWARDS.sub(
-        lambda found: b"%b%d" % (found[1], int(found[2]) - 1), b"".join(request.lines)
-    )
-    request.lines = [less]
