@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from . import report
+from . import chart, report
 from .load import Case, parse_case
 from .machine import described
 from .memory import Footprint, footprint, held
@@ -80,7 +80,10 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         const=DOCUMENT,
         type=Path,
         metavar="FILE",
-        help=f"write the tables into this document (default {DOCUMENT.relative_to(ROOT)})",
+        help=(
+            "write the tables into this document, and the picture of them beside it (default"
+            f" {DOCUMENT.relative_to(ROOT)})"
+        ),
     )
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--memory", action="store_true", help="resident memory instead of speed")
@@ -141,7 +144,16 @@ def speed(run: Run) -> None:
     run.demands += report.speed_demands(results, larger)
     run.found["speed"], run.found["growth"] = asdict(results), asdict(larger)
     if options.write:
-        options.write.write_text(report.rewritten(options.write.read_text("utf-8"), part), "utf-8")
+        write(options.write, part)
+
+
+def write(document: Path, part: str) -> None:
+    """Put what was measured into the document, and its picture, drawn from there, beside it."""
+    text = report.rewritten(document.read_text("utf-8"), part)
+    document.write_text(text, "utf-8")
+    picture = document.parent / chart.PICTURE
+    picture.parent.mkdir(exist_ok=True)
+    picture.write_text(chart.drawn(chart.figures(text)), "utf-8")
 
 
 def memory(run: Run) -> None:

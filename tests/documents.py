@@ -18,6 +18,7 @@ from typing import Any
 import click
 from pydantic import BaseModel
 
+from bench import chart
 from sidecar.cli import commands
 from sidecar.codes import table
 from sidecar.policy.data import field_texts
@@ -192,7 +193,12 @@ def zoo_in_words() -> str:
 
 def pictures() -> dict[str, str]:
     """Path of each drawn picture: what the documents as they stand make of it."""
-    return figures.drawn(read((ROOT / "docs" / "zoo.md").read_text("utf-8")))
+    measured = (ROOT / "docs" / "performance.md").read_text("utf-8")
+    sites = read((ROOT / "docs" / "zoo.md").read_text("utf-8"))
+    return {
+        f"docs/{chart.PICTURE}": chart.drawn(chart.figures(measured)),
+        **figures.drawn(sites),
+    }
 
 
 PARTS: Mapping[str, Callable[[], str]] = {

@@ -3,6 +3,7 @@ end.
 """
 
 import asyncio
+import itertools
 import json
 import shutil
 import socket
@@ -12,6 +13,7 @@ import threading
 import time
 from dataclasses import asdict
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import pytest
 from hypothesis import given
@@ -19,6 +21,7 @@ from hypothesis import strategies as st
 
 from bench import __main__ as command
 from bench import compiled
+from bench.chart import PICTURE, drawn, figures
 from bench.load import Case, Latency, Throughput, parse_case, parse_wrk
 from bench.machine import processor
 from bench.memory import Footprint, length
@@ -246,6 +249,57 @@ def test_the_document_has_medians_ratios_and_verdicts() -> None:
         "a machine",
     ):
         assert cell in shown
+
+
+def test_the_picture_has_the_figures_of_the_table() -> None:
+    """Each figure of the document's first table stands in its picture, as text and as a bar whose
+    length is in proportion within its case.
+    """
+    found = figures(command.DOCUMENT.read_text("utf-8"))
+    root = ET.fromstring((command.DOCUMENT.parent / PICTURE).read_text("utf-8"))
+    bars = [each for each in root.findall(".//{*}rect") if each.get("class") in ("good", "open")]
+    texts = [each.text for each in root.findall(".//{*}text") if each.get("class") == "faint"]
+    measured = [list(filter(None, row.values())) for row in found.values()]
+    widths = iter(float(bar.get("width", "")) for bar in bars)
+
+    assert len(bars) == sum(map(len, measured))
+    assert [text for text in texts if text != "not measured"] == [
+        f"{each:,.1f} us" if each < 10_000 else f"{each / 1000:,.1f} ms"
+        for row in measured
+        for each in row
+    ]
+    for row in measured:
+        longest, *lengths = max(row), *itertools.islice(widths, len(row))
+        assert lengths == pytest.approx([max(lengths) * each / longest for each in row], rel=1e-3)
+
+
+def test_what_is_written_is_what_is_drawn(tmp_path: Path) -> None:
+    """`--write` puts the tables into the document, and draws the picture from them."""
+    file, results = tmp_path / "performance.md", Results()
+    file.write_text(f"# What it costs\n\n{BEGIN}\n{END}\n", "utf-8")
+    results.throughput["1k-32"] = {
+        "sidecar": [Throughput(2000.0, 1.0, 0, 0.030)],
+        "nginx": [Throughput(50.0, 1.0, 0, 0.600)],
+        "caddy": [],
+    }
+    command.write(file, document(results, Results(), "A machine."))
+    text = file.read_text("utf-8")
+
+    assert figures(text) == {"1 KiB (32)": {"sidecar": 15.0, "nginx": 12_000.0, "caddy": None}}
+    assert (tmp_path / PICTURE).read_text("utf-8") == drawn(figures(text))
+
+
+@pytest.mark.parametrize(
+    ("part", "complaint"),
+    [
+        ("nothing", "no table"),
+        ("| a second | nginx |\n|---|---|\n| 1 KiB (32) | 15.3 us |", "no rate with its CPU time"),
+    ],
+)
+def test_a_document_without_figures_is_refused(part: str, complaint: str) -> None:
+    """What cannot be drawn is named."""
+    with pytest.raises(ValueError, match=complaint):
+        figures(f"{BEGIN}\n\n{part}\n\n{END}")
 
 
 def test_only_the_measured_part_is_rewritten() -> None:
