@@ -35,6 +35,17 @@ _CODES: Mapping[Grammar, str] = {
 """Grammars with faults of their own: how the codes of these begin."""
 
 
+_SHORT = {
+    "csp": "Content-Security-Policy",
+    "hsts": "Strict-Transport-Security",
+    "coep": "Cross-Origin-Embedder-Policy",
+    "coop": "Cross-Origin-Opener-Policy",
+    "corp": "Cross-Origin-Resource-Policy",
+    "xfo": "X-Frame-Options",
+}
+"""What people call headers."""
+
+
 @click.command("headers")
 @click.argument("name", required=False)
 @JSON
@@ -50,7 +61,7 @@ def headers_verb(name: str | None, machine: bool) -> None:
             )
             table("", ("header", "for", "matters on", "copies", "recommended"), rows)
         return
-    row = headers.get(name)
+    row = headers.get(_SHORT.get(name.lower(), name))
     if row is None:
         if name.lower() in DISCLOSURE:
             raise click.UsageError(

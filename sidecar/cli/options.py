@@ -16,6 +16,23 @@ T = TypeVar("T")
 PATH = click.Path(path_type=Path)
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 """A file that is there."""
+
+
+class Present(click.Path):
+    """A file that is there; where it is not, the error names the command that writes one."""
+
+    def __init__(self, first: str) -> None:
+        super().__init__(exists=True, dir_okay=False, path_type=Path)
+        self._first = first
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path; raises UsageError."""
+        if not Path(value).exists():
+            text = f"{value}: No such file or directory; a first one is written by: {self._first}"
+            raise click.UsageError(text, ctx)
+        return super().convert(value, param, ctx)
+
+
 NEW_FILE = click.Path(dir_okay=False, path_type=Path)
 """A file that is written."""
 

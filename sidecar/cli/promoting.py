@@ -185,7 +185,8 @@ def _policy(file: Path, *, fleet: bool) -> str | None:
         raise click.UsageError(f"{file} is empty; a first policy is written by: sidecar init")
     if fleet:
         return None
-    raise click.BadParameter(f"File {str(file)!r} does not exist.", param_hint="'--policy'")
+    text = "No such file or directory; a first one is written by: sidecar init"
+    raise click.UsageError(f"{file}: {text}")
 
 
 def _of_prometheus(client: Admin, rules: Sequence[str], options: dict[str, Any]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from rich.text import Text
 
 from sidecar.cli.files import read_bytes, read_text, trust
 from sidecar.cli.operate import Admin, admin_options
-from sidecar.cli.options import CACERT, FILE, Parsed
+from sidecar.cli.options import CACERT, FILE, Parsed, Present
 from sidecar.cli.printing import as_json, plain, say, show, show_diff
 from sidecar.cli.progress import steps
 from sidecar.files import edit_file
@@ -45,7 +45,13 @@ _MAX_SHOWN = 32_768
 
 @click.command("suggest")
 @click.argument("rule", required=False)
-@click.option("--policy", "file", type=FILE, default=Path("policy.yaml"), help="The file to edit.")
+@click.option(
+    "--policy",
+    "file",
+    type=Present("sidecar init"),
+    default=Path("policy.yaml"),
+    help="The file to edit.",
+)
 @click.option("--write", is_flag=True, help="Make the edit; without it, it is only shown.")
 @click.option(
     "--from-trial",

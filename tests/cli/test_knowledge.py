@@ -90,3 +90,12 @@ def test_an_unknown_header_leads_on(name: str, text: str):
 def test_every_word_of_the_table_is_explained(words, texts):
     """No word is shown that people would have to guess."""
     assert set(typing.get_args(words)) == set(texts)
+
+
+@pytest.mark.parametrize(
+    ("short", "name"),
+    [("csp", "Content-Security-Policy"), ("HSTS", "Strict-Transport-Security")],
+)
+def test_a_header_has_its_common_short_name(short: str, name: str):
+    """Rules are often called so."""
+    assert sidecar("headers", short).stdout == sidecar("headers", name).stdout

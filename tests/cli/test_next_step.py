@@ -91,3 +91,19 @@ def test_a_refusal_names_the_next_command(folder: Path, words: tuple[str, ...]):
 def test_every_verb_is_refused_here():
     """A new verb says what to do next, too."""
     assert {words[0] for words in CASES} | NEVER >= set(VERBS)
+
+
+@pytest.mark.parametrize(
+    ("words", "first"),
+    [
+        (("drift", "nowhere"), "sidecar capture --output FILE"),
+        (("suggest", "--policy", "nowhere"), "sidecar init"),
+        (("promote", "csp", "--policy", "nowhere"), "sidecar init"),
+        (("check", "nowhere"), "sidecar init"),
+    ],
+)
+def test_a_file_that_is_missing_has_the_command_that_writes_it(words: tuple[str, ...], first: str):
+    """Each in the same words."""
+    said = f"Error: nowhere: No such file or directory; a first one is written by: {first}\n"
+
+    assert sidecar(*words).stderr.endswith(said)
