@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from sidecar.policy.words import counted
-from sidecar.rollout.isolation import FRAME
+from sidecar.rollout.isolation import FRAME, SIGN
 from sidecar.rollout.model import Evidence, Minimums, Verdict, span
 from sidecar.rollout.reasons import Reasons, step_of
 from sidecar.rollout.witness_checks import canaries, check_witnesses, total
@@ -219,7 +219,8 @@ def _unexplained(
         if 0 < loads * _OFTEN <= cause["count"] and not _usual(cause):
             reasons.fail("unexplained-often", cause=describe(cause))
         else:
-            reasons.lack("unexplained", cause=describe(cause), id=cause["id"])
+            code = "sign" if cause["directive"] == SIGN else "unexplained"
+            reasons.lack(code, cause=describe(cause), id=cause["id"])
     if len(found) > 5:
         reasons.note("unexplained-more", more=len(found) - 5)
     return [cause for cause, _ in found]
@@ -265,6 +266,8 @@ def describe(cause: Mapping[str, Any]) -> str:
     does = f"{cause['directive']} blocks {blocked}"
     if cause["directive"] == FRAME:
         does = f"a frame of {blocked} may need what the rule takes"
+    if cause["directive"] == SIGN:
+        return f"a script {blocked}, and browsers do not report it [{cause['id']}]"
     place = f" on {', '.join(cause['pages'][:2])}" if cause.get("pages") else ""
     often = f"{counted(cause['count'], 'report')}, {counted(cause['clients'], 'client')}"
     return f"{does}{place} ({often}) [{cause['id']}]"

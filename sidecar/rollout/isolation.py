@@ -13,14 +13,19 @@ from urllib.parse import urlsplit
 
 from sidecar.policy.browsers.pages import ALLOW
 from sidecar.policy.browsers.reports import Report
-from sidecar.policy.browsers.support import FRAMES_TOO
-from sidecar.policy.browsers.trial import taken, takes_own
+from sidecar.policy.browsers.signs import IMPORT, WORKLET, asked_about
+from sidecar.policy.browsers.support import FRAMES_TOO, GONE
+from sidecar.policy.browsers.trial import taken, taken_from_page
 from sidecar.policy.engine.plan import Plan
 from sidecar.policy.model import Rule
 from sidecar.rollout.served_pages import ServedPages
 
 FRAME = "allow"
 """The directive of causes that are frames of other origins: their attribute for features."""
+
+SIGN = "sign"
+"""The directive of causes that were read in scripts: browsers report nothing of them."""
+_LONGEST = 200
 
 WORKER = "worker initialization"
 _ENDS = {FRAME, WORKER, "navigation", "navigation-to-response", "navigation-from-response"}
@@ -32,8 +37,8 @@ class RuleContext:
     """How a rule's reports are judged; `features`: what a Permissions-Policy forbids frames."""
 
     features: frozenset[str] = frozenset()
-    own: bool = False
-    """It takes one of them from the page itself."""
+    own: frozenset[str] = frozenset()
+    """Those of them that it takes from the page itself."""
     frames: bool = False
     """It is reported by the Reporting API, which delivers nothing from frames of no origin."""
     scripts: bool = False
@@ -52,10 +57,9 @@ class RuleContext:
 def rule_context(rule: Rule) -> RuleContext:
     """That of a complete rule."""
     value = rule.text
-    features: frozenset[str] = frozenset()
-    own = False
+    features = own = frozenset[str]()
     if "permissions-policy" in rule.names:
-        features, own = frozenset(taken(value)), takes_own(value)
+        features, own = frozenset(taken(value)), taken_from_page(value)
     embedder = "cross-origin-embedder-policy" in rule.names
     words = value.lower().replace(";", " ").split()
     typed = "require-trusted-types-for" in words and "trusted-types" not in words
@@ -67,8 +71,6 @@ def rule_context(rule: Rule) -> RuleContext:
 
 
 _SCRIPTS = frozenset({"default-src", "script-src", "script-src-elem"})
-_WORKLET = "orklet.addModule"
-"""How inline code adds a worklet (`audioWorklet`, `paintWorklet`)."""
 
 
 def unreported(
@@ -82,8 +84,15 @@ def unreported(
     if served.frames_apart(route, context.features, by_default=by_default):
         why = "a sandboxed frame is of no origin that the rule could name, and reports nothing"
         yield FRAME, "no origin", why
-    if context.scripts and served.named(route, _WORKLET):
-        yield "worklet", "addModule()", "Chromium does not report the code of worklets"
+    found = served.signs(route)
+    if context.scripts and WORKLET in found:
+        yield SIGN, "adds a worklet", "Chromium does not report the code of worklets"
+    if context.scripts and IMPORT in found:
+        why = "Chromium does not report what module workers import from other origins"
+        yield SIGN, "has a worker import a module", why
+    if asked := asked_about(found, context.own - GONE):
+        what = f"asks whether it may use {', '.join(asked)}"
+        yield SIGN, what[:_LONGEST], "browsers do not report that a script asks"
 
 
 def both_ends(plan: Plan, rule: str, report: Report) -> Literal["", "page", "any"]:

@@ -77,6 +77,7 @@ class _Route:
     def __init__(self) -> None:
         self.read = 0
         self.paths: dict[str, int] = {}
+        self.signs: set[str] = set()
         self.drawn: set[str] = set()
         """Those of `paths` that were images."""
         self.pieces: dict[tuple[InlineKind, str], tuple[Inline, Occurrence]] = {}
@@ -149,6 +150,9 @@ class ServedPages:
         if route not in self._tried or not known:
             return
         held, now, path = self._routes.setdefault(route, _Route()), self._clock(), path[:_SHOWN]
+        held.signs.update(page.signs)
+        if page.script:
+            return
         who = self._client(client)
         held.read += 1
         if path in held.paths or len(held.paths) < MAX_PATHS:
@@ -227,6 +231,10 @@ class ServedPages:
     def named(self, route: str, text: str) -> bool:
         """Whether inline code of the route contains `text`: a host or code that it uses."""
         return route in self._routes and self._routes[route].holds(text)
+
+    def signs(self, route: str) -> frozenset[str]:
+        """The signs in the route's scripts, and in the inline code of its pages."""
+        return frozenset(self._of(route).signs)
 
     def data(self) -> dict[str, Any]:
         """For JSON: by route, how many pages were read and what they hold, most frequent first."""

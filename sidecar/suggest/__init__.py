@@ -14,6 +14,7 @@ from sidecar.policy.problems import did_you_mean
 from sidecar.policy.terms import Path, PolicyError, Problem
 from sidecar.rollout.causes import Cause
 from sidecar.rollout.edits import Edit, by_hand, edited, set_word
+from sidecar.rollout.isolation import SIGN
 from sidecar.source import Source, load_policy, read_yaml
 from sidecar.suggest.csp import advise, contradicted
 from sidecar.suggest.model import PageContents, Proposal, Terms, proposal
@@ -141,6 +142,8 @@ def _advised(
     cause: Cause, place: _Place, contents: PageContents, terms: Terms, *, comments: bool
 ) -> Proposal:
     """The proposal for a cause, its edit made in `place`. Each policy of a value must allow it."""
+    if cause.directive == SIGN:
+        return proposal(cause, "sign")
     if not _is_csp(place.named):
         return _advised_otherwise(cause, place, terms)
     merged = place.named.rule.action == "merge" and not place.named.rule.widen

@@ -19,8 +19,10 @@ from dataclasses import replace
 import brotli
 
 from sidecar.policy.browsers.pages import Page, read_steps
+from sidecar.policy.browsers.signs import signs
 from sidecar.policy.engine.plan import RoutePlan
 from sidecar.policy.rules.conditions import Facts
+from sidecar.policy.rules.fetch import SCRIPT_TYPES, media_type
 from sidecar.telemetry.trials import page_load
 
 if sys.version_info >= (3, 14):
@@ -32,6 +34,8 @@ FIRST = 10
 """Page loads of each route that are all read after an activation."""
 MAX_BYTES = 1 << 20
 """Bytes of a page that are read, as sent and as decoded."""
+MAX_SCRIPTS = 500
+"""Scripts of each route that are read, once each after an activation."""
 MAX_COPIES = 16
 """Copies at a time: more page loads than this are not read."""
 _SLICE = 1 << 16
@@ -46,15 +50,19 @@ class PageCopy:
     """The bytes of one response's body, as far as they are read."""
 
     __slots__ = (
-        *("__weakref__", "_done", "_held", "address"),
-        *("charset", "client", "coding", "drawn", "path", "route"),
+        *("__weakref__", "_done", "_held", "address", "charset", "client"),
+        *("coding", "drawn", "host", "path", "route", "script", "worker"),
     )
 
-    def __init__(self, done: Callable[[PageCopy], None], route: str, facts: Facts) -> None:
+    def __init__(
+        self, done: Callable[[PageCopy], None], route: str, facts: Facts, *, script: bool = False
+    ) -> None:
         self._done = done
         self._held = bytearray()
         self.route, self.path, self.client = route, facts.path, facts.client
         host = _header(facts.request, b"host").decode("ascii", "replace")
+        self.host, self.script = host, script
+        self.worker = b"worker" in _header(facts.request, b"sec-fetch-dest")
         self.address = f"{facts.scheme}://{host}{facts.path}"
         self.drawn = b"svg" in _header(facts.fields, b"content-type").lower()
         self.charset = _charset(_header(facts.fields, b"content-type"))
@@ -88,6 +96,7 @@ class PageReader:
         self._share = share
         self._draw = draw
         self._first: dict[str, int] = {}
+        self._scripts: dict[str, set[str]] = {}
         self._alive: weakref.WeakSet[PageCopy] = weakref.WeakSet()
         self._waiting: deque[PageCopy] = deque()
         self._reading: asyncio.Task[None] | None = None
@@ -96,9 +105,12 @@ class PageReader:
     def activated(self) -> None:
         """Another plan is in force: the first page loads of each route are read again."""
         self._first.clear()
+        self._scripts.clear()
 
     def copy(self, route: RoutePlan, facts: Facts) -> PageCopy | None:
         """The copy that is to be filled with this response's body; None = this one is not read."""
+        if self._share and self._unread(route, facts):
+            return self._made(PageCopy(self._queue, route.name, facts, script=True))
         first = self._first.get(route.name, 0)
         if not self._share or (first >= FIRST and self._draw() >= self._share):
             return None
@@ -107,13 +119,26 @@ class PageReader:
         if len(self._alive) >= MAX_COPIES:
             return None
         self._first[route.name] = first + 1
-        made = PageCopy(self._queue, route.name, facts)
-        if made.coding not in _DECODERS:
+        return self._made(PageCopy(self._queue, route.name, facts))
+
+    def _unread(self, route: RoutePlan, facts: Facts) -> bool:
+        """Whether it is a script whose file has not been read."""
+        if facts.status != 200 or facts.method != "GET" or len(self._alive) >= MAX_COPIES // 2:
+            return False  # the other half is for pages
+        if media_type(facts) not in SCRIPT_TYPES:
+            return False
+        known = self._scripts.get(route.name, ())
+        return facts.path not in known and len(known) < MAX_SCRIPTS
+
+    def _made(self, copy: PageCopy) -> PageCopy | None:
+        if copy.coding not in _DECODERS:
             return None
-        self._alive.add(made)
-        return made
+        self._alive.add(copy)
+        return copy
 
     def _queue(self, copy: PageCopy) -> None:
+        if copy.script:
+            self._scripts.setdefault(copy.route, set()).add(copy.path)
         self._waiting.append(copy)
         if self._reading is None or self._reading.done():
             self._reading = asyncio.get_running_loop().create_task(self._read_all())
@@ -141,6 +166,9 @@ def _steps(copy: PageCopy) -> Generator[None, None, Page]:
     for piece in copy.decoded():
         html += piece
         yield
+    if copy.script:
+        found = signs(html.decode("latin-1"), copy.host, worker=copy.worker)
+        return Page((), (), complete=True, signs=tuple(sorted(found)), script=True)
     page = yield from read_steps(bytes(html), copy.charset, copy.address)
     return replace(page, drawn=copy.drawn)
 

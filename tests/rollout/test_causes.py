@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sidecar.policy.browsers.pages import read_page
+from sidecar.policy.browsers.pages import Page, read_page
 from sidecar.policy.browsers.reports import Report
 from sidecar.rollout.causes import MAX_CAUSES, MAX_OF_RULE, PER_MINUTE, Causes, classify
 from sidecar.rollout.served_pages import ENOUGH, ServedPages
@@ -490,6 +490,39 @@ def test_worklets_of_inline_code_are_a_cause(value: str, held: int):
     world = tried("Content-Security-Policy", value)
     world.serve("/cart", "<script>new AudioContext().audioWorklet.addModule(url)</script>")
     assert len(world.causes.of("default", "csp")) == held
+
+
+_ASKS = "asks whether it may use"
+
+
+@pytest.mark.parametrize(
+    ("header", "value", "sign", "held"),
+    [
+        ("Content-Security-Policy", "script-src 'self'", "worklet", ["adds a worklet"]),
+        (
+            "Content-Security-Policy",
+            "default-src 'self'",
+            "import",
+            ["has a worker import a module"],
+        ),
+        ("Content-Security-Policy", "img-src 'self'", "import", []),
+        ("Content-Security-Policy", "script-src 'self'", "asks camera", []),
+        ("Permissions-Policy", "camera=(), usb=()", "asks camera", [f"{_ASKS} camera"]),
+        ("Permissions-Policy", "camera=(), usb=()", "asks *", [f"{_ASKS} camera, usb"]),
+        ("Permissions-Policy", "camera=(self)", "asks camera", []),
+        ("Permissions-Policy", "interest-cohort=()", "asks *", []),
+    ],
+)
+def test_signs_in_the_file_of_a_script_are_a_cause(
+    header: str, value: str, sign: str, held: list[str]
+):
+    """What browsers never report, and the rule would take; a script is no page that was read."""
+    world = tried(header, value)
+    script = Page((), (), complete=True, signs=(sign,), script=True)
+    for _ in range(60):
+        world.served.add("default", "/app.js", "192.0.2.1", script)
+    assert [cause.blocked for cause in world.causes.of("default", "csp")] == held
+    assert not world.served.knows("default", "/app.js")
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import asyncio
 import gzip
 import zlib
 from collections.abc import Callable
+from typing import Any
 
 import brotli
 import pytest
@@ -41,11 +42,16 @@ class World:
         """The copy of one response."""
         return self.reader.copy(self.route, world)
 
-    def reading(self, body: bytes, *fields: tuple[bytes, bytes]) -> list[str]:
+    def reading(
+        self,
+        body: bytes,
+        *fields: tuple[bytes, bytes],
+        made: Callable[..., Facts] = served,
+    ) -> list[str]:
         """The inline code that is found in one body."""
 
         async def serve() -> None:
-            copy = self.copy(served(*fields))
+            copy = self.copy(made(*fields))
             assert copy is not None
             for at in range(0, len(body), 50_000):
                 copy.take(body[at : at + 50_000])
@@ -167,3 +173,28 @@ def test_a_copy_is_bounded():
         copy.take(b"a" * MAX_BYTES)
 
     assert sum(map(len, copy.decoded())) == MAX_BYTES
+
+
+def script(*fields: tuple[bytes, bytes], path: str = "/app.js", **more: Any) -> Facts:
+    """A script's response to a browser."""
+    media = (b"Content-Type", b"text/javascript")
+    return facts(media, *fields, request=[(b"Sec-Fetch-Dest", b"worker")], path=path, **more)
+
+
+def test_a_script_is_read_once_for_its_signs():
+    """In its coding, whole, and never as a page."""
+    world = World()
+    code = b"import 'https://cdn.test/a.js'; navigator.permissions.query({name: 'usb'})"
+    assert world.reading(gzip.compress(code), (b"Content-Encoding", b"gzip"), made=script) == []
+    found = ("asks usb", "import")
+    assert world.read[0][3] == Page((), (), complete=True, signs=found, script=True)
+    assert world.copy(script()) is None
+    assert world.copy(script(path="/other.js")) is not None
+    world.reader.activated()
+    assert world.copy(script()) is not None
+
+
+@pytest.mark.parametrize("more", [{"status": 304}, {"status": 206}, {"method": "HEAD"}])
+def test_only_whole_scripts_are_read(more: dict[str, Any]):
+    """A part could be read as if it were all."""
+    assert World().copy(script(**more)) is None

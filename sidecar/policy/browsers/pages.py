@@ -20,6 +20,7 @@ from urllib.parse import unquote, urljoin
 
 from sidecar.policy.browsers.page_loads import ELEMENTS, LOADING, attribute, css_loads, loads
 from sidecar.policy.browsers.reports import address as shown
+from sidecar.policy.browsers.signs import signs
 from sidecar.policy.rules.fetch import SCRIPT_TYPES
 
 if TYPE_CHECKING:  # loaded by the first page that is read: most processes read none
@@ -93,6 +94,10 @@ class Page:
     """False when the page holds more than is read of one."""
     drawn: bool = False
     """It is an SVG image, opened as a page."""
+    signs: tuple[str, ...] = ()
+    """Of what browsers never report, in its own scripts."""
+    script: bool = False
+    """It is no page but a script's file; nothing but its signs is known."""
 
 
 def read_page(html: bytes, charset: str = "", address: str = "") -> Page:
@@ -114,14 +119,19 @@ def page_from(data: Mapping[str, Any]) -> Page:
     """A page from what `dataclasses.asdict` said of it, after JSON."""
     inline = tuple(Inline(**piece) for piece in data["inline"])
     urls = tuple((directive, url) for directive, url in data["urls"])
-    return Page(inline, urls, data["complete"], data["drawn"])
+    return Page(inline, urls, data["complete"], data["drawn"], tuple(data["signs"]), data["script"])
 
 
 def read_steps(html: bytes, charset: str = "", address: str = "") -> Generator[None, None, Page]:
     """`read_page` in steps of a few milliseconds, so that the caller can do other work between."""
     reader = _Reader(address)
     yield from reader.parse(html, _encoding(html, charset), 0)
-    return Page(tuple(reader.inline.values()), tuple(reader.urls), reader.complete)
+    return Page(
+        tuple(reader.inline.values()),
+        tuple(reader.urls),
+        reader.complete,
+        signs=tuple(sorted(reader.signs)),
+    )
 
 
 def hash_source(text: str) -> str:
@@ -202,6 +212,7 @@ class _Reader:
         self.inline: dict[tuple[str, str], Inline] = {}
         self.urls: dict[tuple[str, str], None] = {}
         self.complete = True
+        self.signs: set[str] = set()
         self._base = address
         self._based = False
 
@@ -291,6 +302,8 @@ class _Reader:
             self.complete = False
             return
         self.inline[kind, source] = Inline(kind, text[:MAX_TEXT], source, line)
+        if kind in _RUNS:
+            self.signs |= signs(text)
 
     def _url(self, directive: str, url: str) -> None:
         url = _address(url)
@@ -337,6 +350,7 @@ def _address(text: str) -> str:
     return _BREAKS.sub("", text.strip(_AROUND))
 
 
+_RUNS = frozenset({"script", "handler", "javascript-url"})
 _AROUND = "".join(map(chr, range(0x21)))
 _BREAKS = re.compile(r"[\t\n\r]")
 _PAINTED = frozenset({"body", "table", "thead", "tbody", "tfoot", "tr", "td", "th"})

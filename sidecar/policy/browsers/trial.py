@@ -318,16 +318,17 @@ def _grants(lines: Iterable[bytes]) -> Mapping[str, frozenset[str]]:
     return found
 
 
-def takes_own(value: str) -> bool:
-    """Whether a Permissions-Policy takes a feature from the page itself, and so from frames of its
-    own origin, whatever these say.
+def taken_from_page(value: str) -> frozenset[str]:
+    """Features that a Permissions-Policy takes from the page itself, and so from frames of its own
+    origin, whatever these say.
     """
     parsed = fields.parse_dictionary(value).value or {}
-    for member, _ in parsed.values():
+    found = []
+    for name, (member, _) in parsed.items():
         words = [one for one, _ in member] if isinstance(member, list | tuple) else [member]
         if not {"*", "self"} & {str(word) for word in words if isinstance(word, Token)}:
-            return True
-    return False
+            found.append(name)
+    return frozenset(found)
 
 
 def _frames(value: bytes, key: str) -> list[bytes]:
@@ -341,7 +342,7 @@ def _frames(value: bytes, key: str) -> list[bytes]:
         return []
     common = frozenset.intersection(*kept)
     origins = sorted(origin for origin in common if not set(origin) & set(" ;,"))
-    own = () if takes_own(text) else ("'self'", "blob:")
+    own = () if taken_from_page(text) else ("'self'", "blob:")
     sources = " ".join((*own, "about:", *origins))
     return [f"frame-src {sources}; report-uri {REPORTS_PATH}/{key}".encode("latin-1", "replace")]
 

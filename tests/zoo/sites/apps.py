@@ -453,3 +453,41 @@ for _name, _more, _breaks in (("", "", True), ("-named", " %CDN%/", False)):
         breaks=_breaks,
         witness="browsers",
     )
+_SAID = script("export const said = 'works';", ("Access-Control-Allow-Origin", "*"))
+_WORKLET = (
+    "class It extends AudioWorkletProcessor { process() { return false; } };"
+    " registerProcessor('it', It);"
+)
+_add(
+    "csp-worklet-of-a-file",
+    _csp("script-src 'self'"),
+    {
+        "/": _APP,
+        "/app.js": script(
+            f"const it = new OfflineAudioContext(1, 128, 8000).audioWorklet, text = `{_WORKLET}`;"
+            " it.addModule(URL.createObjectURL(new Blob([text], {type: 'text/javascript'})))"
+            ".then(() => { document.title = 'works'; });"
+        ),
+    },
+    WORKS,
+    breaks=True,
+    witness="nobody",
+)
+for _name, _from, _breaks in (("elsewhere", "%CDN%", True), ("own", "%SITE%", False)):
+    _add(
+        f"csp-module-worker-{_name}",
+        _csp("script-src 'self'"),
+        {
+            "/": _APP,
+            "/app.js": script(
+                "new Worker('/w.js', {type: 'module'}).onmessage = (event) => { document.title ="
+                " event.data; };"
+            ),
+            "/w.js": script(f"import {{said}} from '{_from}/lib.js'; postMessage(said);"),
+            "cdn:/lib.js": _SAID,
+            "/lib.js": _SAID,
+        },
+        WORKS,
+        breaks=_breaks,
+        witness="nobody" if _breaks else "browsers",
+    )

@@ -653,3 +653,18 @@ _add(
     breaks=False,
     witness="browsers",
 )
+for _name, _feature, _breaks in (("", "camera", True), ("-of-another", "notifications", False)):
+    _add(
+        f"permissions-asked{_name}",
+        _permissions("camera=()"),
+        {
+            "/": html("", "<script src=/a.js></script>"),
+            "/a.js": script(
+                f"navigator.permissions.query({{name: '{_feature}'}}).then((it) => {{"
+                " document.title = it.state === 'denied' ? 'denied' : 'works'; });"
+            ),
+        },
+        WORKS,
+        breaks=_breaks,
+        witness="nobody" if _breaks else "browsers",
+    )

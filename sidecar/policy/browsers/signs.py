@@ -1,0 +1,62 @@
+"""Signs in scripts of what browsers block under an enforced policy and never report before.
+
+A sign is a reason to look, no proof: it makes a verdict inconclusive. It is one of `WORKLET`,
+`IMPORT`, or `ASKS` with the name of a feature, or with `*` where the code does not say which.
+
+Source: HTML (worklets; module workers), Permissions (`query`), Permissions Policy section 8
+(introspection), Media Capture and Streams section 9.2 (`enumerateDevices`); what Chromium 156 did.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from itertools import islice
+
+WORKLET = "worklet"
+"""It adds a worklet (`audioWorklet`, `paintWorklet`), whose code is not reported."""
+IMPORT = "import"
+"""A worker's script imports a module of another origin, which is not reported."""
+ASKS = "asks "
+"""Before a feature's name: it asks whether it may use the feature, which is not reported."""
+ANY = f"{ASKS}*"
+
+_MOST = 200
+"""Places in one script that are looked at."""
+_CHAIN = r"\s*\??\.\s*"
+_QUERY = re.compile(
+    rf"permissions{_CHAIN}query\s*(?:\?\.)?\(\s*(?:\{{\s*[\"']?name[\"']?\s*:\s*[\"']([a-z-]+)[\"'])?"
+)
+_ALLOWS = re.compile(r"\.allowsFeature\s*\(\s*(?:[\"']([a-z-]+)[\"'])?")
+_DEVICES = ("camera", "microphone", "speaker-selection")
+_IMPORT = re.compile(r"\b(?:import|from)\s*\(?\s*[\"'](?:https?:)?//([^/\"'?#\\]+)")
+
+
+def signs(code: str, host: str = "", *, worker: bool = False) -> frozenset[str]:
+    """The signs in a script's text; `host` is its own, with a port, and `worker` says that it was
+    fetched for a worker.
+    """
+    return frozenset(_signs(code, host, worker=worker))
+
+
+def asked_about(found: Iterable[str], features: Iterable[str]) -> list[str]:
+    """The features among `features` that code asks about, by its signs."""
+    known = frozenset(found)
+    return sorted(name for name in features if ANY in known or f"{ASKS}{name}" in known)
+
+
+def _signs(code: str, host: str, *, worker: bool) -> Iterator[str]:
+    if "addModule(" in code and "orklet" in code:
+        yield WORKLET
+    for pattern, word in ((_QUERY, "permissions"), (_ALLOWS, ".allowsFeature")):
+        if word in code:
+            for match in islice(pattern.finditer(code), _MOST):
+                yield f"{ASKS}{match[1] or '*'}"
+    if ".allowedFeatures(" in code:
+        yield ANY
+    if ".enumerateDevices(" in code:
+        yield from (f"{ASKS}{name}" for name in _DEVICES)
+    if worker:
+        hosts = (match[1].lower() for match in islice(_IMPORT.finditer(code), _MOST))
+        if any(one != host.lower() for one in hosts):
+            yield IMPORT

@@ -1,0 +1,60 @@
+"""Signs in scripts of what browsers never report."""
+
+from __future__ import annotations
+
+import pytest
+
+from sidecar.policy.browsers.pages import read_page
+from sidecar.policy.browsers.signs import asked_about, signs
+
+
+@pytest.mark.parametrize(
+    ("code", "found"),
+    [
+        ("new AudioContext().audioWorklet.addModule(url)", {"worklet"}),
+        ("const it = c.audioWorklet; await it.addModule(url)", {"worklet"}),
+        ("registry.addModule(it)", set()),
+        ("navigator.permissions.query({name: 'camera'})", {"asks camera"}),
+        ('a.permissions?.query?.({ "name": "geolocation" })', {"asks geolocation"}),
+        ("navigator.permissions.query(wanted)", {"asks *"}),
+        ("navigator.permissions.query({name: wanted})", {"asks *"}),
+        ("document.featurePolicy.allowsFeature('usb')", {"asks usb"}),
+        ("document.permissionsPolicy.allowedFeatures()", {"asks *"}),
+        ("media.enumerateDevices()", {"asks camera", "asks microphone", "asks speaker-selection"}),
+        ("database.query({name: 'camera'})", set()),
+        ("import 'https://cdn.test/a.js'", set()),
+    ],
+)
+def test_signs_of_a_script(code: str, found: set[str]):
+    """By the names of what it calls."""
+    assert signs(code) == found
+
+
+@pytest.mark.parametrize(
+    ("code", "found"),
+    [
+        ("import 'https://cdn.test/a.js'", {"import"}),
+        ('import{a}from"//cdn.test/a.js"', {"import"}),
+        ("await import('http://cdn.test/a.js')", {"import"}),
+        ("import 'https://SHOP.test:8443/a.js'", set()),
+        ("import './a.js'; fetch('https://cdn.test/')", set()),
+    ],
+)
+def test_what_a_worker_imports(code: str, found: set[str]):
+    """From other origins than its own."""
+    assert signs(code, "shop.test:8443", worker=True) == found
+
+
+def test_code_in_a_page_is_read_too_and_text_is_not():
+    """Handlers as well as scripts."""
+    page = read_page(
+        b"<p>permissions.query({name: 'usb'})<a onclick=\"permissions.query({name: 'hid'})\">"
+        b"<script>permissions.query({name: 'midi'})</script>"
+    )
+    assert page.signs == ("asks hid", "asks midi")
+
+
+def test_which_features_are_asked_about():
+    """A sign without a name may mean each of them."""
+    assert asked_about({"asks usb", "worklet"}, {"usb", "hid"}) == ["usb"]
+    assert asked_about({"asks *"}, {"usb", "hid"}) == ["hid", "usb"]
