@@ -25,7 +25,7 @@ from redis.asyncio import Redis
 from sidecar.fleet.connecting import client
 from sidecar.fleet.store import Shared, StoreError, StoreState
 from sidecar.policy.data import read_text
-from sidecar.revisions.decision import Decision, Texts, from_data
+from sidecar.revisions.decision import Decision, Texts, from_json
 
 Change: TypeAlias = Callable[[float], Awaitable[None]]
 """Waits for the next change, or so many seconds."""
@@ -94,8 +94,8 @@ class RedisStore:
         if version is None and data is None:
             return None
         try:
-            read = from_data(json.loads(data or ""))
-        except (ValueError, RecursionError) as error:
+            read = from_json(data or "")
+        except ValueError as error:
             raise StoreError(f"the key {key} holds no decision: {error}") from error
         if read.version != _number(version):
             raise StoreError(f"the key {key} has two versions")

@@ -6,15 +6,19 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol, TypeAlias
+from functools import cache
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+from pydantic import ValidationError
 
 from sidecar.revisions.granted import GRANTED
 from sidecar.revisions.history import Override, Refused
 
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
+
 Texts: TypeAlias = Mapping[str, tuple[str, "str | None"]]
 """By revision: its text and its parent."""
-_TEXTS = ("revision", "text", "event", "who", "reason", "replica")
-_MAYBE = ("parent", "held_back")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,57 +70,41 @@ class Decision:
         return f"{what} by {self.who} on {self.replica}{why}"
 
 
-def from_data(data: object) -> Decision:
+def from_json(text: str) -> Decision:
     """A decision as it came from a store, which may hold anything.
 
     Raises:
         ValueError: it is none; the text says what is wrong with it.
     """
-    if not isinstance(data, dict):
-        raise ValueError("the decision is no mapping")
-    for key in _TEXTS:
-        if not isinstance(data.get(key), str):
-            raise ValueError(f"the decision's {key} is no text")
-    for key in _MAYBE:
-        if not isinstance(data.get(key), str | None):
-            raise ValueError(f"the decision's {key} is neither a text nor null")
-    version = data.get("version")
-    if type(version) is not int or version < 1:
-        raise ValueError("the decision's version is no positive number")
-    return Decision(
-        **{key: data[key] for key in (*_TEXTS, *_MAYBE)},
-        override=_override(data.get("override")),
-        promotion=_promotion(data.get("promotion"), data["revision"]),
-        version=version,
-    )
-
-
-def _promotion(data: object, revision: str) -> Mapping[str, Any] | None:
-    if data is None:
-        return None
-    fit = (
-        isinstance(data, dict)
-        and data.get("event") in GRANTED
-        and data.get("revision") == revision
-        and all(isinstance(data.get(key), str) for key in ("promotion", "time", "reason"))
-        and all(isinstance(data.get(key), list) for key in ("rules", "verdicts", "waived"))
-        and isinstance(data.get("to"), dict)
-    )
-    if not fit:
+    try:
+        made = _reader().validate_json(text, strict=True)
+    except ValidationError as error:
+        first = error.errors(include_input=False)[0]
+        place = ".".join(("the decision", *map(str, first["loc"])))
+        raise ValueError(f"{place}: {first['msg']}") from error
+    if made.override is not None and made.override.mode == "enforce":
+        raise ValueError("the decision's override limits nothing")
+    if made.promotion is not None and not _is_of(made.promotion, made.revision):
         raise ValueError("the decision's promotion is none of its revision")
-    assert isinstance(data, dict)
-    return data
+    return made
 
 
-def _override(data: Any) -> Override | None:
-    if data is None:
-        return None
-    match data:
-        case {"mode": "off" | "report-only" | "trial" as mode, "reason": str(why), "who": str(who)}:
-            until = data.get("until")
-            if until is None or type(until) in (int, float):
-                return Override(mode, why, who, until)
-    raise ValueError("the decision's override is none")
+@cache
+def _reader() -> TypeAdapter[Decision]:
+    from pydantic import TypeAdapter  # with the first decision that is read
+
+    return TypeAdapter(Decision)
+
+
+def _is_of(promotion: Mapping[str, Any], revision: str) -> bool:
+    """Whether it is the journal's entry of a promotion that allowed this revision."""
+    return (
+        promotion.get("event") in GRANTED
+        and promotion.get("revision") == revision
+        and all(isinstance(promotion.get(key), str) for key in ("promotion", "time", "reason"))
+        and all(isinstance(promotion.get(key), list) for key in ("rules", "verdicts", "waived"))
+        and isinstance(promotion.get("to"), dict)
+    )
 
 
 class Overtaken(Refused):
