@@ -177,8 +177,8 @@ def _progress(verdict: Verdict, minimums: Minimums, *, affected: bool) -> tuple[
     time = Progress("time", min(verdict.elapsed, minimums.time), minimums.time, text)
     if "nobody" in verdict.witnesses:
         return (time,)
-    # Where the rule would change nothing, no witness is asked: the gate counts responses.
-    kinds = verdict.witnesses if affected else ()
+    # Where the rule would change nothing, the gate counts responses, or requests of browsers.
+    kinds = verdict.witnesses if affected or "proxy" in verdict.witnesses else ()
     what = next((word for kind, word in _COUNTED.items() if kind in kinds), "responses")
     text = f"{verdict.observed:,.0f} of {minimums.requests:,} {what}"
     have = min(verdict.observed, minimums.requests)

@@ -741,3 +741,23 @@ def test_what_requests_say_would_have_broken(
     (seen,) = world.book.evidence()
 
     assert {name for name, count in seen.outcomes.items() if count} == {outcome}
+
+
+@pytest.mark.parametrize(
+    ("kind", "safe", "expected"),
+    [
+        ("proxy", 0.0, "inconclusive"),
+        ("proxy", 9.0, "inconclusive"),
+        ("proxy", 10.0, "pass"),
+        ("harmless", 0.0, "pass"),
+    ],
+)
+def test_a_rule_that_changes_no_response_to_probes_may_change_pages(
+    kind: str, safe: float, expected: str
+):
+    """What probes get proves nothing where requests of browsers do."""
+    known = [{"kind": kind, "why": "w", "source": "s", "next": ""}]
+    numbers = {"evaluated": 500.0, "affected": 0.0, "outcomes": {"safe": safe, "irrelevant": 500.0}}
+    seen = Evidence("default", "it", "report-only", 0.0, **numbers, witnesses=known)
+
+    assert judge("it", [seen], Minimums(10, 10), at=100.0).outcome == expected
