@@ -19,6 +19,7 @@ import click
 from pydantic import BaseModel
 
 from bench import chart
+from docs import diagrams
 from sidecar.cli import commands
 from sidecar.codes import table
 from sidecar.policy.data import field_texts
@@ -198,6 +199,7 @@ def pictures() -> dict[str, str]:
     return {
         f"docs/{chart.PICTURE}": chart.drawn(chart.figures(measured)),
         **figures.drawn(sites),
+        **diagrams.drawn(),
     }
 
 

@@ -7,6 +7,8 @@ from xml.etree import ElementTree as ET
 import pytest
 import yaml
 
+from sidecar.policy.terms import MODES
+from sidecar.settings import Settings
 from tests import words
 from tests.documents import PARTS, ROOT, documents, pictures, refreshed
 from tests.e2e import recipes
@@ -25,6 +27,7 @@ TEXTS = sorted(
     if path.name not in ("CHANGELOG.md", "openapi.yaml")
 )
 """All texts but the history, and the API's names."""
+SETTINGS = Settings()
 SVG = "{http://www.w3.org/2000/svg}"
 
 
@@ -64,6 +67,48 @@ def test_drawn_pictures_say_in_words_what_they_show(name: str):
     assert root.get("aria-labelledby") == f"{first.get('id')} {second.get('id')}"
     assert first.text and second.text and "prefers-color-scheme: dark" in (style.text or "")
     assert [each for each in ("<script", "href", "url(", "@import") if each in text] == []
+
+
+def _texts(name: str) -> list[str]:
+    root = ET.fromstring((ROOT / "docs" / "pictures" / name).read_text("utf-8"))
+    return [each.text or "" for each in root.iter(f"{SVG}text")]
+
+
+def test_the_way_of_a_rule_names_every_mode():
+    """Each mode of the policy has its box, lowest first."""
+    assert [text for text in _texts("rule.svg") if text in MODES] == [*MODES]
+
+
+def test_where_the_sidecar_stands_has_the_default_ports():
+    """The picture's ports are those of the settings, and the text beside it says the same."""
+    listeners = (SETTINGS.listen, SETTINGS.admin, SETTINGS.health, SETTINGS.upstream)
+    ports = {address.rpartition(":")[2] for address in listeners}
+    page = (ROOT / "docs" / "working-day.md").read_text("utf-8")
+    beside = page.partition("![")[2].partition("](pictures/place.svg)")[0]
+
+    assert {text for text in _texts("place.svg") if text.isdigit()} == ports
+    assert set(re.findall(r"port (\d+)", beside)) == ports
+
+
+def test_every_picture_of_a_page_has_a_text_and_is_there():
+    """Each picture that a document shows has an alternative text; each file is there."""
+    shown = [
+        (path.name, alt, source)
+        for path in TEXTS
+        if path.suffix == ".md"
+        for text in [path.read_text("utf-8")]
+        for alt, source in [
+            *re.findall(r"!\[([^\]]*)\]\(([^)\s]+)", text),
+            *(
+                ("".join(re.findall(r'alt="([^"]*)"', tag)), source)
+                for tag in re.findall(r"<img [^>]*>", text)
+                for source in re.findall(r'src="([^"]*)"', tag)
+            ),
+        ]
+        if not alt or not (path.parent / source).is_file()
+    ]
+
+    assert shown == []
 
 
 def test_every_part_stands_somewhere():
