@@ -182,6 +182,7 @@ def test_a_long_line_of_a_diff_is_not_cut(
 
 INTERRUPTED = """\
 import os, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # what began the tests may ignore it
 class Loading:
     def find_spec(name, *_):
         if name == "sidecar.cli":
