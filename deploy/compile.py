@@ -41,7 +41,6 @@ MODULES = (
     "proxy/pool",
     "proxy/responder",
     "proxy/splice",
-    "proxy/unread",
     "proxy/upload",
     "proxy/upstream",
     "proxy/waiter",

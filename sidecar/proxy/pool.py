@@ -18,7 +18,6 @@ from sidecar.proxy.deadlines import Deadlines
 from sidecar.proxy.faults import UpstreamFailed
 from sidecar.proxy.http1.responses import ResponseReader
 from sidecar.proxy.names import Resolver, is_name
-from sidecar.proxy.unread import Unread
 from sidecar.proxy.upstream import Connection
 from sidecar.settings import Settings
 
@@ -51,7 +50,6 @@ class Pool:
         self._deadlines = deadlines
         self._limits = settings.limits
         self._reader = ResponseReader(settings.limits)
-        self._unread = Unread(loop)
         self._connect_timeout = settings.timeouts.connect
         self._fresh_for = settings.timeouts.upstream_idle
         self._idle: list[Connection] = []
@@ -209,7 +207,7 @@ class Pool:
         return connection
 
     async def _connect(self) -> Connection:
-        make = partial(Connection, self._limits, self._reader, self._unread)
+        make = partial(Connection, self._limits, self._reader)
         parts = self._parts
         try:
             async with asyncio.timeout(self._connect_timeout):

@@ -10,6 +10,7 @@ import atexit
 import io
 import os
 import re
+import select
 from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Protocol, cast
@@ -18,7 +19,6 @@ from sidecar.proxy.faults import UpstreamFailed
 from sidecar.proxy.http1.bodies import Chunked
 from sidecar.proxy.http1.grammar import CHUNKED, UNTIL_CLOSE, Malformed
 from sidecar.proxy.http1.responses import Response, ResponseReader
-from sidecar.proxy.unread import Unread
 from sidecar.proxy.waiter import Waiter
 from sidecar.settings import Limits
 
@@ -70,9 +70,9 @@ class Connection(asyncio.BufferedProtocol):
 
     transport: asyncio.Transport
 
-    def __init__(self, limits: Limits, reader: ResponseReader, unread: Unread) -> None:
+    def __init__(self, limits: Limits, reader: ResponseReader) -> None:
         self._limits = limits
-        self._unread = unread
+        self._arrived = select.poll()
         self._reader = reader
         self._state = IDLE
         self._buffer = b""
@@ -137,7 +137,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def speaks(self) -> bool:
         """The loop has not read all that has come."""
-        return not self.transport.is_closing() and self._unread.now(self._descriptor)
+        return not self.transport.is_closing() and bool(self._arrived.poll(0))
 
     def room(self, waiter: Waiter) -> Waiter | None:
         """`waiter`, to be ended when more may be written; None = it may."""
@@ -189,21 +189,21 @@ class Connection(asyncio.BufferedProtocol):
     def release(self, now: float) -> None:
         """The response has been passed on; ready for the next request."""
         self._state, self.response, self.reused, self.idle_since = IDLE, None, True, now
-        self._unread.read(self._descriptor)
 
     def usable(self) -> bool:
-        """Nothing has arrived unasked, no byte and no end; the loop may not have looked yet."""
+        """Nothing has arrived unasked, no byte and no end; the loop may not have looked yet. To be
+        asked just before the request is sent: what comes in between is taken for its response.
+        """
         if not self.keep_alive or self.transport.is_closing():
             return False
-        return not self._unread.has(self._descriptor)
+        return not self._arrived.poll(0)
 
     # What the loop calls.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Asyncio's protocol."""
         stream = self.transport = cast("asyncio.Transport", transport)
-        self._descriptor = stream.get_extra_info("socket").fileno()
-        self._unread.add(self._descriptor)
+        self._arrived.register(stream.get_extra_info("socket").fileno(), select.POLLIN)
         self.secure = stream.get_extra_info("ssl_object") is not None
         stream.set_write_buffer_limits(HIGH_WATER)
 

@@ -328,6 +328,39 @@ def test_unasked_response(stage: Stage, delay: float) -> None:
         stage.canary()
 
 
+def test_unasked_responses_while_the_loop_is_busy(stage: Stage) -> None:
+    """2.4 Extra bytes: a response that nobody asked for, which comes while other requests are
+    served, is seen before a kept connection is used.
+    """
+    go = asyncio.Event()
+
+    async def script(line: Line) -> None:
+        await go.wait()
+        await line.send(sized())
+
+    async def turn() -> list[bool]:
+        pool, now = stage.plane._context.pool, stage.loop.time()
+        first = pool.take(now)
+        for writer in stage.origin.writers:
+            writer.write(sized())
+        second = pool.take(now)
+        assert first is not None
+        pool.release(first, now, clean=False)
+        return [second is None, first.speaks()]
+
+    stage.call(_forget_kept(stage))
+    stage.origin.script = script
+    with stage.connect() as one, stage.connect() as other:
+        for client in (one, other):
+            client.sendall(get())
+        stage.until(lambda: len(stage.origin.requests) == 2)
+        stage.loop.call_soon_threadsafe(go.set)
+        for client in (one, other):
+            assert read_responses(client)[0].body == b"hi"
+        assert stage.call(turn()) == [True, False]
+    stage.canary()
+
+
 @pytest.mark.parametrize("delay", [0.0, 0.0005, 0.002])
 def test_close_race(stage: Stage, delay: float) -> None:
     """2.4 Close race: an upstream that closes just behind its response costs no GET, and no POST
