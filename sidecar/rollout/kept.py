@@ -34,6 +34,10 @@ class KeptEvidence:
         self._store = store
         self._telemetry = telemetry
         self._now = circumstances(settings)
+        self.due = False
+        """The first report of its kind on a rule has come: a crash must not lose it, as the page
+        loads that it speaks of may be kept already.
+        """
 
     async def take(self) -> None:
         """Go on from what was kept; why that is not done is logged."""
@@ -44,6 +48,7 @@ class KeptEvidence:
 
     async def keep(self) -> None:
         """Keep what there is now; a disk that refuses is logged."""
+        self.due = False
         kept = sealed(self._evidence.saved(), self._now)
         try:
             await asyncio.to_thread(self._store.save_evidence, kept)

@@ -277,7 +277,9 @@ class Service:
         counted = self.causes.add(key, report, client, engine)
         if counted is not None:
             route, rule, kind = counted
-            self.telemetry.metrics.rule(route, rule).reports[kind].n += 1.0
+            counter = self.telemetry.metrics.rule(route, rule).reports[kind]
+            counter.n += 1.0
+            self._kept.due |= counter.n == 1.0
 
     def _activated(self, active: Active, revision: Revision) -> None:
         self.server.activated(active)
@@ -326,7 +328,7 @@ class Service:
             await self.revisions.tick()
             self.evidence.tick()
             self._trend.tick()
-            if int(time.monotonic()) % _KEEP_EVIDENCE == 0:
+            if self._kept.due or int(time.monotonic()) % _KEEP_EVIDENCE == 0:
                 await self.revisions.journal.keep_up()
                 await self._kept.keep()
             await self._compaction.tick()
