@@ -133,7 +133,7 @@ class Host:
             if self._failure is not None:
                 raise self._failure
             self._process = os.getpid()
-            atexit.register(self.stop)
+            _at_exit(self.stop)
 
     def stop(self) -> None:
         """Keep the evidence and close the listeners, if it runs in this process."""
@@ -143,7 +143,6 @@ class Host:
             self._loop.call_soon_threadsafe(self._stopping.set)
             self._thread.join(_STOPPING)
             self._process = 0
-            atexit.unregister(self.stop)
 
     def new_id(self) -> str:
         """A request id that no other process makes."""
@@ -227,6 +226,13 @@ class Host:
             return said.model_copy(update={"state": str(folder), **free})
         text = f"{_PROCESSES} processes use the state folder {said.state}"
         raise PolicyError((Problem(text, "choose another: state=DIR"),))
+
+
+def _at_exit(stop: Callable[[], None]) -> None:
+    """Call when the process ends, before Python joins the threads of executors: one of them waits
+    for the policy file until it is told to stop, and to keep the evidence takes another.
+    """
+    getattr(threading, "_register_atexit", atexit.register)(stop)
 
 
 @contextlib.contextmanager

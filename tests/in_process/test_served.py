@@ -8,6 +8,7 @@ import contextlib
 import json
 import re
 import socket
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +22,7 @@ from sidecar.policy.terms import PolicyError
 from tests.cli import data, sidecar
 from tests.e2e import wire
 from tests.e2e.processes import Child, free_port, until
+from tests.patience import PATIENCE
 from tests.portion import by_default
 from tests.services import samples
 
@@ -326,3 +328,24 @@ def test_streams_and_sockets_pass_as_they_come(site: Site):
         with connect(f"ws://127.0.0.1:{site.address[1]}/ws", proxy=None) as socket:
             socket.send("hello")
             assert socket.recv() == "hello"
+
+
+ENDING = """\
+import sys
+from sidecar.wsgi import Middleware
+app = Middleware(lambda environ, start: [], "policy.yaml", events="events.jsonl", **HERE)
+app.host.start()
+"""
+
+
+def test_a_process_that_ends_keeps_the_evidence(tmp_path: Path):
+    """Python joins threads of executors before it calls what `atexit` holds, and one of them waits
+    for the policy file: a gunicorn worker was killed after its graceful timeout.
+    """
+    (tmp_path / "policy.yaml").write_text("version: 1\nrules: {}\n")
+    here = {"admin": "127.0.0.1:0", "health": "127.0.0.1:0"}
+    program = ENDING.replace("**HERE", f"**{here!r}")
+    subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=True, timeout=PATIENCE)
+
+    assert (tmp_path / "state" / "evidence.json").exists()
+    assert "service.stopped" in (tmp_path / "events.jsonl").read_text()
