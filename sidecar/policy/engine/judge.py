@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Mapping
 from typing import NamedTuple, TypeAlias
 
-from sidecar.policy.browsers.trial import ReportOnly, added, report_only
+from sidecar.policy.browsers.alike import report_only
+from sidecar.policy.browsers.trial import ReportOnly, added
 from sidecar.policy.engine.nonces import SOURCE, spelled
 from sidecar.policy.rules.checks import Check
 from sidecar.policy.rules.conditions import (
