@@ -177,7 +177,7 @@ class Trial(_Part):
     """
     pages: kinds.LoadShare = 0.05
     """Share of page loads in trial whose HTML is read, to know what the service itself sent, as 5%;
-    the first ten of a route always; 0% = none.
+    the first ten of a route always, and each script once; 0% = none of them.
     """
 
 

@@ -369,6 +369,7 @@ class Exchange(Responder):
         if not accepted(request, response):
             raise UpstreamFailed(502, "upgrade")
         self._begin_response()
+        self._opened()
         added = b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
         head = message(response.leaving(), added)
         self._settle(self._context.loop.time())

@@ -127,6 +127,14 @@ class Responder:
             added += b"Connection: keep-alive\r\n"
         return message(response.leaving(verdict.replaced), added, body)
 
+    def _opened(self) -> None:
+        """A tunnel begins: its handshake tells of cookies."""
+        route = self._route
+        if route.breakage_tests:
+            said = self._method, self._host, self._path, self._scheme
+            facts = Facts(*said, self._seen, 101, (), self._address)
+            self._context.telemetry.opened(self._active.tallies[route.name], route, facts)
+
     def _refused(self, refusal: Refused) -> bool:
         self._request_id = self._request_id or self._context.forwarder.new_id()
         self._context.telemetry.request_rejected(

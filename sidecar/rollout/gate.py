@@ -267,7 +267,7 @@ def describe(cause: Mapping[str, Any]) -> str:
     if cause["directive"] == FRAME:
         does = f"a frame of {blocked} may need what the rule takes"
     if cause["directive"] == SIGN:
-        return f"a script {blocked}, and browsers do not report it [{cause['id']}]"
+        return f"{blocked}, and browsers do not report it [{cause['id']}]"
     place = f" on {', '.join(cause['pages'][:2])}" if cause.get("pages") else ""
     often = f"{counted(cause['count'], 'report')}, {counted(cause['clients'], 'client')}"
     return f"{does}{place} ({often}) [{cause['id']}]"

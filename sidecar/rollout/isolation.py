@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from sidecar.policy.browsers.pages import ALLOW
 from sidecar.policy.browsers.reports import Report
-from sidecar.policy.browsers.signs import IMPORT, WORKLET, asked_about
+from sidecar.policy.browsers.signs import IMPORT, PLAIN, WORKLET, asked_about
 from sidecar.policy.browsers.support import FRAMES_TOO, GONE
 from sidecar.policy.browsers.trial import taken, taken_from_page
 from sidecar.policy.engine.plan import Plan
@@ -43,6 +43,8 @@ class RuleContext:
     """It is reported by the Reporting API, which delivers nothing from frames of no origin."""
     scripts: bool = False
     """A Content-Security-Policy says which scripts may run."""
+    upgrades: bool = False
+    """It upgrades addresses."""
     typed: bool = False
     """It asks for Trusted Types, and names no policies that may be made."""
     credentialless: bool = False
@@ -67,7 +69,8 @@ def rule_context(rule: Rule) -> RuleContext:
     is_csp = "content-security-policy" in rule.names
     scripts = is_csp and not _SCRIPTS.isdisjoint(words)
     frames = embedder or "integrity-policy" in rule.names
-    return RuleContext(features, own, frames, scripts, typed, credentialless)
+    upgrades = is_csp and "upgrade-insecure-requests" in words
+    return RuleContext(features, own, frames, scripts, upgrades, typed, credentialless)
 
 
 _SCRIPTS = frozenset({"default-src", "script-src", "script-src-elem"})
@@ -86,12 +89,15 @@ def unreported(
         yield FRAME, "no origin", why
     found = served.signs(route)
     if context.scripts and WORKLET in found:
-        yield SIGN, "adds a worklet", "Chromium does not report the code of worklets"
+        yield SIGN, "a script adds a worklet", "Chromium does not report the code of worklets"
     if context.scripts and IMPORT in found:
         why = "Chromium does not report what module workers import from other origins"
-        yield SIGN, "has a worker import a module", why
+        yield SIGN, "a worker imports a module of another origin", why
+    if context.upgrades and PLAIN in found:
+        why = "links are upgraded too, on every port of the page's host, and none is reported"
+        yield SIGN, "a page leads to http: on another port", why
     if asked := asked_about(found, context.own - GONE):
-        what = f"asks whether it may use {', '.join(asked)}"
+        what = f"a script asks whether it may use {', '.join(asked)}"
         yield SIGN, what[:_LONGEST], "browsers do not report that a script asks"
 
 

@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 
 import sidecar
 from sidecar.lean import aiohttp_version
+from sidecar.policy.browsers.breakage import CookieTest
 from sidecar.policy.browsers.reports import Report, read_reports
 from sidecar.policy.engine.judge import REMEMBERED, PreparedDecision
 from sidecar.policy.engine.plan import Plan, RoutePlan
@@ -148,6 +149,13 @@ class Telemetry:
         self.events.emit_changes(name, as_json(about)[1:-1], rendered)
         if self._watchers:
             self._show(name, "info", {**about, "changes": changes})
+
+    def opened(self, tally: RouteTally, route: RoutePlan, facts: Facts) -> None:
+        """Count what a WebSocket's handshake shows of cookies; nothing else of it is judged."""
+        fetch = Fetch(facts)
+        for index, breakage_test in route.breakage_tests:
+            if isinstance(breakage_test, CookieTest):
+                tally.rules[index].outcomes[breakage_test.of_socket(facts, fetch)].n += 1.0
 
     def _changes(self, verdict: PreparedDecision) -> tuple[list[dict[str, object]], str]:
         """A verdict's findings for an event, as data and JSON; kept for a verdict that recurs."""

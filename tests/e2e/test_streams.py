@@ -29,6 +29,9 @@ HANDSHAKE = wire.request(
 )
 
 
+CHROMIUM = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/156.0.0.0 Safari/537.36"
+
+
 def socket(
     sidecar: Sidecar, path: str = "/ws", protocols: tuple[Subprotocol, ...] | None = None
 ) -> ClientConnection:
@@ -91,6 +94,20 @@ def test_websocket_passes_both_ways(front: Sidecar) -> None:
             assert tunnel.recv(5) == message
         assert front.metric("sidecar_tunnels_open") == 1
     assert tunnel.close_code == 1000
+
+
+def test_a_handshake_tells_of_cookies(front: Sidecar) -> None:
+    """A page of another site opened the socket, and a cookie with SameSite would not have come."""
+    rule = "  lax: {cookie: sid, attributes: {SameSite: Lax}}\n"
+    front.put(f"{POLICY}{rule}")
+    sent = {"Origin": "https://away.test", "Cookie": "sid=1", "User-Agent": CHROMIUM}
+    asked = HANDSHAKE.removesuffix(b"\r\n")
+    for name, value in sent.items():
+        asked += f"{name}: {value}\r\n".encode()
+    with wire.Line(front.listen) as line:
+        line.send(asked + b"\r\n")
+        assert line.head()[0].split()[1] == b"101"
+    assert front.metric("sidecar_would_break_total", rule="lax", outcome="break") == 1
 
 
 def test_websocket_survives_reloads(front: Sidecar) -> None:

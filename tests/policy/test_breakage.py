@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from sidecar.policy.browsers.breakage import CookieTest
 from sidecar.policy.rules.fetch import Fetch
 from tests.policy.making import facts, plan
 
@@ -175,9 +176,34 @@ def test_an_image_shows_whatever_its_status(media: bytes, status: int, method: s
     assert outcome(CORP, sent, kind, status=status, method=method) == expected
 
 
-def test_a_beacon_needs_no_response():
-    """`sendBeacon` posts, and nobody reads what comes back."""
-    assert outcome(CORP, "cross-site no-cors empty", method="POST") == "safe"
+def test_a_ping_needs_no_response():
+    """Nobody reads what comes back to `<a ping>`; to a script's own fetch somebody may, and
+    `sendBeacon` looks like one.
+    """
+    ping = [(b"Content-Type", b"text/ping")]
+    assert outcome(CORP, "cross-site no-cors empty", method="POST", also=ping) == "safe"
+    assert outcome(CORP, "cross-site no-cors empty", method="POST") == "open"
+
+
+@pytest.mark.parametrize(
+    ("origin", "cookie", "expected"),
+    [
+        ("https://shop.example", "sid=1", "safe"),
+        ("https://shop.example:8443", "sid=1", "safe"),
+        ("https://away.test", "sid=1", "break"),
+        ("https://www.shop.example", "sid=1", "open"),
+        ("https://away.test", "other=1", "irrelevant"),
+        ("", "sid=1", "irrelevant"),
+        ("null", "sid=1", "break"),
+    ],
+)
+def test_a_socket_that_is_opened_elsewhere(origin: str, cookie: str, expected: str):
+    """Its handshake has no Fetch Metadata, but always an Origin."""
+    line = [(b"Origin", origin.encode())] if origin else []
+    world = facts(request=[(b"User-Agent", AGENT), (b"Cookie", cookie.encode()), *line])
+    breakage_test = plan({"it": LAX}, mode="report-only").routes[-1].rules[0].breakage_test
+    assert isinstance(breakage_test, CookieTest)
+    assert breakage_test.of_socket(world, Fetch(world)) == expected
 
 
 @pytest.mark.parametrize(

@@ -54,6 +54,26 @@ def test_code_in_a_page_is_read_too_and_text_is_not():
     assert page.signs == ("asks hid", "asks midi")
 
 
+@pytest.mark.parametrize(
+    ("html", "found"),
+    [
+        (b"<a href=http://shop.test:8080/legacy>", ("plain",)),
+        (b"<form action=HTTP://shop.test:8080>", ("plain",)),
+        (b"<a href=http://shop.test/>", ()),
+        (b"<a href=http://shop.test:80/>", ()),
+        (b"<a href=http://away.test:8080/>", ()),
+        (b"<a href=https://shop.test:8080/>", ()),
+        (b"<script>open('http://shop.test:8080/')</script>", ("plain",)),
+        (b"<script>open('http://' + location.hostname + ':8080')</script>", ("plain",)),
+        (b"<script>open(`http://${window.location.host}/`)</script>", ("plain",)),
+        (b"<script>open('http://away.test:8080/')</script>", ()),
+    ],
+)
+def test_links_to_plain_http_on_another_port(html: bytes, found: tuple[str, ...]):
+    """An upgrade would take them to https on that port."""
+    assert read_page(html, address="https://shop.test/a").signs == found
+
+
 def test_which_features_are_asked_about():
     """A sign without a name may mean each of them."""
     assert asked_about({"asks usb", "worklet"}, {"usb", "hid"}) == ["usb"]

@@ -492,19 +492,18 @@ def test_worklets_of_inline_code_are_a_cause(value: str, held: int):
     assert len(world.causes.of("default", "csp")) == held
 
 
-_ASKS = "asks whether it may use"
+_ASKS = "a script asks whether it may use"
+_IMPORTS = "a worker imports a module of another origin"
+_LEADS = "a page leads to http: on another port"
 
 
 @pytest.mark.parametrize(
     ("header", "value", "sign", "held"),
     [
-        ("Content-Security-Policy", "script-src 'self'", "worklet", ["adds a worklet"]),
-        (
-            "Content-Security-Policy",
-            "default-src 'self'",
-            "import",
-            ["has a worker import a module"],
-        ),
+        ("Content-Security-Policy", "script-src 'self'", "worklet", ["a script adds a worklet"]),
+        ("Content-Security-Policy", "default-src 'self'", "import", [_IMPORTS]),
+        ("Content-Security-Policy", "upgrade-insecure-requests", "plain", [_LEADS]),
+        ("Content-Security-Policy", "script-src 'self'", "plain", []),
         ("Content-Security-Policy", "img-src 'self'", "import", []),
         ("Content-Security-Policy", "script-src 'self'", "asks camera", []),
         ("Permissions-Policy", "camera=(), usb=()", "asks camera", [f"{_ASKS} camera"]),

@@ -79,6 +79,7 @@ class Service:
         urls = {
             "%SITE%": self._own.get(site.name, ""),
             "%OTHER-ORIGIN%": other,
+            "%PLAIN%": f"http://{site.host}:{self.plain}",
             "%SUB%": f"http://sub.{site.host}:{self.plain}",
         }
         urls |= {
@@ -122,6 +123,8 @@ class Service:
             if isinstance(made, Page)
             else made(asked)
         )
+        if page.status == 101:
+            return await _spoken(request, self.filled(site, str(page.body)))
         body = self.filled(site, page.body).encode() if isinstance(page.body, str) else page.body
         response = (_Untyped if page.type is None else web.StreamResponse)(status=page.status)
         for name, value in page.headers:
@@ -133,6 +136,15 @@ class Service:
         await response.write(body)
         await response.write_eof()
         return response
+
+
+async def _spoken(request: web.BaseRequest, text: str) -> web.StreamResponse:
+    """A WebSocket over which one text goes."""
+    socket = web.WebSocketResponse()
+    await socket.prepare(request)
+    await socket.send_str(text)
+    await socket.close()
+    return socket
 
 
 class _Untyped(web.StreamResponse):

@@ -20,8 +20,9 @@ site.
 
 @dataclass(frozen=True)
 class Page:
-    """One response of an origin. `%SITE%`, `%CDN%`, `%API%`, `%OTHER%` and `%SUB%` become URLs
-    without a final slash.
+    """One response of an origin; with status 101, a WebSocket over which `body` goes. `%SITE%`,
+    `%CDN%`, `%API%`, `%OTHER%`, `%SUB%` and `%PLAIN%` (the site by plain http, on another port)
+    become URLs without a final slash.
     """
 
     body: str | bytes = ""

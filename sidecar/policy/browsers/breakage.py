@@ -26,6 +26,7 @@ from sidecar.policy.browsers.removals import (
 from sidecar.policy.browsers.storage import (
     Clearing,
     disposition_test,
+    domain_of,
     freshness_test,
     pragma_test,
     saved,
@@ -149,8 +150,10 @@ def _resource(*, same_site_allowed: bool) -> BreakageTest:
         if fetch.mode != b"no-cors":
             return "safe"
         if fetch.dest == b"empty":
-            # No script reads a beacon's response; one may wait for that of its own fetch.
-            return "safe" if facts.method == "POST" else "open"
+            # No script reads a ping's response; one may wait for that of its own fetch, which looks
+            # like a beacon.
+            pings = any(value == b"text/ping" for name, value in facts.request if len(name) == 12)
+            return "safe" if pings else "open"
         if facts.status >= 400:  # shown nevertheless, where it is an image
             return "break" if media_type(facts).startswith(b"image/") else "safe"
         return "open" if came_home(facts, fetch) else "break"
@@ -251,6 +254,22 @@ class CookieTest:
             return "open" if self._inside(facts, fetch) else found  # it would not be stored there
         return found
 
+    def of_socket(self, facts: Facts, fetch: Fetch) -> Outcome:
+        """What the handshake of a WebSocket shows: it names its page's origin, and says no more."""
+        sent = any(_matches(name, self._pattern) for name, _ in sent_cookies(fetch))
+        if fetch.origin is None or not sent or not fetch.browser:
+            return "irrelevant"
+        if self._secure and facts.scheme == "http":
+            return "open"
+        if not self.asks:
+            return "irrelevant"
+        page = fetch.origin.decode("latin-1").partition("://")[2].lower()
+        own = facts.host.lower()
+        if _host(page) == _host(own):
+            return "safe" if self._framed.around(facts, fetch) == "safe" else "open"
+        # Whether two hosts of a domain are of one site, the list of public suffixes says.
+        return "open" if domain_of(page) == domain_of(own) else "break"
+
     def _of_request(self, facts: Facts, fetch: Fetch) -> Outcome:
         """What the cookies show that the request carries."""
         sent = [value for name, value in sent_cookies(fetch) if _matches(name, self._pattern)]
@@ -284,6 +303,10 @@ class CookieTest:
         if fetch.silent is not None or fetch.dest == b"document":
             return False
         return fetch.site == b"cross-site" or self._framed.around(facts, fetch) != "safe"
+
+
+def _host(host: str) -> str:
+    return host.rpartition(":")[0] if host.rpartition(":")[2].isdecimal() else host
 
 
 def _leads_to_https(facts: Facts) -> bool:

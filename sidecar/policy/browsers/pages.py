@@ -20,7 +20,7 @@ from urllib.parse import unquote, urljoin
 
 from sidecar.policy.browsers.page_loads import ELEMENTS, LOADING, attribute, css_loads, loads
 from sidecar.policy.browsers.reports import address as shown
-from sidecar.policy.browsers.signs import signs
+from sidecar.policy.browsers.signs import PLAIN, leads_to_plain, signs
 from sidecar.policy.rules.fetch import SCRIPT_TYPES
 
 if TYPE_CHECKING:  # loaded by the first page that is read: most processes read none
@@ -214,6 +214,7 @@ class _Reader:
         self.complete = True
         self.signs: set[str] = set()
         self._base = address
+        self._host = address.partition("://")[2].partition("/")[0]
         self._based = False
 
     def parse(self, html: bytes, encoding: str, frame: int, line: int = 0) -> _Steps:
@@ -261,6 +262,8 @@ class _Reader:
                 self._url("img-src", text)
             elif name in ELEMENTS["navigates"].get(element.tag, ()):
                 url = _address(text)
+                if leads_to_plain(url, self._host):
+                    self.signs.add(PLAIN)
                 if url[:11].lower() == "javascript:":
                     self._piece("javascript-url", f"javascript:{unquote(url[11:])}", line)
 
@@ -303,7 +306,7 @@ class _Reader:
             return
         self.inline[kind, source] = Inline(kind, text[:MAX_TEXT], source, line)
         if kind in _RUNS:
-            self.signs |= signs(text)
+            self.signs |= signs(text, self._host)
 
     def _url(self, directive: str, url: str) -> None:
         url = _address(url)

@@ -1,10 +1,11 @@
 """Signs in scripts of what browsers block under an enforced policy and never report before.
 
 A sign is a reason to look, no proof: it makes a verdict inconclusive. It is one of `WORKLET`,
-`IMPORT`, or `ASKS` with the name of a feature, or with `*` where the code does not say which.
+`IMPORT`, `PLAIN`, or `ASKS` with the name of a feature, or `*` where the code does not say which.
 
 Source: HTML (worklets; module workers), Permissions (`query`), Permissions Policy section 8
-(introspection), Media Capture and Streams section 9.2 (`enumerateDevices`); what Chromium 156 did.
+(introspection), Media Capture and Streams section 9.2 (`enumerateDevices`), Upgrade Insecure
+Requests section 3.2 (navigation); what Chromium 156 did.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ WORKLET = "worklet"
 """It adds a worklet (`audioWorklet`, `paintWorklet`), whose code is not reported."""
 IMPORT = "import"
 """A worker's script imports a module of another origin, which is not reported."""
+PLAIN = "plain"
+"""It leads to `http:` on another port of its own host, which would be upgraded there too."""
 ASKS = "asks "
 """Before a feature's name: it asks whether it may use the feature, which is not reported."""
 ANY = f"{ASKS}*"
@@ -28,6 +31,7 @@ _QUERY = re.compile(
     rf"permissions{_CHAIN}query\s*(?:\?\.)?\(\s*(?:\{{\s*[\"']?name[\"']?\s*:\s*[\"']([a-z-]+)[\"'])?"
 )
 _ALLOWS = re.compile(r"\.allowsFeature\s*\(\s*(?:[\"']([a-z-]+)[\"'])?")
+_PLAIN = re.compile(r"http://(?:[\"']\s*\+\s*|\$\{\s*)(?:\w+\.){0,3}(?:location\.host|hostname)")
 _DEVICES = ("camera", "microphone", "speaker-selection")
 _IMPORT = re.compile(r"\b(?:import|from)\s*\(?\s*[\"'](?:https?:)?//([^/\"'?#\\]+)")
 
@@ -37,6 +41,22 @@ def signs(code: str, host: str = "", *, worker: bool = False) -> frozenset[str]:
     fetched for a worker.
     """
     return frozenset(_signs(code, host, worker=worker))
+
+
+def leads_to_plain(url: str, host: str) -> bool:
+    """Whether a link from a page of this host, with a port, leads to `http:` on another of its
+    ports, where https may not be served.
+    """
+    if url[:7].lower() != "http://":
+        return False
+    target = url[7:].partition("/")[0].lower()
+    name, _, port = target.rpartition(":")
+    return port.isdecimal() and port != "80" and name == _name(host)
+
+
+def _name(host: str) -> str:
+    name, _, port = host.lower().rpartition(":")
+    return name if port.isdecimal() else host.lower()
 
 
 def asked_about(found: Iterable[str], features: Iterable[str]) -> list[str]:
@@ -56,6 +76,8 @@ def _signs(code: str, host: str, *, worker: bool) -> Iterator[str]:
         yield ANY
     if ".enumerateDevices(" in code:
         yield from (f"{ASKS}{name}" for name in _DEVICES)
+    if host and "http://" in code and (f"http://{_name(host)}:" in code or _PLAIN.search(code)):
+        yield PLAIN
     if worker:
         hosts = (match[1].lower() for match in islice(_IMPORT.finditer(code), _MOST))
         if any(one != host.lower() for one in hosts):

@@ -183,10 +183,10 @@ class Clearing:
 
 
 def _key(facts: Facts, pair: tuple[bytes, bytes]) -> int:
-    return hash((facts.client, _domain(facts.host), pair))
+    return hash((facts.client, domain_of(facts.host), pair))
 
 
-def _domain(host: str) -> str:
+def domain_of(host: str) -> str:
     """What all hosts of a registered domain have in common: the last two labels; of an address
     all.
     """

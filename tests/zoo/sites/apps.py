@@ -491,3 +491,16 @@ for _name, _from, _breaks in (("elsewhere", "%CDN%", True), ("own", "%SITE%", Fa
         breaks=_breaks,
         witness="nobody" if _breaks else "browsers",
     )
+for _name, _to, _breaks in (("", "%PLAIN%", True), ("-of-another-host", "%SUB%", False)):
+    _add(
+        f"csp-upgrade-link-to-port{_name}",
+        _csp("upgrade-insecure-requests"),
+        {
+            "/": html(f"<a href='{_to}/legacy'>legacy</a>"),
+            "/legacy": html("", f"<script>{_CODE}</script>"),
+            "sub:/legacy": html("", f"<script>{_CODE}</script>"),
+        },
+        _follows,
+        breaks=_breaks,
+        witness="nobody" if _breaks else "browsers",
+    )

@@ -98,7 +98,7 @@ _add(
     },
     _beacon,
     breaks=False,
-    witness="proxy",
+    witness="nobody",
 )
 _add(
     "corp-missing-image",
@@ -668,3 +668,36 @@ for _name, _feature, _breaks in (("", "camera", True), ("-of-another", "notifica
         breaks=_breaks,
         witness="nobody" if _breaks else "browsers",
     )
+_add(
+    "corp-post-elsewhere",
+    _CORP,
+    {
+        "/log": Page(status=204),
+        "other:/": html(
+            "<script>fetch('%SITE%/log', {method: 'POST', mode: 'no-cors', body: 'seen'})"
+            f".then(() => {{ {_CODE} }})</script>"
+        ),
+    },
+    shows(WORKS, "%OTHER%/"),
+    breaks=True,
+    witness="nobody",
+)
+
+
+def _pings(visitor: Visitor) -> bool:
+    visitor.go("%OTHER%/")
+    visitor.run("document.querySelector('a').click()")
+    return visitor.arrives("/log")
+
+
+_add(
+    "corp-ping",
+    _CORP,
+    {
+        "/log": Page(status=204),
+        "other:/": html("<a ping='%SITE%/log' href=#on>on</a>"),
+    },
+    _pings,
+    breaks=False,
+    witness="proxy",
+)
