@@ -36,7 +36,9 @@ class Finding:
 
     def result(self, index: int) -> dict[str, Any]:
         """The result object; `index` is the rule's place among all."""
-        digest = hashlib.sha256("\n".join(self.same).encode()).hexdigest()[:32]
+        digest = hashlib.sha256(
+            "\n".join(self.same).encode("utf-8", "surrogateescape")
+        ).hexdigest()[:32]
         made = {
             "ruleId": self.rule,
             "ruleIndex": index,

@@ -76,6 +76,9 @@ class _Verbs(click.Group):
         except PolicyError as error:
             refused(error.problems)
             ctx.exit(1)
+        except UnicodeEncodeError as error:
+            word = error.object.encode("ascii", "backslashreplace").decode()
+            raise click.UsageError(f"{word[:200]!r} is not UTF-8; write it as UTF-8") from error
         except OSError as error:  # a folder that is closed to this user, a name that is too long
             if error.filename is None:
                 raise

@@ -65,7 +65,7 @@ def demo(folder: Path, port: int) -> None:
 
 @click.command()
 @click.argument("url", default="http://127.0.0.1:19001/readyz")
-@click.option("--timeout", type=float, default=2.0, help="Seconds.")
+@click.option("--timeout", type=click.FloatRange(0.001, 3600), default=2.0, help="Seconds.")
 def health(url: str, timeout: float) -> None:
     """Ask a probe and exit 0 or 1, for images without curl."""
     from sidecar.observed.client import ask

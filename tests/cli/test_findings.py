@@ -230,3 +230,11 @@ def test_a_code_is_explained_with_example_fix_and_source():
     assert data(sidecar("check", "--explain", "csp-unquoted", "--json"))["severity"] == "warning"
     assert sidecar("check", "--explain", "csp-unquote").exit_code == 2
     assert "did you mean 'csp-unquoted'?" in sidecar("check", "--explain", "csp-unquote").stderr
+
+
+def test_a_file_name_that_is_not_utf_8_is_reported(tmp_path: Path):
+    """SARIF is ASCII: the byte is escaped."""
+    file = tmp_path / "\udcff.yaml"
+    file.write_text("version: 2\n")
+
+    assert sidecar("check", file, "--format", "sarif").exit_code == 1

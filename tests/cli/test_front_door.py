@@ -166,3 +166,17 @@ def test_the_shell_completes_verbs():
     shown = sidecar(env={"_SIDECAR_COMPLETE": "zsh_source"})
 
     assert "_SIDECAR_COMPLETE=zsh_complete" in shown.stdout
+
+
+@pytest.mark.parametrize("words", [("audit", "http://\udcff/"), ("import", "http://h/\udcff")])
+def test_an_argument_that_is_not_utf_8_is_named(words: tuple[str, ...]):
+    """As a shell passes a byte that belongs to no character."""
+    result = sidecar(*words)
+
+    assert result.exit_code == 2
+    assert "udcff" in result.stderr
+
+
+def test_a_timeout_without_end_is_refused():
+    """The system's clock has no such moment."""
+    assert "not in the range" in sidecar("health", "--timeout", "inf").stderr
