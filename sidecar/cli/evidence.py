@@ -74,7 +74,11 @@ source_options = together(
         show_default=False,
         help="With --prometheus: which series, as 'job=\"shop\"'.",
     ),
-    _count("--min-requests", 1000, "Page loads or requests that its witness must have seen."),
+    _count(
+        "--min-requests",
+        1000,
+        "Page loads or requests that must have been seen and show whether it breaks.",
+    ),
     click.option(
         "--min-time",
         type=Parsed("time", seconds),

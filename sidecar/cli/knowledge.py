@@ -50,7 +50,10 @@ _SHORT = {
 @click.argument("name", required=False)
 @JSON
 def headers_verb(name: str | None, machine: bool) -> None:
-    """Explain security headers: values, pitfalls, specification."""
+    """Explain security headers: values, pitfalls, specification.
+
+    NAME is a header, or what it is called for short, as csp. Without it, all are listed.
+    """
     if name is None:
         if machine:
             as_json([_summary(row) for row in ALL])

@@ -25,7 +25,11 @@ from sidecar.policy.terms import MODES
     "--mode", type=click.Choice(MODES), help="A ceiling over the policy's mode for this process."
 )
 def run(config: Path | None, **flags: Any) -> None:
-    """Run the sidecar in front of a service. Stdout is JSON lines from the first byte."""
+    """Run the sidecar in front of a service.
+
+    Its events go to stdout, as JSON lines from the first byte. Ctrl-C or SIGTERM lets requests end
+    and stops it; SIGHUP reads the policy again, SIGUSR2 limits the mode to report-only.
+    """
     gc.disable()  # while all is loaded: looking through it took a quarter of that time
     from sidecar.runtime.loop import collect_seldom, run_to_end
     from sidecar.runtime.service import serve
@@ -67,7 +71,10 @@ def demo(folder: Path, port: int) -> None:
 @click.argument("url", default="http://127.0.0.1:19001/readyz")
 @click.option("--timeout", type=click.FloatRange(0.001, 3600), default=2.0, help="Seconds.")
 def health(url: str, timeout: float) -> None:
-    """Ask a probe and exit 0 or 1, for images without curl."""
+    """Ask a probe and exit 0 or 1, for images without curl.
+
+    URL is the probe; without it, http://127.0.0.1:19001/readyz.
+    """
     from sidecar.observed.client import ask
 
     if not url.startswith(("http://", "https://")):

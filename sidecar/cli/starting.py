@@ -48,7 +48,11 @@ def init(
     force: bool,
     insecure: bool,
 ) -> None:
-    """Write a first policy, report-only, and tests for your service."""
+    """Write a first policy, report-only, and tests for your service.
+
+    URL is where the service listens; without it, http://127.0.0.1:8000. At a terminal it asks for
+    name, owner and preset, unless --yes is given.
+    """
     known = preset_texts()
     if preset is not None and preset not in known:
         raise click.UsageError(f"unknown preset {preset!r}; known: {', '.join(known)}")

@@ -106,10 +106,7 @@ def suggest_verb(
     client: Admin,
     machine: bool,
 ) -> None:
-    """Propose the smallest edit that prevents what browsers reported.
-
-    With --write it is made.
-    """
+    """Propose the smallest edit that prevents what browsers reported."""
     before = read_text(file)
     pages = _read_pages(urls, har, cacert)
     causes = client.rows(Cause, client.get(_REPORTS[fleet])["causes"])
