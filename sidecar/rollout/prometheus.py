@@ -282,8 +282,7 @@ def _numbers(
     """What the counters gained, by route, rule and mode."""
 
     def ask(metric: str, by: str) -> list[tuple[dict[str, str], float]]:
-        series = f"{metric}{{{selector}}}"
-        return query(url, f"sum by ({by}) ({_all_of(series, window)})", at)
+        return _all_of(url, metric, selector, by, window, at)
 
     found: dict[tuple[str, str, str], dict[str, Any]] = {}
     counted = f"sum by ({_BY}) (increase({_EVALUATIONS}{{{selector}}}[{window}]))"
@@ -295,9 +294,8 @@ def _numbers(
     for labels, value in ask("sidecar_violations_total", f"{_BY}, kind"):
         if value and _place(labels) in found:
             found[_place(labels)]["kinds"][labels["kind"]] = value
-    safe = f"increase(sidecar_would_break_total{{{_matchers(selector, _SAFE)}}}[{window}])"
-    others = _all_of(f"sidecar_would_break_total{{{_matchers(selector, _NOT_SAFE)}}}", window)
-    for labels, value in query(url, f"sum by (route, rule, outcome) ({safe} or {others})", at):
+    outcomes = "sidecar_would_break_total", selector, "route, rule, outcome", window, at
+    for labels, value in _all_of(url, *outcomes, 'outcome!="safe"'):
         # The counter has no mode: it is that in which the rule changes nothing, the higher of two.
         for mode in ("trial", "report-only", "enforce"):
             place = (labels.get("route", ""), labels.get("rule", ""), mode)
@@ -307,19 +305,27 @@ def _numbers(
     return found
 
 
-_SAFE, _NOT_SAFE = 'outcome="safe"', 'outcome!="safe"'
+def _all_of(
+    url: str, metric: str, matchers: str, by: str, window: str, at: float, against: str = ""
+) -> list[tuple[dict[str, str], float]]:
+    """What series gained, or what new ones counted, whichever is more: of what stands against a
+    rule nothing may be lost. `against` chooses those that do.
 
-
-def _all_of(series: str, window: str) -> str:
-    """What series gained, with what they began with: of what stands against a rule nothing may be
-    lost. `increase` leaves out what a process counted before its first scrape.
-
-    That is at most the highest value of a series that was not there when the window began.
+    `increase` leaves out what a process counted before its first scrape. The highest value of a
+    series that was not there when the window began is what it counted.
     """
-    held = f"max_over_time({series}[{window}])"
-    new = f"({held} unless present_over_time({series}[1h] offset {window}))"
-    gained = f"increase({series}[{window}])"
-    return f"({new} > {gained} or {gained} or {new})"
+    found = {
+        tuple(sorted(labels.items())): value
+        for labels, value in query(
+            url, f"sum by ({by}) (increase({metric}{{{matchers}}}[{window}]))", at
+        )
+    }
+    own = f"{metric}{{{_matchers(matchers, against)}}}"
+    new = f"max_over_time({own}[{window}]) unless present_over_time({own}[1h] offset {window})"
+    for labels, value in query(url, f"sum by ({by}) ({new})", at):
+        place = tuple(sorted(labels.items()))
+        found[place] = max(value, found.get(place, 0.0))
+    return [(dict(place), value) for place, value in found.items()]
 
 
 def _nothing() -> dict[str, Any]:
@@ -344,9 +350,11 @@ def _trials(
     def ask(
         metric: str, by: str, before: float = 0.0, *, whole: bool = False
     ) -> list[tuple[dict[str, str], float]]:
-        series = f"{metric}{{{selector if by == 'engine' else one}}}"
-        gained = _all_of(series, window) if whole else f"increase({series}[{window}])"
-        return query(url, f"sum by ({by}) ({gained})", at - before)
+        matchers = selector if by == "engine" else one
+        if whole:
+            return _all_of(url, metric, matchers, by, window, at - before)
+        gained = f"sum by ({by}) (increase({metric}{{{matchers}}}[{window}]))"
+        return query(url, gained, at - before)
 
     def loaded(before: float = 0.0) -> dict[tuple[str, str], float]:
         found = ask("sidecar_trial_page_loads_total", "route, rule", before)
