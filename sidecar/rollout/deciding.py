@@ -14,11 +14,11 @@ from sidecar.policy.engine.resolve import Resolved
 from sidecar.policy.model import Rule
 from sidecar.policy.terms import PolicyError, Problem
 from sidecar.revisions.granted import Move
+from sidecar.rollout.edits import policy_of
 from sidecar.rollout.gate import admit, judge
 from sidecar.rollout.model import Evidence, Gathered, Minimums, Verdict
 from sidecar.rollout.note import digest
 from sidecar.rollout.promotion import promote, standing, step_back
-from sidecar.source import load_policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class Promotion:
     @property
     def to(self) -> dict[str, str]:
         """Where each rule goes."""
-        return standing(self.edited, self.rules)
+        return standing(self.edited, self.rules, self.name)
 
     @property
     def reason(self) -> str:
@@ -115,7 +115,7 @@ class Promotion:
 
     def _edit(self) -> dict[str, str]:
         return {
-            "revision": load_policy(self.edited.encode(), self.name).revision(),
+            "revision": policy_of(self.edited, self.name).revision(),
             "before": digest(self.policy),
             "after": digest(self.edited),
             "diff": self.diff,
@@ -149,7 +149,7 @@ def decide(
         edited = step_back(text, rules, name)
         return Promotion(rules, move, name, text, edited, gathered, kept=[*filter(None, kept)])
     edited, found = promote(text, rules, name, move), gathered.found
-    resolved = load_policy(text.encode(), name)
+    resolved = policy_of(text, name)
     _same_steps(resolved, [item for item in found if item.rule in rules], name)
     if move == "trial":
         verdicts = [admit(rule, found, _prospect(resolved, rule), gathered.at) for rule in rules]

@@ -5,10 +5,20 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from sidecar.policy.engine.resolve import Resolved
 from sidecar.policy.terms import Path, PolicyError, Problem
 from sidecar.source import Source, load_policy
+
+
+@lru_cache(2)
+def policy_of(text: str, name: str) -> Resolved:
+    """What a text means, read once: an order asks for the text before and after it several times.
+
+    Raises: PolicyError as `load_policy`.
+    """
+    return load_policy(text.encode(), name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +95,7 @@ def edited(source: Source, edits: Sequence[Edit]) -> tuple[str, Resolved]:
         )
     made = applied(text, found)
     try:
-        return made, load_policy(made.encode(), source.name)
+        return made, policy_of(made, source.name)
     except PolicyError as error:
         hint = by_hand(source, "the file's form does not allow the edit")
         raise PolicyError((*hint.problems, *error.problems)) from error

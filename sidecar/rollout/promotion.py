@@ -13,8 +13,8 @@ from sidecar.policy.model import Rule
 from sidecar.policy.problems import did_you_mean
 from sidecar.policy.rules.ladder import described
 from sidecar.policy.terms import MODES, Mode, Path, PolicyError, Problem
-from sidecar.rollout.edits import Edit, applied, by_hand, edited, set_word
-from sidecar.source import Source, load_policy, read_yaml
+from sidecar.rollout.edits import Edit, applied, by_hand, edited, policy_of, set_word
+from sidecar.source import Source, read_yaml
 
 _ABOUT = ("owner", "expected", "rollback")
 
@@ -33,7 +33,7 @@ def promote(
         without owner, expected result or rollback, or a text in which the edit cannot be made
         safely.
     """
-    source, before = read_yaml(text.encode(), name), load_policy(text.encode(), name)
+    source, before = read_yaml(text.encode(), name), policy_of(text, name)
     wanted = tuple(dict.fromkeys(rules))
     problems = [*_unknown(before, wanted), *_not_below(before, wanted, to)]
     if to == "enforce":
@@ -62,7 +62,7 @@ def step_back(text: str, rules: Iterable[str], name: str = "policy.yaml") -> str
     Raises: PolicyError: an unknown rule, one that changes nothing already, or a text in which the
         edit cannot be made safely.
     """
-    source, before = read_yaml(text.encode(), name), load_policy(text.encode(), name)
+    source, before = read_yaml(text.encode(), name), policy_of(text, name)
     wanted = tuple(dict.fromkeys(rules))
     _refuse(source, _unknown(before, wanted))
     highest = {rule: max(_modes(before, rule), key=MODES.index) for rule in wanted}
@@ -121,11 +121,11 @@ def effective(resolved: Resolved) -> Mapping[tuple[str, str], Mode]:
     }
 
 
-def standing(text: str, rules: Iterable[str]) -> dict[str, str]:
+def standing(text: str, rules: Iterable[str], name: str = "") -> dict[str, str]:
     """Where a valid policy's text puts each of these rules: the highest mode over its routes,
     and the highest step of a ladder.
     """
-    resolved = load_policy(text.encode(), "")
+    resolved = policy_of(text, name)
     found = {}
     for rule in rules:
         steps = [
