@@ -40,7 +40,8 @@ def sites(rows: Sequence[Row]) -> str:
         picture.text(_LEFT + column * _BLOCK, 60, f"{count} {_HEADS[kind]}", bold=True)
     for number, (family, columns) in enumerate(lines):
         y = _TOP + number * _LINE
-        picture.text(_LEFT - 12, y + 17, family, to="end")
+        if family:
+            picture.text(_LEFT - 12, y + 17, family, to="end")
         for column, found in enumerate(columns):
             for place, row in enumerate(found):
                 _square(picture, row, _LEFT + column * _BLOCK + place * (_SIDE + _GAP), y)
@@ -116,11 +117,10 @@ def witnesses(rows: Sequence[Row]) -> str:
     picture.text(_FROM + _BETWEEN, 56, "are harmless", bold=True)
     for (who, stage, kind), each in counts.items():
         y = 70 + 66 * list(_WHO).index(who) + 24 * _STAGES.index(stage)
-        if stage == _STAGES[0]:
-            picture.text(16, y + 15, _WHO[who][0], bold=True)
-        else:
-            picture.text(16, y + 13, _WHO[who][1], ink="faint")
-        picture.text(_FROM - 10, y + 15, stage, to="end")
+        if kind == "breaks":
+            second = _STAGES.index(stage)
+            picture.text(16, y + 15, _WHO[who][second], bold=not second, ink="faint" * second)
+            picture.text(_FROM - 10, y + 15, stage, to="end")
         x: float = _FROM + _BETWEEN * (kind == "harmless")
         for outcome, number in each.items():
             width = _BAR * number / longest
