@@ -259,7 +259,8 @@ class RedisStore:
         except StoreError:
             raise
         except Exception as error:  # on garbage a client raises more than its own errors
-            raise StoreError(f"{type(error).__name__}: {str(error)[:200]}") from error
+            said = str(error)[:200].rstrip(".") or type(error).__name__
+            raise StoreError(said) from error
 
 
 def _number(found: object) -> int:
