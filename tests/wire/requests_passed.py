@@ -41,6 +41,8 @@ _TARGETS = (
     b'/a|b{c}"<>\\^`',
 )
 
+_EXPECT = (("Expect", "100-continue"),)
+
 PASSED: dict[str, Passed] = {
     "plain": Passed(get(), lacks=("connection", "transfer-encoding", "content-length")),
     **{
@@ -258,6 +260,21 @@ PASSED: dict[str, Passed] = {
     ),
     "2.3 Proxy": Passed(get(b"Proxy: http://evil"), lacks=("proxy",)),
     "2.3 Expect without a body": Passed(get(b"Expect: 100-continue"), lacks=("expect",)),
+    **{
+        f"2.3 Expect {name}": Passed(
+            post(*lines, b"Content-Length: 5", body=b"hello"),
+            body=b"hello",
+            method="POST",
+            has=expected,
+            lacks=() if expected else ("expect",),
+        )
+        for name, lines, expected in (
+            ("in other case", (b"Expect: 100-CONTINUE",), _EXPECT),
+            ("as a list", (b"Expect: 100-continue, ,100-continue",), _EXPECT),
+            ("in two lines", (b"Expect: 100-continue", b"Expect: 100-continue"), _EXPECT),
+            ("empty", (b"Expect:",), ()),
+        )
+    },
     "2.3 Expect in HTTP/1.0": Passed(
         post(b"Expect: 100-continue", b"Content-Length: 5", body=b"hello", version=b"HTTP/1.0"),
         body=b"hello",

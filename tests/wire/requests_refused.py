@@ -291,6 +291,10 @@ REFUSED: dict[str, tuple[bytes, int]] = {
         417,
     ),
     "2.3 Expect of something else": (post(b"Expect: 200-ok", b"Content-Length: 0"), 417),
+    "2.3 Expect of something else too": (
+        post(b"Expect: 100-continue, x", b"Content-Length: 0"),
+        417,
+    ),
     **{f"2.1 chunk size {name}": (_size_case(size), 400) for name, size in _SIZES.items()},
     **{
         f"2.1 chunk size {name}": (chunked(b"5\r\nhello\r\n" + size + b"\r\nhello"), 413)

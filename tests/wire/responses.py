@@ -290,7 +290,13 @@ GOOD: dict[str, Good] = {
         sized(b"Upgrade: websocket", b"Connection: Upgrade", start=b"HTTP/1.1 426 U\r\n"),
         status=426,
         body=b"hi",
-        lacks=("upgrade",),
+        has=(("Connection", "Upgrade"), ("Upgrade", "websocket")),
+    ),
+    "2.3 426 without Connection": Good(
+        sized(b"Upgrade: TLS/1.0, WebSocket", start=b"HTTP/1.1 426 U\r\n"),
+        status=426,
+        body=b"hi",
+        has=(("Connection", "Upgrade"), ("Upgrade", "TLS/1.0, WebSocket")),
     ),
     "redirect": Good(
         ok(b"Location: http://b/", b"Content-Length: 0", start=b"HTTP/1.1 302 F\r\n"),

@@ -67,6 +67,8 @@ _KINDS = {
 _SERVED: Final = {
     name: method for name, method in METHODS.items() if method not in ("CONNECT", "TRACE")
 }
+_EXPECTED: Final = frozenset({b"100-continue", b""})
+"""The members of a list of expectations that are met (RFC 9110 section 10.1.1)."""
 KEPT_HOSTS: Final = 256
 """Names of hosts that are remembered: clients repeat them."""
 
@@ -306,9 +308,9 @@ class RequestReader:
             elif kind == UPGRADE:
                 upgrade = value.lower() if not upgrade else b","
             elif kind == EXPECT:
-                if value.lower() != b"100-continue":
+                if value.lower() != b"100-continue" and connection_tokens(value) - _EXPECTED:
                     raise Refused(417, "expectation")
-                expects = not http10
+                expects = not http10 and bool(value.strip(b", \t"))
             head.instead[index] = b""
         body = 0
         if coding is not None:

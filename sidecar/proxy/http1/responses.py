@@ -211,7 +211,11 @@ def _judged(head: Head, method: str, status: int, line: bytes, *, http11: bool) 
                 tokens = connection_tokens(value)
                 nominated = nominated | tokens if nominated else tokens
         elif kind == UPGRADE:
-            upgrade = head.value(colon, end).lower()
+            value = head.value(colon, end)
+            upgrade = value.lower()
+            if status == 426:  # RFC 9110 section 15.5.22: it says what would be right
+                head.instead[index] = b"Connection: Upgrade\r\nUpgrade: %b\r\n" % value
+                continue
         head.instead[index] = b""
     if length is not None and coding is not None:
         raise UpstreamFailed(502, "invalid_framing", "Content-Length with Transfer-Encoding")
