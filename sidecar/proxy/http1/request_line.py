@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from sidecar.proxy.faults import Refused
-from sidecar.proxy.http1.grammar import ABSOLUTE, IN_TARGET, TOKEN, valid_host
+from sidecar.proxy.http1.grammar import ABSOLUTE, IN_TARGET, valid_host
 from sidecar.proxy.http1.scan import visible
 
 if TYPE_CHECKING:
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 _VERSIONS = {b"HTTP/1.%d" % minor: not minor for minor in range(10)}
 """Whether it is 1.0; those behind 1.1 are read as that (RFC 9110 section 2.5)."""
+_METHOD: Final = re.compile(rb"[A-Z][A-Z0-9_-]*")
 _LATER: Final = re.compile(rb"HTTP/[2-9](?:\.[0-9])?")
 """Versions of another major number, as HTTP/2 is written too (RFC 9110 section 15.6.6)."""
 _GET: Final = b"GET"
@@ -79,9 +80,9 @@ def read_version(sent: bytes, space: bytes, version: bytes) -> bool:
 
 def unknown_method(written: bytes, version: bytes) -> int:
     """The status for a method that is not served: 501 for one that others may know (RFC 9110
-    section 9.1), 400 for what is no request.
+    section 9.1), 400 for what is no request. Small letters are rather the rest of a body.
     """
-    return 501 if version in _VERSIONS and TOKEN.fullmatch(written) else 400
+    return 501 if version in _VERSIONS and _METHOD.fullmatch(written) else 400
 
 
 def read_target(method: str, sent: bytes, limit: int) -> tuple[bytes, bytes | None]:
