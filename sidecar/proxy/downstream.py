@@ -258,12 +258,18 @@ class Downstream(Incoming):
                 header_late if self._head_started else _idle_over,
             )
 
+    def _ends(self, transport: asyncio.Transport) -> bool:
+        """Nothing more of the client matters: it has said so, or TLS has no end of one side alone
+        and it waits for the end of the response.
+        """
+        return self._last or not (self._deaf or transport.can_write_eof())
+
     def _linger(self) -> None:
         """Let the response reach a client that may still be sending: end our side, read on for a
         while.
         """
         transport = self.transport
-        if transport is None or (self._last and self._body.whole and not self._held):
+        if transport is None or (self._body.whole and not self._held and self._ends(transport)):
             self._end()
             return
         self._deaf, self._busy, self._budget = True, False, LINGER_BYTES

@@ -138,6 +138,21 @@ def test_large_bodies_over_tls(folder: Path) -> None:
             assert read_responses(client, method="POST")[0].status == 413
 
 
+def test_end_of_a_response_over_tls(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A response that ends with its connection ends at once, with TLS's word for it."""
+    monkeypatch.setattr("sidecar.proxy.downstream.LINGER_SECONDS", 1e6)
+    settings = {
+        "tls": {"certificate": str(folder / "one.test.pem"), "key": str(folder / "one.test.key")}
+    }
+    with Stage(settings).running() as stage:
+        stage.origin.script = play(ok(body=b"hi"), ends=True)
+        context = ssl.create_default_context(cafile=str(folder / "one.test.pem"))
+        with context.wrap_socket(
+            stage.connect(), server_hostname="127.0.0.1", suppress_ragged_eofs=False
+        ) as client:
+            assert [reply.body for reply in talk(client, get())] == [b"hi"]
+
+
 def test_bad_handshakes(folder: Path) -> None:
     """What is no TLS, stalls in its handshake or breaks off ends without a word, and others are
     served.
