@@ -1,6 +1,7 @@
 """The documents say what the code does."""
 
 import re
+from itertools import pairwise
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -27,6 +28,7 @@ TEXTS = sorted(
     if path.name not in ("CHANGELOG.md", "openapi.yaml")
 )
 """All texts but the history, and the API's names."""
+PAGES = [path for path in TEXTS if path.suffix == ".md" and ".github" not in path.parts]
 SETTINGS = Settings()
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -109,6 +111,22 @@ def test_every_picture_of_a_page_has_a_text_and_is_there():
     ]
 
     assert shown == []
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_headings_are_in_order_and_columns_have_names(path: Path):
+    """A page begins with its only first-level heading, no heading skips a level, and no column of a
+    table is without a name: people who hear a page find their way by both.
+    """
+    text = re.sub(
+        r"^( *)```.*?^\1```$", "", path.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL
+    )
+    levels = [len(found) for found in re.findall(r"^(#+) ", text, re.MULTILINE)]
+    heads = re.findall(r"^(\|.*\|)\n\|[-:| ]+\|$", text, re.MULTILINE)
+
+    assert levels[0] == 1 and levels.count(1) == 1
+    assert [each for before, each in pairwise(levels) if each > before + 1] == []
+    assert [head for head in heads if "" in map(str.strip, head[1:-1].split("|"))] == []
 
 
 def test_every_part_stands_somewhere():
