@@ -26,6 +26,11 @@ from sidecar.telemetry.metric_table import PER_WORKER
 from sidecar.telemetry.metrics import Snapshot, added
 
 _RESPONSE = 5.0
+_PREPARED = 0.5
+"""Seconds that the other workers wait for the slowest to compile a policy."""
+_SWITCHED = 0.2
+_STUCK = 20.0
+"""Seconds after which a worker that does nothing is replaced."""
 _BACKOFF = (0.1, 0.5, 1.0, 2.0, 5.0)
 _STEADY = 30.0
 _LAST_WORDS = 1.0
@@ -86,6 +91,7 @@ class Workers(RequestServer):
         self._reserved: socket.socket | None = None
         self._address = settings.listen
         self._tasks: list[asyncio.Task[None]] = []
+        self._insisting: set[asyncio.Task[None]] = set()
 
     async def start(self) -> list[str]:
         """Reserve the address and start all workers; returns it once every one is listening."""
@@ -99,7 +105,8 @@ class Workers(RequestServer):
 
     async def publish(self, revision: Revision, ceiling: Mode | None) -> None:
         """Bring a revision in force in all workers together: the slowest has compiled before the
-        first switches.
+        first switches. For one that is stuck nobody waits: it obeys in turn when it goes on, and is
+        replaced when it does not.
         """
         self._policy = {
             "revision": revision.id,
@@ -107,8 +114,25 @@ class Workers(RequestServer):
             "source": revision.source,
             "ceiling": ceiling,
         }
-        await asyncio.gather(*(worker.ask("prepare", **self._policy) for worker in self._alive))
-        await asyncio.gather(*(worker.ask("commit") for worker in self._alive))
+        asked = tuple(self._alive)
+        await asyncio.gather(
+            *(worker.ask("prepare", within=_PREPARED, **self._policy) for worker in asked)
+        )
+        done = await asyncio.gather(*(worker.ask("commit", within=_SWITCHED) for worker in asked))
+        for worker, switched in zip(asked, done, strict=True):
+            if not switched and worker.addresses:
+                task = asyncio.create_task(self._insist(worker, revision.id))
+                self._insisting.add(task)
+                task.add_done_callback(self._insisting.discard)
+
+    async def _insist(self, worker: WorkerHandle, revision: str) -> None:
+        """End a worker that has an order and does nothing; another one takes its place."""
+        about = {"pid": worker.process.pid, "revision": revision}
+        self._telemetry.emit("worker.late", level="warning", **about)
+        if not await worker.ask("snapshot", within=_STUCK) and worker in self._alive:
+            self._telemetry.emit("worker.stuck", level="error", **about)
+            with contextlib.suppress(ProcessLookupError):
+                worker.process.kill()
 
     def sign(self, secret: bytes) -> None:
         """Sign canaries with this from now on."""

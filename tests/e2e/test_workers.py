@@ -10,6 +10,7 @@ from tests.e2e import wire
 from tests.e2e.conftest import ENFORCED, POLICY, Start
 from tests.e2e.processes import Service, until
 from tests.e2e.running import Sidecar
+from tests.portion import full
 from tests.telemetry.families import ACCEPT, buckets, decoded
 
 WORKERS = 2
@@ -132,6 +133,33 @@ def test_the_counts_of_killed_workers_stay(several: Sidecar) -> None:
         several.signal(signal.SIGCONT)
     until(lambda: len(several.reported("worker.replaced", since)) == WORKERS, "they are replaced")
     assert several.metric("sidecar_responses_total", origin="upstream") > before
+
+
+def test_a_stuck_worker_holds_up_no_rollback(several: Sidecar) -> None:
+    """The others have gone back when the order returns, and it obeys when it goes on."""
+    several.put(ENFORCED)
+    stuck, since = children(several)[0], len(several.events())
+    os.kill(stuck, signal.SIGSTOP)
+    try:
+        assert several.order("/-/rollback", reason="stuck").status == 200
+        assert several.event("worker.late", since)["pid"] == stuck
+    finally:
+        os.kill(stuck, signal.SIGCONT)
+    until(lambda: marks(several) == {None}, "all have gone back")
+    assert stuck in children(several)
+
+
+@full
+def test_a_worker_that_stays_stuck_is_replaced(several: Sidecar) -> None:
+    """Its clients would wait for ever."""
+    several.put(ENFORCED)
+    stuck, since = children(several)[0], len(several.events())
+    os.kill(stuck, signal.SIGSTOP)
+    assert several.order("/-/rollback", reason="stuck").status == 200
+    assert several.event("worker.stuck", since)["pid"] == stuck
+    several.event("worker.replaced", since)
+    assert stuck not in children(several)
+    assert marks(several) == {None}
 
 
 def test_term_drains_all(start: Start, shop: Service) -> None:
