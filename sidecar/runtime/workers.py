@@ -35,8 +35,18 @@ _BACKOFF = (0.1, 0.5, 1.0, 2.0, 5.0)
 _STEADY = 30.0
 _LAST_WORDS = 1.0
 
-_WORKER = "import gc; gc.disable(); from sidecar.runtime.worker import main; main()"
-"""Nothing is collected while all is loaded (see `collect_seldom`)."""
+_WORKER = """\
+import _signal
+for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2"):
+    _signal.signal(getattr(_signal, name), _signal.SIG_IGN)
+import gc
+gc.disable()
+from sidecar.runtime.worker import main
+main()
+"""
+"""Signals are the parent's, from the start: a terminal sends Ctrl-C to all. Nothing is collected
+while all is loaded (see `collect_seldom`).
+"""
 
 
 class WorkerHandle:

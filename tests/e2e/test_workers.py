@@ -2,10 +2,13 @@
 
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from sidecar.runtime.workers import _WORKER
 from tests.e2e import wire
 from tests.e2e.conftest import ENFORCED, POLICY, Start
 from tests.e2e.processes import Service, until
@@ -175,3 +178,15 @@ def test_term_drains_all(start: Start, shop: Service) -> None:
         assert line.response().status == 200
     assert several.child.wait() == 0
     until(lambda: not any(map(runs, workers)), "the workers are gone")
+
+
+def test_a_worker_that_is_still_loading_leaves_signals_to_its_parent():
+    """A terminal sends Ctrl-C to both: the worker printed where it was."""
+    ignoring, _, loading = _WORKER.partition("import gc\n")
+    kills = "import os, signal\nfor number in (1, 2, 10, 12, 15): os.kill(os.getpid(), number)"
+    done = subprocess.run(
+        [sys.executable, "-c", ignoring + kills], capture_output=True, text=True, check=False
+    )
+
+    assert loading.startswith("gc.disable()")
+    assert (done.returncode, done.stderr) == (0, "")
