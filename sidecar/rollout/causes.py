@@ -97,7 +97,7 @@ def classify(
     that, the source that the browser names counts.
     """
     if report.noise:
-        return "noise", "a browser extension caused it"
+        return _of_extension(report, served, route)
     own_style = report.sample == _IMAGE_STYLE and report.directive == "style-src-attr"
     if own_style and not any(served.has_read(path) for path in {report.document, *pages}):
         return "noise", "the browser's own style for an image that is opened by itself"
@@ -127,6 +127,16 @@ def classify(
     if own:
         return "served", "it is in the page, or the page's own inline script made it"
     return "served", "the browser met it while it loaded the page"
+
+
+def _of_extension(report: Report, served: ServedPages, route: str) -> tuple[CauseKind, str]:
+    """An extension is named. A site may use one on purpose, as one of its own."""
+    source, scheme = report.source, report.blocked.partition(":")[0]
+    if source.startswith(f"{report.origin}/") and source != f"{report.origin}{report.document}":
+        return "unexplained", f"a script of the site uses an extension: {urlsplit(source).path}"
+    if scheme.endswith("extension") and served.uses_scheme(route, scheme):
+        return "unexplained", "a page that we served uses an extension itself"
+    return "noise", "a browser extension caused it"
 
 
 def _would_stand(report: Report) -> bool:

@@ -228,6 +228,12 @@ class ServedPages:
         links, wanted = self._of(route).links, bare(url)
         return any((family, wanted) in links for family in _families(directive))
 
+    def uses_scheme(self, route: str, scheme: str) -> bool:
+        """Whether a page of the route loads an address of this scheme, or its code names one."""
+        begins = f"{scheme}:"
+        held = self._of(route).urls
+        return any(url.startswith(begins) for _, url in held) or self.named(route, f"{begins}//")
+
     def named(self, route: str, text: str) -> bool:
         """Whether inline code of the route contains `text`: a host or code that it uses."""
         return route in self._routes and self._routes[route].holds(text)

@@ -176,6 +176,23 @@ def test_an_image_shows_whatever_its_status(media: bytes, status: int, method: s
     assert outcome(CORP, sent, kind, status=status, method=method) == expected
 
 
+@pytest.mark.parametrize(
+    ("agent", "expected"),
+    [
+        (AGENT, "safe"),
+        (b"Mozilla/5.0 (Windows NT 10.0; WOW64; Trident/7.0; rv:11.0) like Gecko", "open"),
+        (b"curl/8.5.0", "irrelevant"),
+    ],
+)
+def test_an_old_engine_says_so(agent: bytes, expected: str):
+    """Edge's mode for Internet Explorer obeys X-UA-Compatible."""
+    rule = {"header": "X-UA-Compatible", "action": "remove"}
+    world = facts(request=[(b"User-Agent", agent)])
+    breakage_test = plan({"it": rule}, mode="report-only").routes[-1].rules[0].breakage_test
+    assert breakage_test
+    assert breakage_test(world, Fetch(world)) == expected
+
+
 def test_a_ping_needs_no_response():
     """Nobody reads what comes back to `<a ping>`; to a script's own fetch somebody may, and
     `sendBeacon` looks like one.

@@ -184,7 +184,9 @@ def test_a_page_that_would_be_saved_is_a_break(
         ("POST", OVER_HTTP, 200, "break"),
         ("POST", WINDOW, 303, "safe"),
         ("POST", IMAGE, 200, "safe"),
-        ("GET", WINDOW, 200, "safe"),
+        ("GET", WINDOW, 200, "open"),
+        ("GET", WINDOW, 404, "safe"),
+        ("GET", IMAGE, 200, "safe"),
     ],
 )
 def test_the_result_of_a_form_is_lost_by_no_store(
@@ -192,6 +194,28 @@ def test_the_result_of_a_form_is_lost_by_no_store(
 ):
     """RFC 9111 section 5.2.2.5: the back button would ask to send the form again."""
     assert outcome(STORE, request_, method=method, status=status) == expected
+
+
+@pytest.mark.parametrize(
+    "own",
+    ['ETag: "1"', "Last-Modified: x", "Cache-Control: no-store", "Content-Disposition: attachment"],
+)
+def test_a_page_that_may_be_asked_for_again(own: str):
+    """A validator is made for that, what is not stored today is asked for, and a file is saved."""
+    assert outcome(STORE, WINDOW, own) == "safe"
+
+
+@pytest.mark.parametrize(
+    ("request_", "own", "expected"),
+    [
+        (WINDOW, "Cache-Control: no-store", "open"),
+        (WINDOW, "Cache-Control: max-age=60 | Last-Modified: x", "safe"),
+        (IMAGE, "Cache-Control: no-store", "safe"),
+    ],
+)
+def test_a_page_that_is_asked_for_on_the_way_back(request_: str, own: str, expected: str):
+    """Only `no-store` keeps browsers from showing there what they stored."""
+    assert outcome(STORE | {"value": "no-cache"}, request_, own) == expected
 
 
 def _visit(

@@ -7,6 +7,8 @@ import pytest
 from sidecar.policy.browsers.pages import read_page
 from sidecar.policy.browsers.signs import asked_about, signs
 
+_MADE = "new Worker(URL.createObjectURL(new Blob([`import 'https://cdn.test/a.js'`]))"
+
 
 @pytest.mark.parametrize(
     ("code", "found"),
@@ -23,6 +25,9 @@ from sidecar.policy.browsers.signs import asked_about, signs
         ("media.enumerateDevices()", {"asks camera", "asks microphone", "asks speaker-selection"}),
         ("database.query({name: 'camera'})", set()),
         ("import 'https://cdn.test/a.js'", set()),
+        (f"{_MADE}, {{type: 'module'}})", {"import"}),
+        (f'{_MADE},{{type:"module"}})', {"import"}),
+        (f"{_MADE})", set()),
     ],
 )
 def test_signs_of_a_script(code: str, found: set[str]):

@@ -75,6 +75,7 @@ def kinds(rule: dict[str, Any]) -> list[str]:
         ("Cache-Control", "set", "no-cache, private", ["harmless"]),
         ("Cache-Control", "set", "private, must-revalidate", ["proxy"]),
         ("Pragma", "remove", None, ["proxy"]),
+        ("X-UA-Compatible", "remove", None, ["proxy"]),
         ("Feature-Policy", "remove", None, ["proxy"]),
         ("Content-Security-Policy-Report-Only", "set", "default-src *", ["harmless"]),
         (

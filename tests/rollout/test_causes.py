@@ -41,6 +41,9 @@ def report(**known: Any) -> Report:
     return Report(**(fixed | place | known))
 
 
+EXTENSION = "chrome-extension"
+
+
 class World:
     """Causes with a clock, for a plan with one rule in trial."""
 
@@ -490,6 +493,26 @@ def test_worklets_of_inline_code_are_a_cause(value: str, held: int):
     world = tried("Content-Security-Policy", value)
     world.serve("/cart", "<script>new AudioContext().audioWorklet.addModule(url)</script>")
     assert len(world.causes.of("default", "csp")) == held
+
+
+@pytest.mark.parametrize(
+    ("html", "known", "kind"),
+    [
+        ("<p>", {}, "noise"),
+        ("<img src=chrome-extension://abc/i.png>", {}, "unexplained"),
+        ("<img src=chrome-extension://abc/i.png>", {"blocked": "https://a.test/"}, "noise"),
+        ("<script>show('chrome-extension://abc/i.png')</script>", {}, "unexplained"),
+        ("<p>", {"source": f"{SITE}/app.js"}, "unexplained"),
+        ("<p>", {"source": f"{SITE}/cart"}, "noise"),
+    ],
+)
+def test_an_extension_that_the_site_itself_uses(html: str, known: dict[str, Any], kind: str):
+    """It is no noise: the site would lose it."""
+    world = World()
+    world.serve("/cart", html)
+    usual = {"directive": "img-src", "blocked": EXTENSION, "source": f"{EXTENSION}://abc"}
+    world.add(**{**usual, "sample": "", "noise": True, **known})
+    assert world.kind() == kind
 
 
 _ASKS = "a script asks whether it may use"

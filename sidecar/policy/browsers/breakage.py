@@ -105,6 +105,8 @@ def _header_test(name: str, rule: Rule, value: str) -> BreakageTest | None:
         return referrer_of_rule(rule, value)
     if name == "permissions-policy":
         return permissions_test(rule, value)
+    if name == "x-ua-compatible":
+        return _old_mode
     if rule.action == "remove":
         return _REMOVED.get(name)
     if name == "clear-site-data":
@@ -193,6 +195,13 @@ def _nosniff(facts: Facts, fetch: Fetch) -> Outcome:
     if fetch.dest in _MEDIA and fetch.site in (b"cross-site", b"same-site"):
         return "break" if media in _OPAQUE else "safe"
     return "safe"
+
+
+def _old_mode(facts: Facts, fetch: Fetch) -> Outcome:
+    """Edge's mode for Internet Explorer still obeys X-UA-Compatible, and names its old engine."""
+    if b"Trident/" in (fetch.agent or b""):
+        return "open"
+    return "safe" if fetch.browser else "irrelevant"
 
 
 def _sniffed(media: bytes) -> bool:

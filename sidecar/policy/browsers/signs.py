@@ -33,6 +33,8 @@ _QUERY = re.compile(
 _ALLOWS = re.compile(r"\.allowsFeature\s*\(\s*(?:[\"']([a-z-]+)[\"'])?")
 _PLAIN = re.compile(r"http://(?:[\"']\s*\+\s*|\$\{\s*)(?:\w+\.){0,3}(?:location\.host|hostname)")
 _DEVICES = ("camera", "microphone", "speaker-selection")
+_MODULE = re.compile(r"type[\"']?\s*:\s*[\"'`]module\b")
+"""How a script makes a worker a module; with `createObjectURL`, perhaps one of its own text."""
 _IMPORT = re.compile(r"\b(?:import|from)\s*\(?\s*[\"'](?:https?:)?//([^/\"'?#\\]+)")
 
 
@@ -78,7 +80,8 @@ def _signs(code: str, host: str, *, worker: bool) -> Iterator[str]:
         yield from (f"{ASKS}{name}" for name in _DEVICES)
     if host and "http://" in code and (f"http://{_name(host)}:" in code or _PLAIN.search(code)):
         yield PLAIN
-    if worker:
+    made = "createObjectURL" in code and _MODULE.search(code) is not None
+    if worker or made:
         hosts = (match[1].lower() for match in islice(_IMPORT.finditer(code), _MOST))
         if any(one != host.lower() for one in hosts):
             yield IMPORT

@@ -75,11 +75,18 @@ def unstored(value: str) -> bool:
 
 
 def store_test(facts: Facts, fetch: Fetch) -> Outcome:
-    """`no-store`: the result of a form is gone when its reader returns to it."""
+    """`no-store`: the result of a form is gone when its reader returns to it, and another page is
+    asked for again. A page with a validator is made for that; one without may be given only once.
+    """
     if not fetch.browser:
         return "irrelevant"
-    shown = facts.method == "POST" and fetch.navigates and facts.status == 200
-    return "break" if shown else "safe"
+    if not fetch.navigates or facts.status != 200 or saved(facts):
+        return "safe"
+    if facts.method == "POST":
+        return "break"
+    kept = unstored(b", ".join(lines(facts, b"cache-control")).decode("latin-1"))
+    validated = any(line(facts, name) is not None for name in (b"etag", b"last-modified"))
+    return "safe" if kept or validated else "open"
 
 
 def asks_again(value: str) -> bool:
@@ -95,10 +102,12 @@ def asks_again(value: str) -> bool:
 
 def freshness_test(rule: Rule, value: str) -> BreakageTest | None:
     """The test of a Cache-Control value that does not say for how long a response stays fresh, in
-    the place of one that does; None for any other value.
+    the place of one that does, or that lets a page be stored which the service has asked for again
+    even on the way back; None for any other value.
     """
     said = parse_cache(value)[0]
-    if not said or not said.keys() <= _UNDATED:
+    asking = asks_again(value)
+    if not said or not (asking or said.keys() <= _UNDATED):
         return None
 
     def judge(facts: Facts, fetch: Fetch) -> Outcome:
@@ -106,7 +115,9 @@ def freshness_test(rule: Rule, value: str) -> BreakageTest | None:
             return "irrelevant"
         own = b", ".join(lines(facts, b"cache-control")).decode("latin-1")
         dated = asks_again(own) or "max-age" in parse_cache(own)[0]
-        return "open" if rule.action == "set" and dated and _reusable(facts) else "safe"
+        returned_to = fetch.navigates and facts.status == 200 and unstored(own)
+        needed = returned_to or (not asking and dated and _reusable(facts))
+        return "open" if rule.action == "set" and needed else "safe"
 
     return judge
 

@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeAlias
 
 from sidecar.policy import csp
 from sidecar.policy.browsers.removals import telling
-from sidecar.policy.browsers.storage import COOKIES, STORED, asks_again, cleared
+from sidecar.policy.browsers.storage import COOKIES, STORED, asks_again, cleared, unstored
 from sidecar.policy.browsers.support import FEATURES, GONE, SUPPORT_DATE
 from sidecar.policy.browsers.trial import by_api, has_report_only, taken
 from sidecar.policy.data import read_table
@@ -83,6 +83,8 @@ def replacing(rule: Rule) -> Witness | None:
     """
     if rule.action != "set" or rule.value is None:
         return None
+    if "cache-control" in rule.names and asks_again(rule.text) and not unstored(rule.text):
+        return _witness("way-back")
     value = rule.text.partition(";")[0].strip().lower()
     for name in rule.names:
         if _HEADERS.get(name, {}).get("written") == "asks-for-reports":

@@ -473,6 +473,22 @@ _add(
     breaks=True,
     witness="nobody",
 )
+_add(
+    "csp-module-worker-made",
+    _csp("script-src 'self'; worker-src blob:"),
+    {
+        "/": _APP,
+        "/app.js": script(
+            "const text = `import {said} from '%CDN%/lib.js'; postMessage(said)`; new"
+            " Worker(URL.createObjectURL(new Blob([text], {type: 'text/javascript'})), {type:"
+            " 'module'}).onmessage = (event) => { document.title = event.data; };"
+        ),
+        "cdn:/lib.js": _SAID,
+    },
+    WORKS,
+    breaks=True,
+    witness="nobody",
+)
 for _name, _from, _breaks in (("elsewhere", "%CDN%", True), ("own", "%SITE%", False)):
     _add(
         f"csp-module-worker-{_name}",

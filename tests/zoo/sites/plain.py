@@ -322,8 +322,61 @@ _add(
     _PLAIN,
     WORKS,
     breaks=False,
+    witness="nobody",
+)
+_add(
+    "no-store-page-with-validator",
+    "header: Cache-Control, action: set, value: no-store",
+    {**_PLAIN, "/": html("<p>text</p>", "<script src=/a.js></script>", ("ETag", '"1"'))},
+    WORKS,
+    breaks=False,
     witness="proxy",
 )
+
+
+def _comes_back(cookie: str) -> Callable[[Visitor], bool]:
+    """A page without a name is left, a name is chosen, and the page is returned to. No frozen copy
+    of it is kept, because it listens to `unload`.
+    """
+
+    def visit(visitor: Visitor) -> bool:
+        visitor.go("/shop")
+        visitor.run("void (document.cookie = 'cart=; Max-Age=0')")
+        visitor.run("document.querySelector('a').click()")
+        empty = visitor.until("document.querySelector('p').textContent === 'nothing'")
+        visitor.run("document.querySelector('a').click()")
+        left = visitor.until("document.querySelector('p') === null")
+        visitor.run("void (document.cookie = 'cart=full')")
+        visitor.run("void history.back()")
+        return (
+            empty
+            and left
+            and visitor.until(f"document.querySelector('p').textContent === '{cookie}'")
+        )
+
+    return visit
+
+
+def _leaving(*headers: tuple[str, str]) -> Callable[[Asked], Page]:
+    return lambda asked: html(
+        f"<p>{asked.cookies.get('cart', 'nothing')}</p><a href=/shop>on</a>",
+        "<script>addEventListener('unload', () => {});</script>",
+        *headers,
+    )
+
+
+for name, value, headers, shown in (
+    ("no-store-way-back", "no-store", (), "nothing"),
+    ("no-store-way-back-needed", "no-cache", (("Cache-Control", "no-store"),), "full"),
+):
+    _add(
+        name,
+        f"header: Cache-Control, action: set, value: {value}",
+        {"/shop": html("<a href=/cart>cart</a>"), "/cart": _leaving(*headers)},
+        _comes_back(shown),
+        breaks=True,
+        witness="nobody",
+    )
 _add(
     "referrer-default-own-meta",
     "header: Referrer-Policy, action: set, value: strict-origin-when-cross-origin",

@@ -206,3 +206,22 @@ _add(
     breaks=True,
     witness="nobody",
 )
+for _name, _text, _type in (
+    ("json", '{"said": "works"}', "application/json"),
+    ("css", "p { color: red }", "text/css"),
+):
+    _add(
+        f"nosniff-module-of-{_name}",
+        _RULE,
+        {
+            "/": html(
+                "",
+                f"<script type=module>import it from '/a.{_name}' with {{type: '{_name}'}};"
+                " document.title = it.said ?? (it.cssRules.length ? 'works' : 'empty');</script>",
+            ),
+            f"/a.{_name}": Page(_text, _type),
+        },
+        WORKS,
+        breaks=False,
+        witness="proxy",
+    )
