@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 _VERSIONS = {b"HTTP/1.%d" % minor: not minor for minor in range(10)}
 """Whether it is 1.0; those behind 1.1 are read as that (RFC 9110 section 2.5)."""
-_METHOD: Final = re.compile(rb"[A-Z][A-Z0-9_-]*")
+_METHOD: Final = re.compile(rb"[A-Z][A-Z0-9_-]*|[a-z]+|[A-Z][a-z]+")
+"""As methods are written, `get` and `Get` included, which are others (RFC 9110 section 9.1)."""
 _LATER: Final = re.compile(rb"HTTP/[2-9](?:\.[0-9])?")
 """Versions of another major number, as HTTP/2 is written too (RFC 9110 section 15.6.6)."""
 _GET: Final = b"GET"
@@ -80,7 +81,7 @@ def read_version(sent: bytes, space: bytes, version: bytes) -> bool:
 
 def unknown_method(written: bytes, version: bytes) -> int:
     """The status for a method that is not served: 501 for one that others may know (RFC 9110
-    section 9.1), 400 for what is no request. Small letters are rather the rest of a body.
+    section 9.1), 400 for what is rather the rest of a body.
     """
     return 501 if version in _VERSIONS and _METHOD.fullmatch(written) else 400
 
