@@ -90,7 +90,7 @@ async def rehearse(
         text = finding.text + (" (warning)" if finding.outcome == "warn" else "")
         yield Step(finding.name, finding.outcome != "fail", text)
     if failed:
-        yield Step("rehearsal", passed=False, text="not started: put the above right first")
+        yield Step("rehearsal", passed=False, text="not started: correct the above first")
         return
     with tempfile.TemporaryDirectory(prefix="sidecar-rehearsal-") as folder:
         async with _upstream(settings, recorded) as (upstream, more):

@@ -16,6 +16,7 @@ from sidecar.cli.operate import Admin, admin_options
 from sidecar.cli.options import Parsed, as_given, together
 from sidecar.cli.printing import as_json, give_up, mode_text, next_step, say, show, table
 from sidecar.policy.browsers.reports import CAUSE_KINDS
+from sidecar.policy.problems import did_you_mean
 from sidecar.policy.values import percentage, seconds
 from sidecar.policy.words import counted, number
 from sidecar.rollout.causes import Cause
@@ -254,14 +255,34 @@ def reports_verb(
         say(f"reported to {source(got['fleet'])}")
         warn_of(got["fleet"]["silent"])
     if not shown:
-        why = "either nothing would break, or no rule is in trial (see `sidecar evidence`)"
-        say(f"no reports: {why}")
+        tell_nothing_reported(client, rule)
         return
     seen = ("pages", "reports", "clients", "over", "whose")
     table("", ("id", "rule", "directive", "blocked", *seen), map(_row, shown))
     if got["overflow"]:
         why = "too many causes, or too many from one client"
         say(f"{got['overflow']} more reports were not kept: {why}")
+
+
+def tell_nothing_reported(client: Admin, rule: str | None) -> None:
+    """Why there are no reports on a rule, None = on any, and what to do.
+
+    Raises:
+        click.UsageError: the policy in force has no such rule.
+    """
+    routes = client.get("/api/status")["routes"]
+    modes = [(one["name"], one["mode"]) for route in routes for one in route["rules"]]
+    names = [name for name, _ in modes]
+    if rule is not None and rule not in names:
+        hint = did_you_mean(rule, names) or "see: sidecar status"
+        raise click.UsageError(f"no rule {rule!r} is in force; {hint}")
+    tried = dict.fromkeys(name for name, mode in modes if mode == "trial" and rule in (None, name))
+    if tried:
+        say(f"no reports: browsers report nothing that would break by {', '.join(tried)}")
+        next_step("sidecar evidence, to see how many page loads that is about")
+    else:
+        say(f"no reports: {rule or 'no rule'} is {'not ' if rule else ''}in trial")
+        next_step(f"sidecar promote {rule or 'RULE'} --to trial")
 
 
 def _row(cause: Cause) -> tuple[object, ...]:

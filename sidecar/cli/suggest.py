@@ -15,6 +15,7 @@ from typing import Any
 import click
 from rich.text import Text
 
+from sidecar.cli.evidence import tell_nothing_reported
 from sidecar.cli.files import read_bytes, read_text, trust
 from sidecar.cli.operate import Admin, admin_options
 from sidecar.cli.options import CACERT, FILE, Parsed, Present
@@ -125,7 +126,11 @@ def suggest_verb(
         as_json({"proposals": proposals, "diff": diff, "written": written})
     else:
         _print(found, diff)
-        _print_next(found, file, diff, written=written, from_trial=from_trial)
+        if found.proposals:
+            _print_next(found, file, diff, written=written, from_trial=from_trial)
+        else:
+            say("nothing to do")
+            tell_nothing_reported(client, rule)
     sys.exit(1 if any(one.needs_person for one in found.proposals) else 0)
 
 
@@ -269,10 +274,7 @@ def _visible(text: str) -> str:
 def _print_next(
     found: Suggestion, file: Path, diff: str, *, written: bool, from_trial: bool
 ) -> None:
-    if not found.proposals:
-        why = "either nothing would break, or no rule is in trial (see `sidecar evidence`)"
-        say(f"nothing to do: there is no cause; {why}")
-    elif written:
+    if written:
         then = "the trial begins anew with it: let browsers load pages, then `sidecar reports`"
         say(f"{file} is written; {then}")
     elif diff:

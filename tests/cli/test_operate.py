@@ -411,3 +411,30 @@ def test_health_of_nobody_is_1_and_of_nonsense_2():
     """A probe that cannot be asked is not healthy."""
     assert sidecar("health", "http://127.0.0.1:1/readyz", "--timeout", "0.5").exit_code == 1
     assert sidecar("health", "file:///etc/passwd").exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("mode", "words", "said"),
+    [
+        (
+            "report-only",
+            (),
+            "no reports: no rule is in trial\nnext: sidecar promote RULE --to trial",
+        ),
+        (
+            "report-only",
+            ("frames",),
+            "no reports: frames is not in trial\nnext: sidecar promote fra",
+        ),
+        ("trial", (), "no reports: browsers report nothing that would break by frames\n"),
+        ("trial", ("frame",), "no rule 'frame' is in force; did you mean 'frames'?"),
+    ],
+)
+async def test_no_reports_are_explained(
+    admin: Control, mode: str, words: tuple[str, ...], said: str
+):
+    """Whether nothing would break, or nobody was asked."""
+    admin.file.write_text(text(mode=mode))
+    await admin.made.reload()
+
+    assert said in (await ran(admin, "reports", *words)).stderr
