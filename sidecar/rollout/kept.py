@@ -49,9 +49,9 @@ class KeptEvidence:
     async def keep(self) -> None:
         """Keep what there is now; a disk that refuses is logged."""
         self.due = False
-        kept = sealed(self._evidence.saved(), self._now)
+        rules = self._evidence.saved()
         try:
-            await asyncio.to_thread(self._store.save_evidence, kept)
+            await asyncio.to_thread(lambda: self._store.save_evidence(sealed(rules, self._now)))
         except OSError as error:
             self._telemetry.emit("state.failed", level="error", detail=str(error))
 
