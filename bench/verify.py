@@ -37,7 +37,7 @@ def complaints(status: int, headers: Sequence[tuple[str, str]], body: int, size:
 
 
 def ask(port: int, path: str, size: int) -> list[str]:
-    """The complaints about one GET. Raises OSError or HTTPException while nobody responses."""
+    """The complaints about one GET. Raises OSError or HTTPException while nobody responds."""
     connection = HTTPConnection("127.0.0.1", port, timeout=START_SECONDS)
     try:
         connection.request("GET", path)

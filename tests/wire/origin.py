@@ -59,7 +59,7 @@ class Line:
 
 @dataclass
 class Origin:
-    """`script` responses requests to other targets than the canary's; `early` responses on the
+    """`script` answers requests to other targets than the canary's; `early` answers after the
     head, before the body.
     """
 
