@@ -11,12 +11,13 @@ import re
 import statistics
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeAlias
+from urllib.parse import urlsplit
 
 from aiohttp import web
 
@@ -37,6 +38,8 @@ _MAX_BODY = 64 << 20
 _FRAMING = {"content-length", "transfer-encoding", "connection", "content-encoding", "date"}
 _ASIDE = frozenset({"date", "connection", "keep-alive", "age"})
 _IN_LINES = re.compile(r"(?i)'nonce-[^']*'")
+_DATE = re.compile(r"[A-Z][a-z]{2}, \d\d[ -][A-Z][a-z]{2}[ -]\d{4} \d\d:\d\d:\d\d GMT")
+"""RFC 9110 section 5.6.7, also in the Expires of a cookie."""
 _IN_PAGES = re.compile(rb"(?i)(\snonce=)(?:\"[^\"]*\"|'[^']*'|[^\s>\"']+)")
 _NONCE = "A" * 22
 """What the service gets when it is asked directly: of a real one's length, for equal lengths."""
@@ -54,16 +57,35 @@ class Step:
     seconds: float | None = None
 
 
-def same(one: Response, other: Response) -> bool:
-    """Equal but for what differs from one moment to the next, nonces among it."""
-    return _lasting(one) == _lasting(other)
+Varying: TypeAlias = Mapping[str, frozenset[str]]
+"""By path: what the service itself sends anew each time, as `body` and names of headers."""
+
+
+def differences(one: Response, other: Response, varying: Iterable[str] = ()) -> list[str]:
+    """What differs: `status`, `body` and names of headers, but for what differs from one moment to
+    the next (nonces among it) and what is known to vary.
+    """
+    (status, lines, body), (status_, lines_, body_) = _lasting(one), _lasting(other)
+    named, named_ = _by_name(lines), _by_name(lines_)
+    names = [name for name in {**named, **named_} if named.get(name) != named_.get(name)]
+    order = [] if names or lines == lines_ else ["order of headers"]
+    parts = ((status != status_, "status"), (body != body_, "body"))
+    found = [part for differs, part in parts if differs] + names + order
+    return [part for part in found if part not in varying]
+
+
+def _by_name(lines: Lines) -> dict[str, list[tuple[str, str]]]:
+    made: dict[str, list[tuple[str, str]]] = {}
+    for name, value in lines:
+        made.setdefault(name.lower(), []).append((name, value))
+    return made
 
 
 def _lasting(response: Response) -> tuple[int, Lines, bytes]:
     body, nonces = _IN_PAGES.subn(rb"\1", response.body)
     aside = _ASIDE | {"etag"} if nonces else _ASIDE
     lines = [
-        (name, _IN_LINES.sub("'nonce-...'", value))
+        (name, _DATE.sub("<date>", _IN_LINES.sub("'nonce-...'", value)))
         for name, value in _text(response.fields)
         if name.lower() not in aside
     ]
@@ -115,17 +137,25 @@ async def _steps(
             taken = time.perf_counter() - began
             yield Step("start", True, "policy in force, listeners open", taken)
             nonce = {} if own.forwarding.nonce == "off" else {own.forwarding.nonce: _NONCE}
-            direct, reach = await _replay(upstream, paths, nonce)
+            # The same host for both: pages have it in links.
+            host = {"Host": urlsplit(upstream).netloc or "localhost"}
+            direct, reach = await _replay(upstream, paths, host | nonce)
             if reach:
                 yield Step("service", passed=False, text=reach)
                 return
-            through, _ = await _replay(f"http://{service.listen[0]}", paths)
-            good = "the service's own responses, byte for byte"
-            yield _compare("report-only", direct, through, good)
+            again, _ = await _replay(upstream, paths, host | nonce)
+            varying = {
+                path: frozenset(differences(response, again[path]))
+                for path, response in direct.items()
+                if path in again
+            }
+            seen = _Seen(service, host, direct, varying)
+            through = await seen.through()
+            yield seen.compare("report-only", through, "the service's own responses, byte for byte")
             yield await _enforce(service, policy, text)
             if service.revisions.mode == "enforce":
-                yield await _effects(service, direct)
-                yield await _rollbacks(service, direct)
+                yield await _effects(seen)
+                yield await _rollbacks(seen)
         finally:
             await service.close()
             sink.close()
@@ -156,57 +186,88 @@ async def _enforce(service: Service, policy: Path, text: str) -> Step:
     return Step("enforce", True, "every mode in the file set to enforce", seconds)
 
 
-async def _effects(service: Service, direct: dict[str, Response]) -> Step:
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """The service's own responses by path, to compare those with that come through the sidecar."""
+
+    service: Service
+    host: Mapping[str, str]
+    """The request header that names the service."""
+    direct: Mapping[str, Response]
+    varying: Varying
+
+    async def through(self) -> dict[str, Response]:
+        """The responses to the same requests through the sidecar."""
+        address = f"http://{self.service.listen[0]}"
+        found, _ = await _replay(address, tuple(self.direct), self.host)
+        return found
+
+    def differ(self, path: str, response: Response, expected: Response | None = None) -> list[str]:
+        """How a response differs from the service's own, or from what is expected."""
+        varying = {*self.varying.get(path, ())}
+        if "body" in varying:  # another one may have another length too
+            varying |= {"content-length", "etag"}
+        return differences(response, expected or self.direct[path], varying)
+
+    def compare(self, name: str, through: Mapping[str, Response], good: str) -> Step:
+        """Whether all are the service's own; what differs, and what could not be compared."""
+        found = {path: self.differ(path, response) for path, response in through.items()}
+        if bad := _listed(found):
+            text = f"differs from the service's own: {bad}"
+            return Step(name, passed=False, text=text)
+        varies = _listed(self.varying)
+        aside = f"; not compared, as the service itself varies it: {varies}" if varies else ""
+        return Step(name, passed=True, text=f"{good}{aside}")
+
+
+def _listed(found: Mapping[str, Collection[str]]) -> str:
+    """The first five paths of which something is found, each with that."""
+    parts = [f"{path} ({', '.join(sorted(what))})" for path, what in found.items() if what]
+    return ", ".join(parts[:5])
+
+
+async def _effects(seen: _Seen) -> Step:
     """Every response through the sidecar is what the policy says of the service's own response."""
-    through, _ = await _replay(f"http://{service.listen[0]}", tuple(direct))
-    plan = compile_policy(service.revisions.current.resolved)
-    wrong, changed = [], 0
-    for path, response in direct.items():
-        bare, host = path.partition("?")[0], service.listen[0]
+    through, wrong, changed = await seen.through(), dict[str, list[str]](), 0
+    plan = compile_policy(seen.service.revisions.current.resolved)
+    for path, response in seen.direct.items():
+        bare, host = path.partition("?")[0], seen.host["Host"]
         sent = (response.status, response.fields, "127.0.0.1")
         facts = Facts("GET", host, bare, "http", [], *sent)
         expected = tuple(decide(plan.route(host, "GET", bare), facts).fields)
         changed += expected != response.fields
-        if not same(through[path], replace(response, fields=expected)):
-            wrong.append(path)
-    if wrong:
-        return Step("effects", False, f"not as expected: {', '.join(wrong[:5])}")
-    return Step("effects", True, f"{changed} of {len(direct)} responses changed as the policy says")
+        wrong[path] = seen.differ(path, through[path], replace(response, fields=expected))
+    if bad := _listed(wrong):
+        return Step("effects", passed=False, text=f"not as expected: {bad}")
+    number = f"{changed} of {len(seen.direct)}"
+    return Step("effects", True, f"{number} responses changed as the policy says")
 
 
-async def _rollbacks(service: Service, direct: dict[str, Response]) -> Step:
+async def _rollbacks(seen: _Seen) -> Step:
     """Time rollbacks to the first restored response, and check that responses are restored."""
-    changed = await _first_changed(service, direct)
+    service, changed = seen.service, await _first_changed(seen)
     taken, target = [], service.revisions.current.parent
     latest = service.revisions.current.id
     for _ in range(ROLLBACKS):
         began, order = time.perf_counter(), {"to": target, "who": "rehearsal"}
         await asyncio.to_thread(_post, service.admin, "/-/rollback", order)
-        restored = await asyncio.to_thread(_get, f"http://{service.listen[0]}", changed)
+        address = f"http://{service.listen[0]}"
+        restored = await asyncio.to_thread(_get, address, changed, seen.host)
         taken.append(time.perf_counter() - began)
-        if not same(restored, direct[changed]):
-            return Step("rollback", passed=False, text=f"{changed} was not restored byte for byte")
+        if bad := seen.differ(changed, restored):
+            text = f"{changed} was not restored byte for byte: {', '.join(bad)}"
+            return Step("rollback", passed=False, text=text)
         await service.revisions.rollback(latest, who="rehearsal")
     await service.revisions.rollback(target, who="rehearsal")
-    through, _ = await _replay(f"http://{service.listen[0]}", tuple(direct))
     slowest = f"{max(taken) * 1000:.0f} ms"
     good = f"restored byte for byte; median of {ROLLBACKS} rollbacks, slowest {slowest}"
-    step = _compare("rollback", direct, through, good)
+    step = seen.compare("rollback", await seen.through(), good)
     return replace(step, seconds=statistics.median(taken))
 
 
-async def _first_changed(service: Service, direct: dict[str, Response]) -> str:
-    through, _ = await _replay(f"http://{service.listen[0]}", tuple(direct))
-    changed = (path for path, response in direct.items() if not same(through[path], response))
-    return next(changed, next(iter(direct)))
-
-
-def _compare(
-    name: str, direct: dict[str, Response], through: dict[str, Response], good: str
-) -> Step:
-    different = [path for path, response in direct.items() if not same(through[path], response)]
-    bad = f"differs from the service's own: {', '.join(different[:5])}"
-    return Step(name, not different, bad if different else good)
+async def _first_changed(seen: _Seen) -> str:
+    changed = (path for path, one in (await seen.through()).items() if seen.differ(path, one))
+    return next(changed, next(iter(seen.direct)))
 
 
 async def _replay(
