@@ -17,6 +17,7 @@ from sidecar.proxy.http1.grammar import BODILESS, CHUNKED, IDEMPOTENT, UNTIL_CLO
 from sidecar.proxy.http1.requests import Request
 from sidecar.proxy.http1.responses import Response
 from sidecar.proxy.http1.writing import LAST_CHUNK, chunk, message
+from sidecar.proxy.local_replies import AGAIN
 from sidecar.proxy.reporting import PREFIX as REPORTS_PREFIX
 from sidecar.proxy.responder import Responder, Rest
 from sidecar.proxy.splice import splice
@@ -33,6 +34,9 @@ APART: Final = 65_536
 """Bytes from which on a piece of a body is written by itself: copying it behind the head costs
 more than another write.
 """
+
+NOT_CONNECTED: Final = frozenset({"refused", "unreachable", "connect_timeout"})
+"""Reasons why no byte of a request has been sent: it may be sent again, whatever it asks for."""
 
 _response_late: Final = partial(UpstreamFailed, 504, "response_timeout")
 _idle_late: Final = partial(UpstreamFailed, 504, "idle_timeout")
@@ -135,7 +139,8 @@ class Exchange(Responder):
             return self._refused(refusal)
         except UpstreamFailed as failure:
             self._failed(failure.reason, failure.detail)
-            return self._own(failure.status)
+            again = failure.status != 503 and failure.reason in NOT_CONNECTED
+            return self._own(failure.status, AGAIN if again else ())
         except asyncio.CancelledError:
             if not self._settled:
                 self._context.telemetry.aborts.n += 1

@@ -8,12 +8,15 @@ import time
 from email.utils import formatdate
 from functools import lru_cache
 from http import HTTPStatus
+from typing import Final
 
 from sidecar.proxy.http1.responses import Response, made
 from sidecar.proxy.http1.writing import Fields
 
-RETRY_AFTER = b"1"
+RETRY_AFTER: Final = b"1"
 """Seconds; the conditions that we answer 503 for pass quickly or not at all."""
+AGAIN: Final = ((b"Retry-After", RETRY_AFTER),)
+"""With the other statuses for a service that takes no connection, as while it starts anew."""
 
 
 def local_reply(

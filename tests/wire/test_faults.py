@@ -256,7 +256,7 @@ def _more(client: socket.socket) -> bytes:
 
 
 def test_refused(tight: Stage) -> None:
-    """2.4 Connect refused: 502 at once, counted by its reason."""
+    """2.4 Connect refused: 502 at once, counted by its reason; the client may come again."""
     with socket.socket() as held, contextlib.ExitStack() as stack:
         held.bind(("127.0.0.1", 0))  # and never listening
         stage = stack.enter_context(
@@ -264,6 +264,7 @@ def test_refused(tight: Stage) -> None:
         )
         (reply,) = stage.talk(get())
         assert (reply.status, reply.values("x-policy")) == (502, ["on"])
+        assert reply.values("retry-after") == ["1"]
         assert stage.count("sidecar_upstream_errors_total", "refused") == 1
         assert stage.call(stage.plane.upstream_reachable()) is False
     assert tight.call(tight.plane.upstream_reachable()) is True
