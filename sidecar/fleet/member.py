@@ -63,11 +63,8 @@ class Member:
     async def join(self, saved: object, mirror: Callable[[Texts], None]) -> Decision | None:
         """See `Fleet.join`."""
         if isinstance(saved, dict) and saved.get("name") == self.name:
-            self.version, self.pending = int(saved["version"]), bool(saved["pending"])
-            self._shared = int(saved["shared"])
-            self.replica, self._mark = str(saved["replica"]), str(saved.get("mark", ""))
-            event, who, reason = saved["said"]
-            self._said = (str(event), str(who), str(reason))
+            with contextlib.suppress(KeyError, TypeError, ValueError):  # somebody wrote there
+                self._take_up(saved)
         try:
             held = await self._store.decision()
             await self.sharing.agree()
@@ -84,6 +81,13 @@ class Member:
         if self.pending or held.version == self.version:
             self._gave_way = self.decided
         return held
+
+    def _take_up(self, saved: dict[str, Any]) -> None:
+        event, who, reason = map(str, saved["said"])
+        version, shared = int(saved["version"]), int(saved["shared"])
+        replica, mark = str(saved["replica"]), str(saved.get("mark", ""))
+        self.version, self._shared, self.pending = version, shared, bool(saved["pending"])
+        self.replica, self._mark, self._said = replica, mark, (event, who, reason)
 
     async def propose(self, decision: Decision) -> None:
         """See `Fleet.propose`."""

@@ -44,7 +44,9 @@ _RETURNED = _script("returned")
 _VOTE = _script("vote")
 """How many replicas have voted within the window."""
 _WITHIN = 1.0
-"""Seconds for one exchange with the store: an order that waits longer holds here at once."""
+"""Seconds for one exchange with the store."""
+_DECIDED = 0.5
+"""Of a decision: an order that waits longer takes effect here. A rollback has a second."""
 _TEXTS = 100
 _JOURNAL = 1000
 _FORGET = 3600
@@ -111,7 +113,8 @@ class RedisStore:
         entry = (whole, decision.revision, text, json.dumps(data))
         limits = (_TEXTS, _JOURNAL, self._key("changed"), decision.mark)
         names = ("decision", "texts", "order", "journal")
-        return bool(await self._run(_DECIDE, names, *versions, *entry, *limits) == 1)
+        words = (*versions, *entry, *limits)
+        return bool(await self._run(_DECIDE, names, *words, within=_DECIDED) == 1)
 
     async def texts(self) -> Texts:
         """The fleet's latest revisions."""
@@ -234,9 +237,13 @@ class RedisStore:
             with contextlib.suppress(Exception):
                 await one.aclose()
 
-    async def _run(self, script: str, names: Sequence[str], *arguments: str | float) -> Any:
+    async def _run(
+        self, script: str, names: Sequence[str], *arguments: str | float, within: float = _WITHIN
+    ) -> Any:
         keys = [self._key(name) for name in names]
-        return await self._asked(lambda: self._redis.eval(script, len(keys), *keys, *arguments))
+        return await self._asked(
+            lambda: self._redis.eval(script, len(keys), *keys, *arguments), within
+        )
 
     async def _batch(
         self, fill: Callable[[Any], object], *, transaction: bool = True, raises: bool = True

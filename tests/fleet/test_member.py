@@ -547,3 +547,22 @@ async def test_garbage_in_place_of_the_decision_is_named(begin: Begin, store: Se
     store.client.rpush(store.key("decision"), "garbage")
     await a.look()
     assert store.key("decision") in a.fleet.trouble
+
+
+@pytest.mark.parametrize(
+    "held",
+    [
+        {},
+        {"version": "x"},
+        {"version": None, "pending": 1, "shared": 1, "replica": 1, "mark": [], "said": []},
+        {"version": 1, "pending": 1, "shared": 1, "replica": 1, "said": 5},
+    ],
+)
+async def test_a_state_that_somebody_edited_is_no_obstacle(begin: Begin, held: dict[str, Any]):
+    """The replica starts, and follows the fleet."""
+    a, b = await begin("a"), await begin("b")
+    await b.made.set_mode("report-only")
+    state = json.loads((a.state / "state.json").read_bytes())
+    (a.state / "state.json").write_text(json.dumps(state | {"fleet": {"name": "shop"} | held}))
+
+    assert (await a.start()).stands == b.stands
