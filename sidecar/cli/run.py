@@ -5,13 +5,16 @@ from __future__ import annotations
 import gc
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from sidecar.cli.options import PATH, SERVICE
 from sidecar.cli.printing import give_up, say
 from sidecar.policy.terms import MODES
+
+if TYPE_CHECKING:
+    from sidecar.runtime.service import Service
 
 
 @click.command()
@@ -41,9 +44,21 @@ def run(config: Path | None, **flags: Any) -> None:
     sink = Sink(sys.stdout.fileno())
     capture_logging(sink, settings.log.level)
     try:
-        run_to_end(serve(settings, sink))
+        run_to_end(serve(settings, sink, _greet if sys.stderr.isatty() else None))
     finally:
         sink.close()
+
+
+def _greet(service: Service) -> None:
+    """Say at a terminal where it listens: events may go to a file."""
+    data = "https" if service.settings.tls.certificate else "http"
+    say(f"in front of {service.settings.upstream}, mode {service.revisions.mode}")
+    say(f"clients: {_link(service.listen[0], data)}   admin page: {_link(service.admin, 'http')}")
+    say("Ctrl-C stops it")
+
+
+def _link(address: str, scheme: str) -> str:
+    return address if address.startswith("unix:") else f"{scheme}://{address}/"
 
 
 @click.command()

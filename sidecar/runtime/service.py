@@ -180,14 +180,16 @@ class Service:
             **listeners,
         )
 
-    async def run(self) -> None:
-        """Start, handle signals, and return when the process may end."""
+    async def run(self, started: Callable[[Service], None] | None = None) -> None:
+        """Start, handle signals, and return when the process may end; `started` is called once."""
         await self.start()
         loop = asyncio.get_running_loop()
         # They stay to the end: a TERM that comes while the last things are closed must not turn the
         # exit code.
         for number, order in self._signals().items():
             loop.add_signal_handler(number, order)
+        if started is not None:
+            started(self)
         try:
             await self._stopping.wait()
             await self.drain()
@@ -374,9 +376,11 @@ class Service:
         return checks
 
 
-async def serve(settings: Settings, sink: Sink) -> None:
-    """Run one sidecar until a signal stops it; asyncio's own complaints go out as JSON lines
-    too.
+async def serve(
+    settings: Settings, sink: Sink, started: Callable[[Service], None] | None = None
+) -> None:
+    """Run one sidecar until a signal stops it; `started` is called when it listens. asyncio's own
+    complaints go out as JSON lines too.
     """
     service = Service(settings, sink)
 
@@ -391,4 +395,4 @@ async def serve(settings: Settings, sink: Sink) -> None:
 
     asyncio.get_running_loop().set_exception_handler(complain)
     with contextlib.suppress(asyncio.CancelledError):
-        await service.run()
+        await service.run(started)

@@ -233,3 +233,26 @@ def test_a_terminal_without_colours_is_as_wide_as_it_is(monkeypatch: pytest.Monk
     monkeypatch.setenv("COLUMNS", "150")
 
     assert printing.out().width == 150
+
+
+def test_run_greets_at_a_terminal_alone(tmp_path: Path):
+    """Where it listens and how it stops, on stderr; events may go to a file."""
+    (tmp_path / "policy.yaml").write_text("version: 1\nrules: {}\n")
+    ports = [
+        word for name in ("listen", "admin", "health") for word in (f"--{name}", "127.0.0.1:0")
+    ]
+    command = [sys.executable, "-m", "sidecar", "run", *ports]
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=theirs
+    ) as process:
+        os.close(theirs)
+        said = b""
+        while b"Ctrl-C stops it" not in said:
+            said += os.read(ours, 65536)
+        process.send_signal(signal.SIGTERM)
+    os.close(ours)
+
+    assert b"in front of http://127.0.0.1:8000, mode report-only" in said
+    assert b"admin page: http://127.0.0.1:" in said
+    assert process.returncode == 0
