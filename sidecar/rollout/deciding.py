@@ -5,11 +5,12 @@ from __future__ import annotations
 import difflib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations
 from typing import Any
 
 from sidecar.policy.browsers.witness import prospect
 from sidecar.policy.csp import names_ancestors
-from sidecar.policy.engine.plan import compile_policy
+from sidecar.policy.engine.plan import compile_policy, read_with
 from sidecar.policy.engine.resolve import Resolved
 from sidecar.policy.model import Rule
 from sidecar.policy.terms import PolicyError, Problem
@@ -18,7 +19,7 @@ from sidecar.rollout.edits import policy_of
 from sidecar.rollout.gate import admit, judge
 from sidecar.rollout.model import Evidence, Gathered, Minimums, Verdict
 from sidecar.rollout.note import digest
-from sidecar.rollout.promotion import promote, standing, step_back
+from sidecar.rollout.promotion import effective, promote, standing, step_back
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,22 +202,40 @@ def _same_steps(resolved: Resolved, found: Sequence[Evidence], name: str) -> Non
 
 
 def _acting_together(resolved: Resolved, rules: Collection[str]) -> Mapping[str, set[str]]:
-    """Which of these rules act on which: one takes away the service's own `frame-ancestors`, with
-    which the X-Frame-Options of the other would do nothing (HTML section 7.1.6).
+    """Which of these rules act on which, so that nobody has seen what they do together: both write
+    one header, or headers that browsers read together. Those that enforce already were there.
     """
     found: dict[str, set[str]] = {}
+    modes = effective(resolved)
     for route in resolved.routes:
-        own = [named for named in route.rules if named.name in rules]
-        framing = [one.name for one in own if "x-frame-options" in one.rule.names]
-        for one in own:
-            if framing and _lifts(one.rule):
-                found.setdefault(one.name, set()).update(framing)
-                for other in framing:
-                    found.setdefault(other, set()).add(one.name)
+        own = [
+            named
+            for named in route.rules
+            if named.name in rules and modes[route.name, named.name] not in ("off", "enforce")
+        ]
+        for one, other in combinations(own, 2):
+            if _act_together(one.rule, other.rule):
+                found.setdefault(one.name, set()).add(other.name)
+                found.setdefault(other.name, set()).add(one.name)
     return found
 
 
+def _act_together(one: Rule, other: Rule) -> bool:
+    names, others = frozenset(one.names), frozenset(other.names)
+    if names & others:
+        return True
+    if names | others >= _FRAMING:
+        return _lifts(one) or _lifts(other)
+    return bool(read_with(names) & others)
+
+
+_FRAMING = frozenset({"content-security-policy", "x-frame-options"})
+
+
 def _lifts(rule: Rule) -> bool:
+    """Whether it takes away the service's own `frame-ancestors`, with which X-Frame-Options would
+    do nothing (HTML section 7.1.6).
+    """
     if "content-security-policy" not in rule.names:
         return False
     return rule.action == "remove" or (

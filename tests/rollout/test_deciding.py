@@ -57,6 +57,30 @@ def test_rules_that_act_on_each_other_go_one_after_the_other(other: str, expecte
 
 
 @pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        ("X-Robots-Tag", "X-Robots-Tag", "inconclusive"),
+        ("X-Robots-Tag", "x-robots-tag", "inconclusive"),
+        ("Content-Type", "X-Content-Type-Options", "inconclusive"),
+        ("X-Robots-Tag", "Server", "pass"),
+    ],
+)
+def test_rules_that_nobody_has_seen_together_do_not_begin_together(
+    one: str, other: str, expected: str
+):
+    """One after the other, the evidence of the second begins anew."""
+    text = POLICY[: POLICY.index("  frames")] + "".join(
+        f"  r{n}: {{header: {name}, action: set, value: a, mode: report-only}}\n"
+        for n, name in enumerate((one, other))
+    )
+    found = [Evidence("default", f"r{n}", "report-only", 0.0, 10.0, 0.0) for n in (0, 1)]
+    gathered = Gathered(found, at=100.0, source="a test")
+    made = decide(["r0", "r1"], "enforce", (text, "policy.yaml"), gathered, Minimums(10, 10))
+
+    assert [verdict.outcome for verdict in made.verdicts] == [expected] * 2
+
+
+@pytest.mark.parametrize(
     ("demand", "seen", "expected"),
     [
         ("a", 0.0, "pass"),

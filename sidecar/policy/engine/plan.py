@@ -230,7 +230,7 @@ def _route(
         value = named.rule.text
         names = frozenset(named.rule.names or ("set-cookie",))
         said = [demand for those, demand in written if those & names]
-        if together := _read_with(names):
+        if together := read_with(names):
             said += [demand for those, demand in beside if those & together]
         scope = _hash([matches, said])[:12]
         demand = _demand(demands[index], scope)
@@ -282,7 +282,7 @@ nothing of a rule on the other.
 """
 
 
-def _read_with(names: frozenset[str]) -> frozenset[str]:
+def read_with(names: frozenset[str]) -> frozenset[str]:
     """The other headers that browsers read together with these."""
     return frozenset().union(*(them for them in _TOGETHER if them & names)) - names
 
