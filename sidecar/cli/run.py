@@ -54,7 +54,7 @@ def _greet(service: Service) -> None:
     data = "https" if service.settings.tls.certificate else "http"
     say(f"in front of {service.settings.upstream}, mode {service.revisions.mode}")
     say(f"clients: {_link(service.listen[0], data)}   admin page: {_link(service.admin, 'http')}")
-    say("Ctrl-C stops it")
+    say("Ctrl-C or SIGTERM stops it")
 
 
 def _link(address: str, scheme: str) -> str:

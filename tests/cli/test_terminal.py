@@ -248,7 +248,7 @@ def test_run_greets_at_a_terminal_alone(tmp_path: Path):
     ) as process:
         os.close(theirs)
         said = b""
-        while b"Ctrl-C stops it" not in said:
+        while b"SIGTERM stops it" not in said:
             said += os.read(ours, 65536)
         process.send_signal(signal.SIGTERM)
     os.close(ours)
