@@ -82,7 +82,8 @@ class EvidenceStore:
                     for key, value in self._counts(route, line).items()
                 }
                 watched = saved.get("watched", 0.0) if carried else 0.0
-                marks[place] = _Start(meaning, self._clock() - watched, counts, watched)
+                late = saved.get("unsettled", 0.0) if carried else 0.0
+                marks[place] = _Start(meaning, self._clock() - watched, counts, watched, late)
         self._plan, self._starts = plan, marks
         self.meanings = {place: mark.meaning for place, mark in marks.items()}
 
@@ -167,10 +168,13 @@ class EvidenceStore:
         for route in self._plan.routes if self._plan else ():
             for line in route.rules:
                 mark = self._starts[route.name, line.name]
+                grown = self._grown(route, line, mark)
+                settled = self._settled_loads(route, line, mark, grown)[1]
                 held[f"{route.name}/{line.name}"] = {
                     "meaning": mark.meaning,
                     "watched": self._clock() - mark.since,
-                    "counts": self._grown(route, line, mark),
+                    "counts": grown,
+                    "unsettled": grown.get("loads", 0.0) - settled,
                     "sent": self._sent_ages.saved(route.name, line.name),
                 }
         return held
@@ -211,8 +215,7 @@ class EvidenceStore:
         """What the trial of a rule has shown; settled counts are those of a moment ago, since
         reports take their time.
         """
-        settle = SETTLE_API if by_api(line.named.rule) else SETTLE
-        settled = self._settled((route.name, line.name), settle) - mark.counts.get("loads", 0.0)
+        settle, settled = self._settled_loads(route, line, mark, grown)
         canaries: dict[str, tuple[float, float]] = {
             engine: (
                 max(0.0, self._settled((engine,), settle) - mark.counts.get(f"sent {engine}", 0.0)),
@@ -226,12 +229,24 @@ class EvidenceStore:
         return Trial(
             grown["loads"],
             settle,
-            min(grown["loads"], max(0.0, settled)),
+            settled,
             canaries,
             reports,
             causes,
             engines,
         )
+
+    def _settled_loads(
+        self, route: RoutePlan, line: RuleLine, mark: _Start, grown: Mapping[str, float]
+    ) -> tuple[float, float]:
+        """How many seconds reports of a rule may take, and of how many page loads they have had
+        them.
+        """
+        settle = SETTLE_API if by_api(line.named.rule) else SETTLE
+        settled = self._settled((route.name, line.name), settle) - mark.counts.get("loads", 0.0)
+        if self._clock() - mark.since - mark.carried < settle:
+            settled -= mark.unsettled
+        return settle, min(grown.get("loads", 0.0), max(0.0, settled))
 
     def _grown(self, route: RoutePlan, line: RuleLine, mark: _Start) -> dict[str, float]:
         counts = self._counts(route, line).items()
@@ -299,3 +314,5 @@ class _Start(NamedTuple):
     counts: Mapping[str, float]
     carried: float
     """Seconds that were watched before this process began."""
+    unsettled: float
+    """Page loads then whose reports had not had time to come."""

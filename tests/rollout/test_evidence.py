@@ -9,7 +9,7 @@ import pytest
 
 from sidecar.policy.engine.plan import Plan
 from sidecar.policy.words import counted
-from sidecar.rollout.evidence import EvidenceStore, Trend
+from sidecar.rollout.evidence import SETTLE, EvidenceStore, Trend
 from sidecar.rollout.gate import describe, judge
 from sidecar.rollout.model import Climb, Evidence, Minimums, Trial, read, span
 from sidecar.telemetry import Events, Metrics, Telemetry
@@ -761,3 +761,28 @@ def test_a_rule_that_changes_no_response_to_probes_may_change_pages(
     seen = Evidence("default", "it", "report-only", 0.0, **numbers, witnesses=known)
 
     assert judge("it", [seen], Minimums(10, 10), at=100.0).outcome == expected
+
+
+def test_page_loads_before_a_restart_wait_for_their_reports_as_others_do():
+    """A sidecar that is started again at once has not waited for them yet."""
+    world, later = World(), World()
+    rule = {"header": "Content-Security-Policy", "action": "set", "value": "default-src 'self'"}
+    made = world.activate(plan({"csp": rule | {"mode": "trial"}}))
+    counters = world.telemetry.metrics.rule("default", "csp")
+    assert counters.loads is not None
+    counters.loads.n = 7.0
+    world.book.tick()
+    world.now += SETTLE + 1
+    world.book.tick()
+    counters.loads.n = 10.0
+    later.now = world.now
+    later.book.restore(world.book.saved())
+    later.activate(made)
+
+    def settled() -> tuple[float, float]:
+        (seen,) = later.book.evidence()
+        return seen.trial.loads, seen.trial.settled
+
+    assert settled() == (10.0, 7.0)
+    later.now += SETTLE
+    assert settled() == (10.0, 10.0)
