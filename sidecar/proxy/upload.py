@@ -55,6 +55,7 @@ class Upload:
         "_room",
         "_sending",
         "_spliced",
+        "_told",
         "_upstream",
         "_waiter",
         "_watched",
@@ -84,7 +85,7 @@ class Upload:
         self._upstream: Connection | None = None
         self._continue: asyncio.TimerHandle | None = None
         self._spliced: Splice | None = None
-        self.answered = self.sent = False
+        self.answered = self.sent = self._told = False
         if route.max_body is None or route.max_body_mode == "off":
             return
         if route.max_body_mode == "enforce":
@@ -117,10 +118,11 @@ class Upload:
         self._advance()
 
     def go_on(self) -> None:
-        """Tell a client that waits for it to send its body."""
-        if self._continue is not None and not self.answered:
+        """Tell the client, once, to send its body."""
+        if self._continue is not None:
             self._continue.cancel()
-            self._continue = None
+        if not (self._told or self.answered):
+            self._told = True
             self._client.write(CONTINUE)
 
     def close(self) -> None:

@@ -75,6 +75,17 @@ def test_client_that_does_not_wait(stage: Stage) -> None:
         assert received.startswith(b"HTTP/1.1 200 "), "no 100 Continue, which comes after a second"
 
 
+def test_continue_for_a_client_that_does_not_wait(stage: Stage) -> None:
+    """2.3 Expect: the upstream's 100 passes, once, though the body is here already."""
+
+    async def early(line: Line) -> None:
+        await line.send(b"HTTP/1.1 100 Continue\r\n\r\n" * 2)
+
+    stage.origin.early = early
+    (reply,) = stage.talk(UPLOAD + b"hello", method="POST")
+    assert (reply.status, reply.interim) == (200, [100])
+
+
 @pytest.mark.parametrize(
     "request_",
     [UPLOAD, post(b"Content-Length: 500000", body=b"x" * 1000 + SMUGGLED)],
