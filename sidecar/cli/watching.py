@@ -83,7 +83,7 @@ def capture_verb(
         (*cell.key, *count, cell.first, cell.last)
         for cell, count in zip(cells, counts, strict=True)
     ]
-    seen = ("responses", "headers", "cookies", "first", "last")
+    seen = ("sampled", "headers", "cookies", "first", "last")
     table("", ("route", "status", "content", *seen), rows)
     say(f"{output} is written; commit it, and compare with: sidecar drift {output}")
 
