@@ -13,7 +13,15 @@ from urllib.parse import urlsplit
 
 from sidecar.policy.browsers.pages import ALLOW
 from sidecar.policy.browsers.reports import Report
-from sidecar.policy.browsers.signs import IMPORT, PLAIN, WORKLET, asked_about
+from sidecar.policy.browsers.signs import (
+    GIVES,
+    IMPORT,
+    INSIDE,
+    PLAIN,
+    SANDBOX,
+    WORKLET,
+    asked_about,
+)
 from sidecar.policy.browsers.support import FRAMES_TOO, GONE
 from sidecar.policy.browsers.trial import taken, taken_from_page
 from sidecar.policy.engine.plan import Plan
@@ -83,11 +91,12 @@ def unreported(
     if context.own and served.frames_itself(route):
         why = "scripts in `srcdoc` have what the page has, and report nothing"
         yield FRAME, "about:srcdoc", why
+    found = served.signs(route)
     by_default = context.frames or context.features & FRAMES_TOO
-    if served.frames_apart(route, context.features, by_default=by_default):
+    made = SANDBOX in found and (by_default or (context.features and GIVES in found))
+    if made or served.frames_apart(route, context.features, by_default=by_default):
         why = "a sandboxed frame is of no origin that the rule could name, and reports nothing"
         yield FRAME, "no origin", why
-    found = served.signs(route)
     if context.scripts and WORKLET in found:
         yield SIGN, "a script adds a worklet", "Chromium does not report the code of worklets"
     if context.scripts and IMPORT in found:
@@ -96,6 +105,9 @@ def unreported(
     if context.upgrades and PLAIN in found:
         why = "links are upgraded too, on every port of the page's host, and none is reported"
         yield SIGN, "a page leads to http: on another port", why
+    if inside := sorted(name for name in context.own if f"{INSIDE}{name}" in found):
+        what = f"a script makes frames, and uses {', '.join(inside)}, perhaps in there"
+        yield SIGN, what[:_LONGEST], "frames without an address of their own report nothing"
     if asked := asked_about(found, context.own - GONE):
         what = f"a script asks whether it may use {', '.join(asked)}"
         yield SIGN, what[:_LONGEST], "browsers do not report that a script asks"
@@ -176,6 +188,6 @@ def framed(
     if given:
         return "served", f"a page gives this frame {', '.join(given)}, and the rule forbids it"
     known = all(served.linked(route, "frame-src", url) for url in urls)
-    if known and not context.features & FRAMES_TOO:
+    if known and not context.features & FRAMES_TOO and GIVES not in served.signs(route):
         return "noise", "the pages that we served give this frame nothing that the rule forbids"
     return "unexplained", "browsers do not report what the rule forbids this frame"

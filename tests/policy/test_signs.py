@@ -28,6 +28,14 @@ _MADE = "new Worker(URL.createObjectURL(new Blob([`import 'https://cdn.test/a.js
         (f"{_MADE}, {{type: 'module'}})", {"import"}),
         (f'{_MADE},{{type:"module"}})', {"import"}),
         (f"{_MADE})", set()),
+        ("document.createElement('iframe'); go(navigator.geolocation)", {"inside geolocation"}),
+        ("it.srcdoc = text; open(new PaymentRequest(a))", {"inside payment"}),
+        ("navigator.geolocation", set()),
+        ("it.sandbox = 'allow-scripts'", {"sandbox"}),
+        ("it.setAttribute('sandbox', '')", {"sandbox"}),
+        ("paypal.sandbox == it.sandbox", set()),
+        ("it.allow = 'camera'", {"gives"}),
+        ("it.setAttribute('allow', 'camera')", {"gives"}),
     ],
 )
 def test_signs_of_a_script(code: str, found: set[str]):
@@ -48,6 +56,15 @@ def test_signs_of_a_script(code: str, found: set[str]):
 def test_what_a_worker_imports(code: str, found: set[str]):
     """From other origins than its own."""
     assert signs(code, "shop.test:8443", worker=True) == found
+
+
+@pytest.mark.parametrize(
+    "begins", ["from", "permissions", "permissions.query(", "it.sandbox", "it.allow", "<iframe"]
+)
+def test_hostile_code_is_read_in_a_moment(begins: str):
+    """No pattern takes more than a step or two for each character."""
+    for text in (begins + " " * (1 << 20), f"{begins} " * (1 << 16)):
+        assert signs(text, "shop.test", worker=True) <= {"asks *"}
 
 
 def test_code_in_a_page_is_read_too_and_text_is_not():

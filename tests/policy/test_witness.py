@@ -88,9 +88,10 @@ def kinds(rule: dict[str, Any]) -> list[str]:
         ("Access-Control-Expose-Headers", "remove", None, ["nobody"]),
         ("Access-Control-Max-Age", "set", "5", ["harmless"]),
         ("Content-Disposition", "set", "attachment", ["proxy"]),
-        ("Clear-Site-Data", "set", '"cache"', ["proxy"]),
+        ("Clear-Site-Data", "set", '"cache"', ["proxy", "nobody"]),
+        ("Clear-Site-Data", "set", '"prefetchCache"', ["proxy"]),
         ("Clear-Site-Data", "set", '"cookies"', ["proxy", "nobody"]),
-        ("Clear-Site-Data", "set", '"*"', ["proxy", "nobody", "nobody"]),
+        ("Clear-Site-Data", "set", '"*"', ["proxy", "nobody", "nobody", "nobody"]),
         ("X-Custom", "set", "1", ["nobody"]),
     ],
 )

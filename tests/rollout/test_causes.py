@@ -517,6 +517,7 @@ def test_an_extension_that_the_site_itself_uses(html: str, known: dict[str, Any]
 
 _ASKS = "a script asks whether it may use"
 _IMPORTS = "a worker imports a module of another origin"
+_INSIDE = "a script makes frames, and uses usb, perhaps in there"
 _LEADS = "a page leads to http: on another port"
 
 
@@ -527,6 +528,10 @@ _LEADS = "a page leads to http: on another port"
         ("Content-Security-Policy", "default-src 'self'", "import", [_IMPORTS]),
         ("Content-Security-Policy", "upgrade-insecure-requests", "plain", [_LEADS]),
         ("Content-Security-Policy", "script-src 'self'", "plain", []),
+        ("Permissions-Policy", "usb=()", "inside usb", [_INSIDE]),
+        ("Permissions-Policy", "usb=(self)", "inside usb", []),
+        ("Cross-Origin-Embedder-Policy", "require-corp", "sandbox", ["no origin"]),
+        ("Permissions-Policy", "usb=()", "sandbox", []),
         ("Content-Security-Policy", "img-src 'self'", "import", []),
         ("Content-Security-Policy", "script-src 'self'", "asks camera", []),
         ("Permissions-Policy", "camera=(), usb=()", "asks camera", [f"{_ASKS} camera"]),

@@ -1,7 +1,8 @@
 """Signs in scripts of what browsers block under an enforced policy and never report before.
 
-A sign is a reason to look, no proof: it makes a verdict inconclusive. It is one of `WORKLET`,
-`IMPORT`, `PLAIN`, or `ASKS` with the name of a feature, or `*` where the code does not say which.
+A sign is a reason to look, no proof: it makes a verdict inconclusive. It is one of the
+words below; `ASKS` is followed by the name of a feature, or by `*` where the code does not say
+which, and `INSIDE` by that of a feature.
 
 Source: HTML (worklets; module workers), Permissions (`query`), Permissions Policy section 8
 (introspection), Media Capture and Streams section 9.2 (`enumerateDevices`), Upgrade Insecure
@@ -11,7 +12,7 @@ Requests section 3.2 (navigation); what Chromium 156 did.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 
 WORKLET = "worklet"
@@ -20,22 +21,60 @@ IMPORT = "import"
 """A worker's script imports a module of another origin, which is not reported."""
 PLAIN = "plain"
 """It leads to `http:` on another port of its own host, which would be upgraded there too."""
+SANDBOX = "sandbox"
+"""It makes a frame without an origin."""
+GIVES = "gives"
+"""It says what a frame is allowed."""
+INSIDE = "inside "
+"""Before a feature's name: it makes frames without an address of their own, and uses the feature,
+perhaps in there, where nothing is reported.
+"""
 ASKS = "asks "
 """Before a feature's name: it asks whether it may use the feature, which is not reported."""
 ANY = f"{ASKS}*"
 
+_QUOTE = "[\"'`]"
+_FRAMES = re.compile(rf"createElement\(\s*+{_QUOTE}iframe|<iframe|\bsrcdoc\b", re.IGNORECASE)
+_SANDBOX = re.compile(rf"\.sandbox\s*+(?:=[^=]|\.add\()|{_QUOTE}sandbox{_QUOTE}\s*+,")
+_GIVES = re.compile(rf"\.allow\s*+=[^=]|{_QUOTE}allow{_QUOTE}\s*+,")
+_USED: Mapping[str, tuple[str, ...]] = {
+    "accelerometer": ("Accelerometer", "devicemotion"),
+    "camera": ("getUserMedia",),
+    "clipboard-read": ("clipboard",),
+    "clipboard-write": ("clipboard",),
+    "compute-pressure": ("PressureObserver",),
+    "display-capture": ("getDisplayMedia",),
+    "encrypted-media": ("requestMediaKeySystemAccess",),
+    "geolocation": ("geolocation",),
+    "gyroscope": ("Gyroscope", "deviceorientation"),
+    "hid": (".hid",),
+    "idle-detection": ("IdleDetector",),
+    "local-fonts": ("queryLocalFonts",),
+    "magnetometer": ("Magnetometer",),
+    "microphone": ("getUserMedia",),
+    "midi": ("requestMIDIAccess",),
+    "payment": ("PaymentRequest",),
+    "picture-in-picture": ("ictureInPicture",),
+    "screen-wake-lock": ("wakeLock",),
+    "serial": (".serial",),
+    "sync-xhr": ("XMLHttpRequest",),
+    "unload": ("unload",),
+    "usb": (".usb",),
+    "xr-spatial-tracking": (".xr",),
+}
+"""How code that uses a feature names it."""
 _MOST = 200
 """Places in one script that are looked at."""
-_CHAIN = r"\s*\??\.\s*"
+_CHAIN = r"\s*+\??\.\s*+"
 _QUERY = re.compile(
-    rf"permissions{_CHAIN}query\s*(?:\?\.)?\(\s*(?:\{{\s*[\"']?name[\"']?\s*:\s*[\"']([a-z-]+)[\"'])?"
+    rf"permissions{_CHAIN}query\s*+(?:\?\.)?\(\s*+(?:\{{\s*+[\"']?name[\"']?\s*+:\s*+[\"']([a-z-]+)[\"'])?"
 )
-_ALLOWS = re.compile(r"\.allowsFeature\s*\(\s*(?:[\"']([a-z-]+)[\"'])?")
-_PLAIN = re.compile(r"http://(?:[\"']\s*\+\s*|\$\{\s*)(?:\w+\.){0,3}(?:location\.host|hostname)")
+_ALLOWS = re.compile(r"\.allowsFeature\s*+\(\s*+(?:[\"']([a-z-]+)[\"'])?")
+_PLAIN = re.compile(r"http://(?:[\"']\s*+\+\s*+|\$\{\s*+)(?:\w+\.){0,3}(?:location\.host|hostname)")
 _DEVICES = ("camera", "microphone", "speaker-selection")
-_MODULE = re.compile(r"type[\"']?\s*:\s*[\"'`]module\b")
+_MODULE = re.compile(r"type[\"']?\s*+:\s*+[\"'`]module\b")
 """How a script makes a worker a module; with `createObjectURL`, perhaps one of its own text."""
-_IMPORT = re.compile(r"\b(?:import|from)\s*\(?\s*[\"'](?:https?:)?//([^/\"'?#\\]+)")
+_IMPORT = re.compile(r"\b(?:import|from)\s*+\(?\s*+[\"'](?:https?:)?//([^/\"'?#\\]+)")
 
 
 def signs(code: str, host: str = "", *, worker: bool = False) -> frozenset[str]:
@@ -78,6 +117,14 @@ def _signs(code: str, host: str, *, worker: bool) -> Iterator[str]:
         yield ANY
     if ".enumerateDevices(" in code:
         yield from (f"{ASKS}{name}" for name in _DEVICES)
+    if _SANDBOX.search(code) or ("<iframe" in code and " sandbox" in code):
+        yield SANDBOX
+    if _GIVES.search(code):
+        yield GIVES
+    if _FRAMES.search(code):
+        for name, words in _USED.items():
+            if any(word in code for word in words):
+                yield f"{INSIDE}{name}"
     if host and "http://" in code and (f"http://{_name(host)}:" in code or _PLAIN.search(code)):
         yield PLAIN
     made = "createObjectURL" in code and _MODULE.search(code) is not None

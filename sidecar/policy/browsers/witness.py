@@ -7,7 +7,7 @@ the witness has seen. The texts, and a row for each header, are in `witness.json
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -164,14 +164,19 @@ def _cached(value: str) -> tuple[str, ...]:
     return ("revalidation" if asks_again(value) else "freshness",)
 
 
-def _clearing(value: str) -> tuple[str, ...]:
-    """Cookies come back in requests; what scripts have stored does not."""
+def _clearing(value: str) -> Iterator[str]:
+    """Cookies come back in requests; what scripts and browsers have stored does not."""
     types = cleared(value)
-    cookies = ("clearing-cookies",) if types & COOKIES else ()
-    return ("clearing", *cookies, *(("clearing-storage",) if types & STORED else ()))
+    yield "clearing"
+    if types & COOKIES:
+        yield "clearing-cookies"
+    if types & {"cache", "*"}:
+        yield "clearing-cache"
+    if types & STORED:
+        yield "clearing-storage"
 
 
-_BY_VALUE: Mapping[str, Callable[[str], tuple[str, ...]]] = {
+_BY_VALUE: Mapping[str, Callable[[str], Iterable[str]]] = {
     "cache-control": _cached,
     "clear-site-data": _clearing,
     "content-security-policy": _csp,

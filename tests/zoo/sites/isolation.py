@@ -701,3 +701,94 @@ _add(
     breaks=False,
     witness="proxy",
 )
+
+
+_POSITION = (
+    "navigator.geolocation.getCurrentPosition(() => parent.postMessage('works', '*'), () =>"
+    " parent.postMessage('refused', '*'))"
+)
+_HEARS = "addEventListener('message', (event) => { document.title = event.data; });"
+for _name, _rule, _places in (
+    (
+        "inside-made",
+        _permissions("geolocation=()"),
+        {
+            "/": html("", "<script src=/a.js defer></script>"),
+            "/a.js": script(
+                f"{_HEARS} const it = document.createElement('iframe'); it.srcdoc ="
+                f" `<script>{_POSITION}</` + `script>`; document.body.append(it);"
+            ),
+        },
+    ),
+    (
+        "given-by-script",
+        _permissions("geolocation=(self)"),
+        {
+            "/": html("<iframe src='%OTHER%/map'></iframe>", "<script src=/a.js defer></script>"),
+            "/a.js": script(
+                f"{_HEARS} addEventListener('load', () => {{ const it ="
+                " document.querySelector('iframe'); it.allow = 'geolocation *'; it.src = it.src;"
+                " });"
+            ),
+            "other:/map": html(
+                "<script>navigator.geolocation.getCurrentPosition(() => parent.postMessage('works',"
+                " '*'))</script>"
+            ),
+        },
+    ),
+):
+    _add(
+        f"permissions-frame-{_name}",
+        _rule,
+        _places,
+        _located,
+        breaks=True,
+        witness="nobody",
+    )
+_add(
+    "coep-frame-sandboxed-by-script",
+    _COEP,
+    {
+        "/": html("", "<script src=/a.js defer></script>"),
+        "/a.js": script(
+            f"{_HEARS} const it = document.createElement('iframe'); it.sandbox = 'allow-scripts';"
+            " it.src = '/inner'; document.body.append(it);"
+        ),
+        "/inner": html(
+            "<img src='%CDN%/i.png' onload=\"parent.postMessage('works', '*')\">",
+        ),
+        "cdn:/i.png": PICTURE,
+    },
+    WORKS,
+    breaks=True,
+    witness="nobody",
+)
+_add(
+    "permissions-frame-made-for-text",
+    _permissions("geolocation=()"),
+    {
+        "/": html("", "<script src=/a.js defer></script>"),
+        "/a.js": script(
+            f"{_HEARS} const it = document.createElement('iframe'); it.srcdoc ="
+            " `<script>parent.postMessage('works', '*')</` + `script>`; document.body.append(it);"
+        ),
+    },
+    WORKS,
+    breaks=False,
+    witness="browsers",
+)
+_add(
+    "permissions-video-embedded",
+    _permissions("camera=(), microphone=(), geolocation=(), payment=()"),
+    {
+        "/": html(
+            "<iframe allow='autoplay; clipboard-write; encrypted-media; gyroscope; web-share'"
+            " allowfullscreen src='%OTHER%/video'></iframe>",
+            _LISTENS,
+        ),
+        "other:/video": html("<script>parent.postMessage('works', '*')</script>"),
+    },
+    WORKS,
+    breaks=False,
+    witness="browsers",
+)

@@ -177,6 +177,14 @@ _add(
     witness="proxy",
 )
 _add(
+    "clear-site-data-cache-after-post",
+    "header: Clear-Site-Data, action: set, value: '\"cache\"'",
+    _SEARCH,
+    _goes_back,
+    breaks=True,
+    witness="nobody",
+)
+_add(
     "no-store-after-post",
     "header: Cache-Control, action: set, value: no-store",
     _SEARCH,

@@ -225,3 +225,18 @@ for _name, _text, _type in (
         breaks=False,
         witness="proxy",
     )
+_add(
+    "nosniff-captions-as-text",
+    _RULE,
+    {
+        "/": html("<video><track default src=/a.vtt></video>", "<script src=/a.js defer></script>"),
+        "/a.js": script(
+            "const it = document.querySelector('track'); it.addEventListener('load', () => {"
+            " document.title = 'works'; }); it.track.mode = 'showing';"
+        ),
+        "/a.vtt": Page("WEBVTT\n\n00:00.000 --> 00:01.000\nword\n", "text/plain"),
+    },
+    WORKS,
+    breaks=False,
+    witness="proxy",
+)
