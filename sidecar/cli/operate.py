@@ -72,6 +72,8 @@ class Admin:
         if parts.scheme not in SCHEMES or not parts.hostname or parts.port == 0:
             raise click.UsageError(f"unknown admin URL {url!r}; write http://HOST:PORT")
         self._token = read_token(token_file) if token_file else None
+        self.replied = False
+        """Whether anything was said that may have another shape than this version knows."""
 
     def get(self, path: str) -> Any:
         """What GET gives, as data."""
@@ -89,8 +91,7 @@ class Admin:
         try:
             return [read(kind, row) for row in (data if isinstance(data, list) else [data])]
         except ValueError:
-            why = f"{self.url}: it says what this version of the command cannot read"
-            give_up(why, "sidecar --version; give the command of the version that runs there")
+            _unreadable(self.url)
 
     def _ask(self, path: str, method: str, body: bytes | None) -> Any:
         headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
@@ -108,7 +109,13 @@ class Admin:
             _stranger(self.url)
         if found.status >= 300:
             _refused(found, data)
+        self.replied = True
         return _Reply(data, self.url)
+
+
+def _unreadable(url: str, detail: str = "") -> NoReturn:
+    why = f"{url}: it says what this version of the command cannot read{detail}"
+    give_up(why, "sidecar --version; give the command of the version that runs there")
 
 
 def _absent(text: str) -> NoReturn:
@@ -173,7 +180,13 @@ def admin_options(verb: Callable[..., object]) -> Any:
     @JSON
     @wraps(verb)
     def run(*args: Any, admin: str, token_file: Path | None, **options: Any) -> object:
-        return verb(*args, client=Admin(admin, token_file), **options)
+        client = Admin(admin, token_file)
+        try:
+            return verb(*args, client=client, **options)
+        except (AttributeError, IndexError, KeyError, TypeError) as error:
+            if not client.replied:
+                raise
+            _unreadable(client.url, f" ({type(error).__name__}: {error})")
 
     return run
 

@@ -364,6 +364,34 @@ def test_another_server_there_is_reported_too(reply: bytes):
     assert "--admin" in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("verb", "said"),
+    [
+        ("history", b'{"entries": [5], "active": null}'),
+        ("reports", b'{"causes": [], "routes": 7}'),
+    ],
+)
+def test_what_has_another_shape_is_no_traceback(verb: str, said: bytes):
+    """A sidecar of another version, or something else that speaks JSON: the fix is named."""
+    head = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(said)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def respond() -> None:
+            for _ in range(2 if verb == "reports" else 1):
+                connection, _ = server.accept()
+                with connection:
+                    connection.recv(4096)
+                    connection.sendall(head + said)
+
+        thread = threading.Thread(target=respond)
+        thread.start()
+        result = sidecar(verb, "--admin", f"127.0.0.1:{server.getsockname()[1]}")
+        thread.join()
+
+    assert result.exit_code == 1
+    assert "it says what this version of the command cannot read (" in result.stderr
+
+
 @pytest.mark.parametrize("key", ["evidence", "causes", "verdicts"])
 def test_rows_of_another_version_are_no_traceback(key: str):
     """What the command cannot read is told, with the fix."""
