@@ -288,6 +288,8 @@ def _numbers(
     counted = f"sum by ({_BY}) (increase({_EVALUATIONS}{{{selector}}}[{window}]))"
     for labels, value in query(url, counted, at):
         found[_place(labels)] = _nothing() | {"evaluated": value}
+    for place in _left(url, selector, at, found):
+        del found[place]
     for labels, value in ask("sidecar_rule_affected_total", _BY):
         if _place(labels) in found:
             found[_place(labels)]["affected"] = value
@@ -303,6 +305,21 @@ def _numbers(
                 found[place]["outcomes"][labels["outcome"]] = value
                 break
     return found
+
+
+def _left(
+    url: str, selector: str, at: float, found: Iterable[tuple[str, str, str]]
+) -> set[tuple[str, str, str]]:
+    """Places of rules that have gone to trial, or back, since: what was seen in the mode before is
+    not what is tried now. Minutes of enforcing are left out by the gate.
+    """
+    there = query(url, f"group by ({_BY}) ({_EVALUATIONS}{{{selector}}})", at)
+    now, lower = {_place(labels) for labels, _ in there}, ("report-only", "trial")
+    return {
+        (route, rule, mode)
+        for route, rule, mode in {*found} - now
+        if mode in lower and any((route, rule, one) in now for one in lower)
+    }
 
 
 def _all_of(

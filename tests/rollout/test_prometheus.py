@@ -38,6 +38,8 @@ class Job:
     """Hours ago between which no sidecar had the rule."""
     born: tuple[str, float] = ("", 0.0)
     """What a process that came three hours ago counted before its first scrape, and how often."""
+    moved: tuple[str, str] = ("report-only", "report-only")
+    """Its modes until, and since, ten hours ago."""
     pods: tuple[str, ...] = ("a",)
     name: str = "shop"
 
@@ -63,7 +65,7 @@ class Job:
         steps = (moment - now) // EVERY + 27 * HOUR // EVERY
         for route, demands in self.demands.items():
             place = f'{own},route="{route}",rule="it"'
-            mode = f'{place},mode="report-only"'
+            mode = f'{place},mode="{self.moved[ago < 10]}"'
             count = 7 if route == "idle" else steps
             for demand in demands:
                 yield f'sidecar_rule_info{{{place},demand="{demand}"}}', "1"
@@ -94,6 +96,8 @@ JOBS = {
     "broken-at-once": Job(pods=("a", "new"), born=("break", 1)),
     "open-at-once": Job(pods=("a", "new"), born=("open", 2)),
     "replaced-at-once": Job(pods=("a", "new"), born=("mismatch", 1)),
+    "to-trial": Job(moved=("report-only", "trial")),
+    "back": Job(moved=("trial", "report-only")),
     "blog": Job(name="blog"),
 }
 
@@ -119,7 +123,7 @@ class Past:
         self.prometheus = Prometheus(folder, {}, "\n".join(_history(self.now)) + "\n")
         self.at = float(self.now - 60)
 
-    def verdict(self, job: str) -> Verdict:
+    def evidence(self, job: str) -> list[Evidence]:
         """By a sidecar that demands `d` on the default route and on `idle`, and `e` on `api`."""
         says = {"default": "d", "idle": JOBS[job].demands.get("idle", ("d",))[0], "api": "e"}
         known = {
@@ -137,8 +141,11 @@ class Past:
             )
             for route, value in says.items()
         }
-        found = evidence(self.prometheus.url, "24h", f'job="{job}"', self.at, known)
-        return judge("it", found, Minimums(1000, 24 * HOUR), self.at)
+        return evidence(self.prometheus.url, "24h", f'job="{job}"', self.at, known)
+
+    def verdict(self, job: str) -> Verdict:
+        """By the minimums that hold when nobody says others."""
+        return judge("it", self.evidence(job), Minimums(), self.at)
 
 
 @pytest.fixture(scope="module")
@@ -179,6 +186,15 @@ def test_what_was_not_scraped_is_not_claimed(past: Past, job: str, expected: str
     assert verdict.outcome == expected, verdict.reasons
     assert reason in verdict.reasons[0]
     assert bool(verdict.next) == (expected != "pass")
+
+
+@pytest.mark.parametrize(("job", "mode"), [("to-trial", "trial"), ("back", "report-only")])
+def test_a_rule_that_has_moved_is_judged_as_it_is_now(past: Past, job: str, mode: str):
+    """What was seen in the mode before does not count, and its requests do."""
+    (seen,) = past.evidence(job)
+
+    assert (seen.mode, seen.outcomes["safe"] > 1000) == (mode, True)
+    assert past.at - seen.since == pytest.approx(10 * HOUR, abs=200)
 
 
 @pytest.mark.parametrize(
