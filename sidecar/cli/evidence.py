@@ -22,15 +22,9 @@ from sidecar.policy.words import counted, number
 from sidecar.rollout.causes import Cause
 from sidecar.rollout.gate import judge, judged
 from sidecar.rollout.model import Evidence, Gathered, Minimums, Verdict, span
-from sidecar.rollout.prometheus import (
-    PrometheusFailed,
-    edited,
-    evaluated,
-    settled,
-    strangers,
-    window_since,
-)
+from sidecar.rollout.periods import edited, settled, strangers, window_since
 from sidecar.rollout.prometheus import evidence as fleet_evidence
+from sidecar.rollout.queries import PrometheusFailed, evaluated
 from sidecar.rollout.summing import source
 
 _CHOOSE = (

@@ -35,7 +35,7 @@ def test_queries_name_metrics_and_labels_that_there_are(query: Named):
 
 def test_the_gate_counts_the_same():
     """The number of judged responses is asked for as `sidecar evidence` asks for it."""
-    from sidecar.rollout.prometheus import evaluated
+    from sidecar.rollout.queries import evaluated
 
     judged = next(query for query in progressive_queries() if query.name == "Argo judged")
     ours = evaluated("release", "report-only", "5m", 'job="shop"')

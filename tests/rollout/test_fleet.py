@@ -9,7 +9,9 @@ import pytest
 
 from sidecar.rollout.gate import judge
 from sidecar.rollout.model import Climb, Evidence, Minimums, Verdict
-from sidecar.rollout.prometheus import edited, evaluated, evidence, settled, window_since
+from sidecar.rollout.periods import edited, settled, window_since
+from sidecar.rollout.prometheus import evidence
+from sidecar.rollout.queries import evaluated
 from tests.deploy.fleet import Prometheus
 from tests.portion import FULL, by_default
 

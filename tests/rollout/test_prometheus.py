@@ -12,8 +12,11 @@ import pytest
 
 from sidecar.rollout.gate import judge
 from sidecar.rollout.model import Evidence, Minimums, Verdict
-from sidecar.rollout.prometheus import evidence, strangers
+from sidecar.rollout.periods import strangers
+from sidecar.rollout.prometheus import evidence
+from sidecar.rollout.queries import PrometheusFailed, query
 from sidecar.telemetry.metric_table import SEEN
+from tests.browser.test_trial import serving
 from tests.deploy.fleet import Prometheus
 
 HOUR = 3600
@@ -212,3 +215,34 @@ def test_numbers_are_of_one_service_and_count_once(past: Past, selector: str, na
     found = strangers(past.prometheus.url, selector, past.at, name)
 
     assert found == "" if not said else said in found
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "<html>",
+        "[]",
+        "{}",
+        "null",
+        '{"status": "success"}',
+        '{"status": "success", "data": {"resultType": "vector", "result": [{}]}}',
+        '{"status": "success", "data": {"resultType": "vector", "result": [{"metric": 5}]}}',
+        '{"status": "success", "data": {"resultType": "matrix", "result": []}}',
+        "[" * 100_000,
+    ],
+)
+def test_what_is_no_prometheus_is_named(body: str):
+    """Whatever it sends, in words."""
+    with (
+        serving({"/api/v1/query?query=up": ("application/json", body)}) as url,
+        pytest.raises(PrometheusFailed, match="sends no result of a query"),
+    ):
+        query(url, "up")
+
+
+def test_a_number_that_is_none_is_no_number():
+    """As 0 / 0 gives."""
+    item = '{"metric": {}, "value": [1, "NaN"]}'
+    body = f'{{"status": "success", "data": {{"resultType": "vector", "result": [{item}]}}}}'
+    with serving({"/api/v1/query?query=up": ("application/json", body)}) as url:
+        assert query(url, "up") == []
