@@ -17,6 +17,7 @@ from sidecar.policy.browsers.signs import (
     GIVES,
     IMPORT,
     INSIDE,
+    MAKES,
     PLAIN,
     SANDBOX,
     WORKLET,
@@ -51,6 +52,8 @@ class RuleContext:
     """It is reported by the Reporting API, which delivers nothing from frames of no origin."""
     scripts: bool = False
     """A Content-Security-Policy says which scripts may run."""
+    integrity: bool = False
+    """It asks for the integrity of scripts."""
     upgrades: bool = False
     """It upgrades addresses."""
     typed: bool = False
@@ -76,9 +79,10 @@ def rule_context(rule: Rule) -> RuleContext:
     credentialless = embedder and value.strip().lower().startswith("credentialless")
     is_csp = "content-security-policy" in rule.names
     scripts = is_csp and not _SCRIPTS.isdisjoint(words)
-    frames = embedder or "integrity-policy" in rule.names
+    integrity = "integrity-policy" in rule.names
+    frames = embedder or integrity
     upgrades = is_csp and "upgrade-insecure-requests" in words
-    return RuleContext(features, own, frames, scripts, upgrades, typed, credentialless)
+    return RuleContext(features, own, frames, scripts, integrity, upgrades, typed, credentialless)
 
 
 _SCRIPTS = frozenset({"default-src", "script-src", "script-src-elem"})
@@ -106,8 +110,11 @@ def unreported(
         why = "links are upgraded too, on every port of the page's host, and none is reported"
         yield SIGN, "a page leads to http: on another port", why
     if inside := sorted(name for name in context.own if f"{INSIDE}{name}" in found):
-        what = f"a script makes frames, and uses {', '.join(inside)}, perhaps in there"
-        yield SIGN, what[:_LONGEST], "frames without an address of their own report nothing"
+        what = f"a script uses {', '.join(inside)}, perhaps in a frame or a worker that it makes"
+        yield SIGN, what[:_LONGEST], "frames without an address, and workers, report nothing"
+    if context.integrity and (MAKES in found or served.frames_itself(route)):
+        why = "frames and windows without an address have the rule too, and report nothing"
+        yield SIGN, "a page makes pages without an address", why
     if asked := asked_about(found, context.own - GONE):
         what = f"a script asks whether it may use {', '.join(asked)}"
         yield SIGN, what[:_LONGEST], "browsers do not report that a script asks"

@@ -28,8 +28,15 @@ _MADE = "new Worker(URL.createObjectURL(new Blob([`import 'https://cdn.test/a.js
         (f"{_MADE}, {{type: 'module'}})", {"import"}),
         (f'{_MADE},{{type:"module"}})', {"import"}),
         (f"{_MADE})", set()),
-        ("document.createElement('iframe'); go(navigator.geolocation)", {"inside geolocation"}),
-        ("it.srcdoc = text; open(new PaymentRequest(a))", {"inside payment"}),
+        (
+            "document.createElement('iframe'); go(navigator.geolocation)",
+            {"makes", "inside geolocation"},
+        ),
+        ("it.srcdoc = text; open(new PaymentRequest(a))", {"makes", "inside payment"}),
+        ("open('').document.write(text)", {"makes"}),
+        ("URL.createObjectURL(new Blob([a], {type: 'text/html'}))", {"makes"}),
+        ("new Worker(URL.createObjectURL(new Blob(['navigator.usb'])))", {"inside usb"}),
+        ("new Worker(URL.createObjectURL(new Blob(['geolocation'])))", set()),
         ("navigator.geolocation", set()),
         ("it.sandbox = 'allow-scripts'", {"sandbox"}),
         ("it.setAttribute('sandbox', '')", {"sandbox"}),
@@ -51,10 +58,11 @@ def test_signs_of_a_script(code: str, found: set[str]):
         ("await import('http://cdn.test/a.js')", {"import"}),
         ("import 'https://SHOP.test:8443/a.js'", set()),
         ("import './a.js'; fetch('https://cdn.test/')", set()),
+        ("navigator.serial.getPorts()", {"inside serial"}),
     ],
 )
-def test_what_a_worker_imports(code: str, found: set[str]):
-    """From other origins than its own."""
+def test_signs_of_a_workers_script(code: str, found: set[str]):
+    """From other origins than its own; and what it uses there, which is not reported."""
     assert signs(code, "shop.test:8443", worker=True) == found
 
 
@@ -64,7 +72,7 @@ def test_what_a_worker_imports(code: str, found: set[str]):
 def test_hostile_code_is_read_in_a_moment(begins: str):
     """No pattern takes more than a step or two for each character."""
     for text in (begins + " " * (1 << 20), f"{begins} " * (1 << 16)):
-        assert signs(text, "shop.test", worker=True) <= {"asks *"}
+        assert signs(text, "shop.test", worker=True) <= {"asks *", "makes"}
 
 
 def test_code_in_a_page_is_read_too_and_text_is_not():

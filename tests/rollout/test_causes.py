@@ -517,7 +517,8 @@ def test_an_extension_that_the_site_itself_uses(html: str, known: dict[str, Any]
 
 _ASKS = "a script asks whether it may use"
 _IMPORTS = "a worker imports a module of another origin"
-_INSIDE = "a script makes frames, and uses usb, perhaps in there"
+_INSIDE = "a script uses usb, perhaps in a frame or a worker that it makes"
+_MAKES = "a page makes pages without an address"
 _LEADS = "a page leads to http: on another port"
 
 
@@ -532,6 +533,8 @@ _LEADS = "a page leads to http: on another port"
         ("Permissions-Policy", "usb=(self)", "inside usb", []),
         ("Cross-Origin-Embedder-Policy", "require-corp", "sandbox", ["no origin"]),
         ("Permissions-Policy", "usb=()", "sandbox", []),
+        ("Integrity-Policy", "blocked-destinations=(script)", "makes", [_MAKES]),
+        ("Cross-Origin-Embedder-Policy", "require-corp", "makes", []),
         ("Content-Security-Policy", "img-src 'self'", "import", []),
         ("Content-Security-Policy", "script-src 'self'", "asks camera", []),
         ("Permissions-Policy", "camera=(), usb=()", "asks camera", [f"{_ASKS} camera"]),

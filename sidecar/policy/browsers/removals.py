@@ -90,7 +90,7 @@ def referrer_of_rule(rule: Rule, value: str) -> BreakageTest | None:
         own = referrer_policy(b",".join(lines(facts, b"referrer-policy")).decode("latin-1"))
         needed = own in _HIDING or (own == "origin-when-cross-origin" and token == DEFAULT)
         if own is None and rule.action != "remove":
-            needed = _overruled(facts, fetch)
+            needed = _overruled(facts, fetch) or _hides(fetch)
         if own in _TELLING and token in _TELLING:
             needed = _TELLING.index(own) > _TELLING.index(token)
         return "open" if needed else "safe"
@@ -112,6 +112,14 @@ def _overruled(facts: Facts, fetch: Fetch) -> bool:
     except ValueError:
         return False
     return host.lower() not in ("", facts.host.lower())
+
+
+def _hides(fetch: Fetch) -> bool:
+    """Whether a page that hides its Referer asks for a module: what that imports then follows the
+    policy of the module's own response (HTML section 8.1.4.2).
+    """
+    module = fetch.dest == b"script" and fetch.mode == b"cors"
+    return module and fetch.site == b"same-origin" and fetch.referer is None
 
 
 def grants_test(facts: Facts, fetch: Fetch) -> Outcome:

@@ -25,8 +25,10 @@ SANDBOX = "sandbox"
 """It makes a frame without an origin."""
 GIVES = "gives"
 """It says what a frame is allowed."""
+MAKES = "makes"
+"""It makes pages without an address: frames, windows that it writes, `blob:` addresses."""
 INSIDE = "inside "
-"""Before a feature's name: it makes frames without an address of their own, and uses the feature,
+"""Before a feature's name: it makes frames or workers, or is a worker's, and uses the feature,
 perhaps in there, where nothing is reported.
 """
 ASKS = "asks "
@@ -63,6 +65,8 @@ _USED: Mapping[str, tuple[str, ...]] = {
     "xr-spatial-tracking": (".xr",),
 }
 """How code that uses a feature names it."""
+_IN_WORKERS = ("compute-pressure", "hid", "idle-detection", "serial", "usb")
+"""Features that workers have too."""
 _MOST = 200
 """Places in one script that are looked at."""
 _CHAIN = r"\s*+\??\.\s*+"
@@ -121,14 +125,16 @@ def _signs(code: str, host: str, *, worker: bool) -> Iterator[str]:
         yield SANDBOX
     if _GIVES.search(code):
         yield GIVES
-    if _FRAMES.search(code):
-        for name, words in _USED.items():
-            if any(word in code for word in words):
-                yield f"{INSIDE}{name}"
+    made, makes = "createObjectURL" in code, _FRAMES.search(code) is not None
+    if makes or ".document.write(" in code or (made and "text/html" in code):
+        yield MAKES
+    inside = _USED if makes else _IN_WORKERS if worker or (made and "Worker(" in code) else ()
+    for name in inside:
+        if any(word in code for word in _USED[name]):
+            yield f"{INSIDE}{name}"
     if host and "http://" in code and (f"http://{_name(host)}:" in code or _PLAIN.search(code)):
         yield PLAIN
-    made = "createObjectURL" in code and _MODULE.search(code) is not None
-    if worker or made:
+    if worker or (made and _MODULE.search(code)):
         hosts = (match[1].lower() for match in islice(_IMPORT.finditer(code), _MOST))
         if any(one != host.lower() for one in hosts):
             yield IMPORT

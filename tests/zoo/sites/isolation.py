@@ -792,3 +792,37 @@ _add(
     breaks=False,
     witness="browsers",
 )
+_add(
+    "integrity-frame-made",
+    _INTEGRITY,
+    {
+        "/": html(
+            "",
+            f"<script>{_HEARS} addEventListener('load', () => {{ const it ="
+            " document.createElement('iframe'); it.srcdoc = '<script src=\"%SITE%/a.js\"></' +"
+            " 'script>'; document.body.append(it); });</script>",
+        ),
+        "/a.js": script("parent.postMessage('works', '*');"),
+    },
+    WORKS,
+    breaks=True,
+    witness="nobody",
+)
+for _name, _used, _breaks in (("", "usb", True), ("-of-another", "serial", False)):
+    _add(
+        f"permissions-in-worker{_name}",
+        _permissions("usb=()"),
+        {
+            "/": html("", "<script src=/a.js></script>"),
+            "/a.js": script(
+                "new Worker('/w.js').onmessage = (event) => { document.title = event.data; };"
+            ),
+            "/w.js": script(
+                f"navigator.{_used}.get{'Devices' if _breaks else 'Ports'}().then(() =>"
+                " postMessage('works'), () => postMessage('refused'));"
+            ),
+        },
+        WORKS,
+        breaks=_breaks,
+        witness="nobody" if _breaks else "browsers",
+    )

@@ -500,3 +500,23 @@ _add(
     breaks=True,
     witness="nobody",
 )
+for name, meta, breaks in (
+    ("referrer-module", "<meta name=referrer content=no-referrer>", True),
+    ("referrer-module-telling", "", False),
+):
+    _add(
+        name,
+        "header: Referrer-Policy, action: set, value: strict-origin-when-cross-origin",
+        {
+            "/": html("", f"{meta}<script type=module src=/a.js></script>"),
+            "/a.js": script("import {said} from '%OTHER%/lib.js'; document.title = said;"),
+            "other:/lib.js": lambda asked, told=not breaks: (
+                script("export const said = 'works';", _ANY)
+                if ("referer" in asked.headers) == told
+                else Page("not for strangers", "text/plain", 403)
+            ),
+        },
+        WORKS,
+        breaks=breaks,
+        witness="nobody" if breaks else "proxy",
+    )
