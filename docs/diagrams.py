@@ -1,16 +1,22 @@
-"""The two diagrams of the documents: the way of a rule, and where the sidecar stands.
+"""The diagrams of the documents: the way of a rule, where the sidecar stands, how a pod ends.
 
-`python -m tests.documents --write` writes them. Modes and ports are those of the code.
+`python -m tests.documents --write` writes them. Modes, ports and seconds are those of the code and
+of the manifest.
 """
 
 from __future__ import annotations
 
+from pathlib import Path
 from urllib.parse import urlsplit
+
+import yaml
 
 from docs.drawing import LINE, Drawing
 from sidecar.policy.terms import MODES
+from sidecar.policy.values import seconds
 from sidecar.settings import Settings
 
+_NATIVE = Path(__file__).parent.parent / "deploy/kubernetes/components/native/sidecar.yaml"
 _MEANING = {
     "off": (
         "The response leaves as the service made it.",
@@ -134,6 +140,50 @@ def _box(
     picture.text(x + width / 2, y + 26 + LINE, about, to="middle", ink=ink)
 
 
+def stopping() -> str:
+    """How a pod ends, second by second: the sidecar above, the service behind it below."""
+    spec = yaml.safe_load(_NATIVE.read_text("utf-8"))["spec"]["template"]["spec"]
+    said = {one["name"]: one["value"] for one in spec["initContainers"][0]["env"]}
+    delay, drain = (
+        int(seconds(said[f"SIDECAR_TIMEOUTS__{name}"])) for name in ("DRAIN_DELAY", "DRAIN")
+    )
+    kill, left, wide = spec["terminationGracePeriodSeconds"], 104, 440
+    last = delay + drain
+    spans = (
+        ("sidecar", 0, delay, "open", "accepts"),
+        ("sidecar", delay, last, "panel", "finishes requests"),
+        ("service", 0, last, "open", "serves as before"),
+        ("service", last, kill, "panel", "gets TERM, ends"),
+    )
+    what = "; ".join(f"{name}, {begin} to {end}: {does}" for name, begin, end, _, does in spans)
+    picture = Drawing(
+        560,
+        190,
+        "How a pod ends",
+        f"Seconds since the pod was told to end. {what}. Readiness fails from 0 on, and responses"
+        f" say Connection: close. At {kill} whatever still runs is killed.",
+    )
+    at = {second: left + wide * second / kill for second in (0, delay, last, kill)}
+    picture.text(16, 26, "Seconds since the pod was told to end", bold=True)
+    for second, x in at.items():
+        picture.text(x, 50, str(second), to="middle", ink="faint")
+    for row, name in enumerate(("sidecar", "service")):
+        picture.text(16, 82 + row * 42, name, bold=True)
+    for name, begin, end, colour, does in spans:
+        top = 62 + 42 * (name == "service")
+        picture.box(at[begin], top, at[end] - at[begin] - 2, 32, colour)
+        picture.text(at[begin] + 6, top + 21, does)
+    picture.text(
+        16,
+        160,
+        f"From 0 on readiness fails; requests are accepted for {delay} seconds more.",
+        f"At {kill} whatever still runs is killed.",
+        ink="faint",
+    )
+    return picture.svg()
+
+
 def drawn() -> dict[str, str]:
     """Path of each diagram, and the diagram."""
-    return {"docs/pictures/rule.svg": rule(), "docs/pictures/place.svg": place()}
+    made = {"rule": rule, "place": place, "stopping": stopping}
+    return {f"docs/pictures/{name}.svg": draw() for name, draw in made.items()}

@@ -92,6 +92,16 @@ def test_where_the_sidecar_stands_has_the_default_ports():
     assert set(re.findall(r"port (\d+)", beside)) == ports
 
 
+def test_how_a_pod_ends_has_the_seconds_of_the_manifest():
+    """The picture's seconds are in the words of the manifest's head."""
+    head = (ROOT / "deploy/kubernetes/components/native/sidecar.yaml").read_text("utf-8")
+    head = head.partition("apiVersion")[0]
+    seconds = [text for text in _texts("stopping.svg") if text.isdigit()]
+
+    assert [each for each in seconds if f" {each} " not in head] == []
+    assert len(seconds) == 4
+
+
 def test_every_picture_of_a_page_has_a_text_and_is_there():
     """Each picture that a document shows has an alternative text; each file is there."""
     shown = [
