@@ -14,7 +14,16 @@ from sidecar.policy.browsers.reports import CAUSE_KINDS
 from sidecar.policy.values import seconds
 from sidecar.rollout.model import Doubt, Evidence, Trial, parse_mode
 from sidecar.rollout.periods import edited, gaps, since_when, window_since
-from sidecar.rollout.queries import BY, EVALUATIONS, INFO, demands_at, matchers_of, place_of, query
+from sidecar.rollout.queries import (
+    BY,
+    EVALUATIONS,
+    INFO,
+    demands_at,
+    gained,
+    matchers_of,
+    place_of,
+    query,
+)
 from sidecar.telemetry.metric_table import SEEN
 
 
@@ -95,7 +104,7 @@ def _numbers(
         return _all_of(url, metric, selector, by, window, at)
 
     found: dict[tuple[str, str, str], dict[str, Any]] = {}
-    counted = f"sum by ({BY}) (increase({EVALUATIONS}{{{selector}}}[{window}]))"
+    counted = f"sum by ({BY}) ({gained(f'{EVALUATIONS}{{{selector}}}', window)})"
     for labels, value in query(url, counted, at):
         found[place_of(labels)] = _nothing() | {"evaluated": value}
     for place in _left(url, selector, at, found):
@@ -106,8 +115,11 @@ def _numbers(
     for labels, value in ask("sidecar_violations_total", f"{BY}, kind"):
         if value and place_of(labels) in found:
             found[place_of(labels)]["kinds"][labels["kind"]] = value
-    outcomes = "sidecar_would_break_total", selector, "route, rule, outcome", window, at
-    for labels, value in _all_of(url, *outcomes, 'outcome!="safe"'):
+    outcomes, by = "sidecar_would_break_total", "route, rule, outcome"
+    good, others = (matchers_of(selector, f'outcome{sign}"safe"') for sign in ("=", "!="))
+    seen = query(url, f"sum by ({by}) ({gained(f'{outcomes}{{{good}}}', window)})", at)
+    seen += _all_of(url, outcomes, others, by, window, at)
+    for labels, value in seen:
         # The counter has no mode: it is that in which the rule changes nothing, the higher of two.
         for mode in ("trial", "report-only", "enforce"):
             place = (labels.get("route", ""), labels.get("rule", ""), mode)
@@ -133,21 +145,17 @@ def _left(
 
 
 def _all_of(
-    url: str, metric: str, matchers: str, by: str, window: str, at: float, against: str = ""
+    url: str, metric: str, matchers: str, by: str, window: str, at: float
 ) -> list[tuple[dict[str, str], float]]:
     """What series gained, or what new ones counted, whichever is more: of what stands against a
-    rule nothing may be lost. `against` chooses those that do.
+    rule nothing may be lost.
 
     `increase` leaves out what a process counted before its first scrape. The highest value of a
     series that was not there when the window began is what it counted.
     """
-    found = {
-        tuple(sorted(labels.items())): value
-        for labels, value in query(
-            url, f"sum by ({by}) (increase({metric}{{{matchers}}}[{window}]))", at
-        )
-    }
-    own = f"{metric}{{{matchers_of(matchers, against)}}}"
+    own = f"{metric}{{{matchers}}}"
+    counted = query(url, f"sum by ({by}) (increase({own}[{window}]))", at)
+    found = {tuple(sorted(labels.items())): value for labels, value in counted}
     new = f"max_over_time({own}[{window}]) unless present_over_time({own}[1h] offset {window})"
     for labels, value in query(url, f"sum by ({by}) ({new})", at):
         place = tuple(sorted(labels.items()))
@@ -180,8 +188,8 @@ def _trials(
         matchers = selector if by == "engine" else one
         if whole:
             return _all_of(url, metric, matchers, by, window, at - before)
-        gained = f"sum by ({by}) (increase({metric}{{{matchers}}}[{window}]))"
-        return query(url, gained, at - before)
+        series = f"{metric}{{{matchers}}}"
+        return query(url, f"sum by ({by}) ({gained(series, window)})", at - before)
 
     def loaded(before: float = 0.0) -> dict[tuple[str, str], float]:
         found = ask("sidecar_trial_page_loads_total", "route, rule", before)

@@ -55,7 +55,15 @@ def _read(body: bytes) -> list[tuple[dict[str, str], float]]:
 def evaluated(rule: str, mode: Mode, window: str, selector: str) -> str:
     """The expression whose value is the number of responses that a rule judged in a mode."""
     matchers = matchers_of(f'rule="{rule}",mode="{mode}"', selector)
-    return f"sum(increase({EVALUATIONS}{{{matchers}}}[{window}]))"
+    return f"sum({gained(f'{EVALUATIONS}{{{matchers}}}', window)})"
+
+
+def gained(series: str, window: str) -> str:
+    """The expression for what counters gained from the first scrape to the last, and no more:
+    `increase` adds what may have come before and after, and alone sees a process that began anew.
+    """
+    span = f"(max_over_time({series}[{window}]) - min_over_time({series}[{window}]))"
+    return f"(increase({series}[{window}]) <= {span} or {span})"
 
 
 def demands_at(url: str, series: str, at: float) -> dict[tuple[str, str], set[str]]:

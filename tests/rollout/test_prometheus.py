@@ -191,6 +191,15 @@ def test_what_was_not_scraped_is_not_claimed(past: Past, job: str, expected: str
     assert bool(verdict.next) == (expected != "pass")
 
 
+def test_no_more_is_claimed_than_came(past: Past):
+    """Prometheus's own `increase` adds what may have come before the first scrape and after the
+    last.
+    """
+    verdict = past.verdict("restarted")
+
+    assert verdict.evaluated == verdict.observed in (24 * HOUR // EVERY - 1, 24 * HOUR // EVERY)
+
+
 @pytest.mark.parametrize(("job", "mode"), [("to-trial", "trial"), ("back", "report-only")])
 def test_a_rule_that_has_moved_is_judged_as_it_is_now(past: Past, job: str, mode: str):
     """What was seen in the mode before does not count, and its requests do."""
