@@ -4,8 +4,8 @@ from __future__ import annotations
 
 
 def number(count: float) -> str:
-    """A count for people, never as 1e+06; a fleet's estimates with one digit after the point."""
-    return f"{round(count, 1):.15g}"
+    """A count for people, as 1,234,567; a fleet's estimates with one digit after the point."""
+    return f"{round(count, 1):,.15g}"
 
 
 def counted(count: float, noun: str, plural: str = "") -> str:

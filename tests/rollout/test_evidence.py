@@ -391,7 +391,7 @@ def test_evidence_survives_the_wire():
         (1, "1 report"),
         (1.0, "1 report"),
         (2.5, "2.5 reports"),
-        (12_345_678.0, "12345678 reports"),
+        (12_345_678.0, "12,345,678 reports"),
     ],
 )
 def test_counts(count: float, text: str):

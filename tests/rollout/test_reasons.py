@@ -36,5 +36,5 @@ def test_a_number_stands_alone_or_with_its_noun():
     found.at_least(1, 2, "requests")
 
     said = "of browsers that say where they come from; needed:"
-    assert found.met == [f"1500000 requests {said} 1"]
+    assert found.met == [f"1,500,000 requests {said} 1"]
     assert found.lacking == [f"1 request {said} 2"]
