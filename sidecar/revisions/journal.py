@@ -48,14 +48,20 @@ class Journal:
         """Entries that the disk refused; they come before the next one."""
         self._keeping = asyncio.Lock()
 
-    async def record(self, entry: dict[str, Any], *, shared: bool = True) -> None:
+    async def record(
+        self, entry: dict[str, Any], *, shared: bool = True, surely: bool = False
+    ) -> None:
         """Add what an operator decided, or did elsewhere, to the journal, and report it; `shared`:
-        to the fleet too, where it does not come from there.
+        to the fleet too, where it does not come from there; `surely`: or raise OSError, and do
+        neither.
         """
         noted = {key: value for key, value in entry.items() if key != "diff"}
         facts = {key: value for key, value in noted.items() if key != "event"}
+        if surely:
+            await self.keep(entry, state=False, surely=True)
         self._telemetry.emit(str(entry["event"]), level="warning", **facts)
-        await self.keep(entry, state=False)
+        if not surely:
+            await self.keep(entry, state=False)
         if self._fleet is not None and shared:
             await self._fleet.note(noted)
 
@@ -165,8 +171,12 @@ class Journal:
         if self.unsaved or self._waiting or not await asyncio.to_thread(self._history.is_kept):
             await self.keep(None)
 
-    async def keep(self, entry: dict[str, Any] | None, *, state: bool = True) -> None:
-        """Write a journal entry (None = none) and, unless it did not change, the state."""
+    async def keep(
+        self, entry: dict[str, Any] | None, *, state: bool = True, surely: bool = False
+    ) -> None:
+        """Write a journal entry (None = none) and, unless it did not change, the state. What the
+        disk refuses waits for the next time, or with `surely` is dropped and raised.
+        """
         async with self._keeping:
             current = self._of.current
             at = datetime.fromtimestamp(self._clock(), UTC).isoformat(timespec="milliseconds")
@@ -191,5 +201,8 @@ class Journal:
             except OSError as error:
                 self.unsaved = (error.strerror or str(error)) if due else self.unsaved
                 self._telemetry.emit("state.failed", level="error", detail=str(error))
+                if surely and stamped is not None and stamped in self._waiting:
+                    self._waiting.remove(stamped)
+                    raise
             else:
                 self.unsaved = None

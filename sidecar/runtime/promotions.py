@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sidecar.admin.orders import PromotionOrder
 from sidecar.policy.terms import PolicyError
 from sidecar.revisions import Revisions
-from sidecar.revisions.history import Revision
+from sidecar.revisions.history import Refused, Revision
 from sidecar.rollout.model import Gathered, Minimums, gathered
 from sidecar.rollout.summing import source
 from sidecar.runtime.fleet_evidence import FleetEvidence
@@ -57,7 +57,16 @@ class Promotions:
         entry = {**made.entry(), "command": order.command, "who": order.who}
         if made.granted:
             data["promotion"] = entry["promotion"] = secrets.token_hex(4)
-        await self._revisions.journal.record(entry)
+        # Back is a way out, which no disk may close.
+        surely = made.granted and made.move != "back"
+        try:
+            await self._revisions.journal.record(entry, surely=surely)
+        except OSError as error:
+            why = error.strerror or str(error)
+            raise Refused(
+                f"the journal cannot be written ({why}), and no promotion goes without an entry:"
+                " make room in the state folder"
+            ) from error
         if made.granted and order.fleet:
             data["revision"] = await self._in_force(made, order.who, current.id)
         return data

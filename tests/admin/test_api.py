@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from sidecar.revisions.granted import fulfilled, unfulfilled
+from sidecar.revisions.store import Store
 from tests.admin import EVIDENCE, Control, control
 from tests.patience import PATIENCE
 from tests.world import text
@@ -229,6 +230,30 @@ async def test_the_revision_of_a_promotion_names_it(admin: Control):
     await admin.made.reload(unpin=True)
     again = admin.made.history()[-1]
     assert (again["revision"], "promotion" in again) == (granted["revision"], False)
+
+
+@pytest.mark.parametrize(("move", "status"), [("enforce", 409), ("back", 200)])
+async def test_a_promotion_without_an_entry_is_none(
+    admin: Control, monkeypatch: pytest.MonkeyPatch, move: str, status: int
+):
+    """On a full disk it is refused, and never stands in the journal; a step back is a way out."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    order = promotion(admin, override="I know it")
+    if move == "back":
+        order = promotion(admin, move="back", policy=ABOUT + text())
+    with monkeypatch.context() as full:
+        full.setattr(Store, "append", refuse)
+        got, data = await admin.post("/-/promotion", order)
+    await admin.made.journal.keep_up()
+
+    assert got == status, data
+    events = [entry["event"] for entry in admin.made.history()]
+    assert ("No space left" in str(data)) == (move == "enforce")
+    assert "promotion.granted" not in events
+    assert ("step_back.granted" in events) == (move == "back")
 
 
 async def test_a_promotion_is_tied_over_a_restart(admin: Control):
