@@ -72,7 +72,7 @@ def rule(item: Mapping[str, Any], here: Here) -> dict[str, Any]:
         "line": line(trend),
         "trend_text": (
             f"responses that it changes or would change, in each {INTERVAL} seconds, the latest"
-            " last: " + ", ".join(f"{number:g}" for number in trend)
+            " last: " + ", ".join(f"{count:,.0f}" for count in trend)
         ),
     }
 

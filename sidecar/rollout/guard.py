@@ -13,6 +13,7 @@ from typing import NamedTuple, TypeAlias
 
 from sidecar.policy.engine.plan import Plan
 from sidecar.policy.model import Guard
+from sidecar.policy.words import counted
 from sidecar.revisions import Revisions
 from sidecar.revisions.decision import Overtaken
 from sidecar.revisions.history import Refused
@@ -53,8 +54,9 @@ class Breach(NamedTuple):
 
     def __str__(self) -> str:
         name = self.signal.replace("_", " ")
+        among = counted(self.responses, "response")
         return (
-            f"{name} rose from {self.before:.1%} to {self.now:.1%} of {self.responses:g} responses;"
+            f"{name} rose from {self.before:.1%} to {self.now:.1%} of {among};"
             f" {self.allowed:.1%} more is allowed"
         )
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from sidecar.policy.words import number
 from sidecar.revisions.chain import Check, check
 from sidecar.revisions.granted import GRANTED, fulfilled, in_words, unfulfilled
 from sidecar.rollout.model import span
@@ -162,7 +163,9 @@ def _point(entry: Mapping[str, Any], what: str, why: str) -> dict[str, str]:
 def markdown(note: Note, admin: str) -> str:
     """The note for people; `admin` is the address for the rollback command."""
     facts = {"note": note, "admin": admin, "compared": _comparison(note)}
-    return page("sidecar.rollout", "note.md.jinja", span=span, moment=_moment, **facts)
+    return page(
+        "sidecar.rollout", "note.md.jinja", span=span, moment=_moment, number=number, **facts
+    )
 
 
 def _moment(at: float) -> str:
@@ -176,10 +179,10 @@ def _comparison(note: Note) -> Iterator[tuple[str, ...]]:
         was = (held["mode"], _affected(held)) if held else ("-", "-")
         left = _affected(item)
         if item["mode"] == "enforce":  # a violation was corrected before the response left
-            left = f"0 of {item['evaluated']:g}, as {item['affected']:g} were corrected"
+            left = f"0 of {number(item['evaluated'])}, as {number(item['affected'])} were corrected"
         if item["evaluated"] or (held and held["evaluated"]):
             yield (item["route"], item["rule"], *was, item["mode"], left)
 
 
 def _affected(item: Mapping[str, Any]) -> str:
-    return f"{item['affected']:g} of {item['evaluated']:g}"
+    return f"{number(item['affected'])} of {number(item['evaluated'])}"

@@ -202,6 +202,17 @@ def test_two_promotions_before_the_file_is_read_are_one_change():
     assert file["diff"].splitlines()[-2:] == ["-mode: report-only", "+mode: enforce"]
 
 
+def test_a_million_responses_are_written_out():
+    """Not as 1e+06, which hides what was counted."""
+    verdict = JOURNAL[2]["verdicts"][0] | {"evaluated": 1_234_567.0}
+    entries = chained([*ENTRIES[:2], ENTRIES[2] | {"verdicts": [verdict]}, *ENTRIES[3:]])
+    note = write_note(STATUS, entries, [seen("enforce", 1_234_567, 1_000_000)], TEXTS, None)
+    text = markdown(note, "here")
+
+    assert "| 1,234,567 | 1h |" in text
+    assert "0 of 1,234,567, as 1,000,000 were corrected" in text
+
+
 def test_since_an_earlier_revision():
     """The note can start further back."""
     assert [
