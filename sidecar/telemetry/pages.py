@@ -19,7 +19,7 @@ from dataclasses import replace
 import brotli
 
 from sidecar.policy.browsers.pages import Page, read_steps
-from sidecar.policy.browsers.signs import signs
+from sidecar.policy.browsers.signs import scan
 from sidecar.policy.engine.plan import RoutePlan
 from sidecar.policy.rules.conditions import Facts
 from sidecar.policy.rules.fetch import SCRIPT_TYPES, media_type
@@ -167,8 +167,11 @@ def _steps(copy: PageCopy) -> Generator[None, None, Page]:
         html += piece
         yield
     if copy.script:
-        found = signs(html.decode("latin-1"), copy.host, worker=copy.worker)
-        return Page((), (), complete=True, signs=tuple(sorted(found)), script=True)
+        found = set()
+        for sign in scan(html.decode("latin-1"), copy.host, worker=copy.worker):
+            found.add(sign)
+            yield
+        return Page((), (), complete=True, signs=tuple(sorted(found - {""})), script=True)
     page = yield from read_steps(bytes(html), copy.charset, copy.address)
     return replace(page, drawn=copy.drawn)
 

@@ -36,9 +36,10 @@ ASKS = "asks "
 ANY = f"{ASKS}*"
 
 _QUOTE = "[\"'`]"
-_FRAMES = re.compile(rf"createElement\(\s*+{_QUOTE}iframe|<iframe|\bsrcdoc\b", re.IGNORECASE)
+_FRAMES = re.compile(rf"createElement\(\s*+{_QUOTE}(?:iframe|IFRAME)|<(?:iframe|IFRAME)|\bsrcdoc\b")
 _SANDBOX = re.compile(rf"\.sandbox\s*+(?:=[^=]|\.add\()|{_QUOTE}sandbox{_QUOTE}\s*+,")
 _GIVES = re.compile(rf"\.allow\s*+=[^=]|{_QUOTE}allow{_QUOTE}\s*+,")
+_ALLOW = (".allow", "'allow'", '"allow"', "`allow`")
 _USED: Mapping[str, tuple[str, ...]] = {
     "accelerometer": ("Accelerometer", "devicemotion"),
     "camera": ("getUserMedia",),
@@ -85,7 +86,7 @@ def signs(code: str, host: str = "", *, worker: bool = False) -> frozenset[str]:
     """The signs in a script's text; `host` is its own, with a port, and `worker` says that it was
     fetched for a worker.
     """
-    return frozenset(_signs(code, host, worker=worker))
+    return frozenset(scan(code, host, worker=worker)) - {""}
 
 
 def leads_to_plain(url: str, host: str) -> bool:
@@ -110,7 +111,10 @@ def asked_about(found: Iterable[str], features: Iterable[str]) -> list[str]:
     return sorted(name for name in features if ANY in known or f"{ASKS}{name}" in known)
 
 
-def _signs(code: str, host: str, *, worker: bool) -> Iterator[str]:
+def scan(code: str, host: str, *, worker: bool) -> Iterator[str]:
+    """`signs` in steps of a few milliseconds, so that the caller can do other work between; a step
+    without a sign is "".
+    """
     if "addModule(" in code and "orklet" in code:
         yield WORKLET
     for pattern, word in ((_QUERY, "permissions"), (_ALLOWS, ".allowsFeature")):
@@ -121,19 +125,25 @@ def _signs(code: str, host: str, *, worker: bool) -> Iterator[str]:
         yield ANY
     if ".enumerateDevices(" in code:
         yield from (f"{ASKS}{name}" for name in _DEVICES)
-    if _SANDBOX.search(code) or ("<iframe" in code and " sandbox" in code):
-        yield SANDBOX
-    if _GIVES.search(code):
-        yield GIVES
-    made, makes = "createObjectURL" in code, _FRAMES.search(code) is not None
+    yield ""
+    if "sandbox" in code:
+        marked = "<iframe" in code and " sandbox" in code
+        yield SANDBOX if marked or _SANDBOX.search(code) else ""
+    if any(word in code for word in _ALLOW):
+        yield GIVES if _GIVES.search(code) else ""
+    framed = "iframe" in code or "IFRAME" in code or "srcdoc" in code
+    made, makes = "createObjectURL" in code, framed and _FRAMES.search(code) is not None
+    yield ""
     if makes or ".document.write(" in code or (made and "text/html" in code):
         yield MAKES
     inside = _USED if makes else _IN_WORKERS if worker or (made and "Worker(" in code) else ()
     for name in inside:
         if any(word in code for word in _USED[name]):
             yield f"{INSIDE}{name}"
+    yield ""
     if host and "http://" in code and (f"http://{_name(host)}:" in code or _PLAIN.search(code)):
         yield PLAIN
+    yield ""
     if worker or (made and _MODULE.search(code)):
         hosts = (match[1].lower() for match in islice(_IMPORT.finditer(code), _MOST))
         if any(one != host.lower() for one in hosts):
