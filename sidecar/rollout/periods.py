@@ -66,15 +66,15 @@ def strangers(url: str, selector: str, at: float, name: str) -> str:
     """Why the series are not those of one service whose policy has this `name`, each once; "" where
     they are. How to choose others is not said.
     """
-    names = {
-        labels.get("name", "")
-        for labels, _ in query(url, f"group by (name) ({POLICY}{{{selector}}})", at)
-    }
+    found = query(url, f"group by (name, job) ({POLICY}{{{selector}}})", at)
+    names, jobs = ({labels.get(key, "") for labels, _ in found} for key in ("name", "job"))
     if not names:
         return f"it has no `{POLICY}`, so nobody can tell whose the numbers are"
     if names != {name}:
-        shown = ", ".join(sorted(repr(one) for one in names))
+        shown = ", ".join(sorted(map(repr, names)))
         return f"the numbers are of policies named {shown}; that of the sidecar asked is {name!r}"
+    if len(jobs) > 1 and "job" not in selector:
+        return f"the numbers are of several jobs: {', '.join(sorted(map(repr, jobs)))}"
     began: dict[tuple[str, float], dict[str, str]] = {}
     for labels, value in query(url, f"process_start_time_seconds{{{selector}}}", at):
         same = began.setdefault((labels.get("instance", ""), value), labels)

@@ -216,6 +216,7 @@ def test_a_rule_that_has_moved_is_judged_as_it_is_now(past: Past, job: str, mode
         ('job=~"whole|blog"', "shop", "policies named 'blog', 'shop'"),
         ('job="blog"', "shop", "policies named 'blog'; that of the sidecar asked is 'shop'"),
         ('job="none"', "shop", "it has no `sidecar_policy_info`"),
+        ('instance="new"', "shop", "of several jobs: 'broken-at-once', 'open-at-once'"),
         ('job=~"whole|hole"', "shop", 'every sample of a twice, with job="hole" and job="whole"'),
     ],
 )
