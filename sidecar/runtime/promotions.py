@@ -65,7 +65,7 @@ class Promotions:
             why = error.strerror or str(error)
             raise Refused(
                 f"the journal cannot be written ({why}), and no promotion goes without an entry:"
-                " make room in the state folder"
+                " let the state folder be writable, with room on its disk"
             ) from error
         if made.granted and order.fleet:
             data["revision"] = await self._in_force(made, order.who, current.id)
