@@ -62,7 +62,8 @@ class PageCopy:
         self.route, self.path, self.client = route, facts.path, facts.client
         host = _header(facts.request, b"host").decode("ascii", "replace")
         self.host, self.script = host, script
-        self.worker = b"worker" in _header(facts.request, b"sec-fetch-dest")
+        dest = _header(facts.request, b"sec-fetch-dest")
+        self.worker = b"worker" in dest or not dest  # plain http names say nothing of it
         self.address = f"{facts.scheme}://{host}{facts.path}"
         self.drawn = b"svg" in _header(facts.fields, b"content-type").lower()
         self.charset = _charset(_header(facts.fields, b"content-type"))

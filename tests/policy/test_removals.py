@@ -87,12 +87,15 @@ def test_a_redirect_overrules_the_policy_of_a_page(
         ("same-origin cors script", "https://shop.example/a", "safe"),
         ("same-origin no-cors script", "", "safe"),
         ("cross-site cors script", "", "safe"),
+        ("-", "", "open"),
+        ("-", "http://shop.example/a", "safe"),
     ],
 )
 def test_a_modules_imports_follow_its_own_policy(sent: str, referer: str, expected: str):
     """Not that of the page, which hides its Referer."""
     more = [(b"Referer", referer.encode())] if referer else []
-    assert outcome(REFERRER, sent, also=more) == expected
+    line = (b"Content-Type", b"text/javascript")
+    assert outcome(REFERRER, sent, line, also=more) == expected
 
 
 @pytest.mark.parametrize(

@@ -198,3 +198,12 @@ def test_a_script_is_read_once_for_its_signs():
 def test_only_whole_scripts_are_read(more: dict[str, Any]):
     """A part could be read as if it were all."""
     assert World().copy(script(**more)) is None
+
+
+@pytest.mark.parametrize(("dest", "found"), [(b"worker", True), (b"script", False), (b"", True)])
+def test_a_script_may_be_a_workers_where_nobody_says(dest: bytes, found: bool):
+    """On plain http names browsers send no Fetch Metadata."""
+    asked = [(b"Sec-Fetch-Dest", dest)] if dest else []
+    copy = World().copy(script()._replace(request=asked))
+    assert copy is not None
+    assert copy.worker is found

@@ -24,6 +24,7 @@ from sidecar.policy.model import Rule
 from sidecar.policy.rules.conditions import Facts
 from sidecar.policy.rules.fetch import (
     FRAMES,
+    SCRIPT_TYPES,
     BreakageTest,
     Fetch,
     Outcome,
@@ -31,6 +32,7 @@ from sidecar.policy.rules.fetch import (
     line,
     lines,
     may_be_page,
+    media_type,
 )
 
 DEFAULT = "strict-origin-when-cross-origin"
@@ -90,7 +92,7 @@ def referrer_of_rule(rule: Rule, value: str) -> BreakageTest | None:
         own = referrer_policy(b",".join(lines(facts, b"referrer-policy")).decode("latin-1"))
         needed = own in _HIDING or (own == "origin-when-cross-origin" and token == DEFAULT)
         if own is None and rule.action != "remove":
-            needed = _overruled(facts, fetch) or _hides(fetch)
+            needed = _overruled(facts, fetch) or _hides(facts, fetch)
         if own in _TELLING and token in _TELLING:
             needed = _TELLING.index(own) > _TELLING.index(token)
         return "open" if needed else "safe"
@@ -114,12 +116,15 @@ def _overruled(facts: Facts, fetch: Fetch) -> bool:
     return host.lower() not in ("", facts.host.lower())
 
 
-def _hides(fetch: Fetch) -> bool:
+def _hides(facts: Facts, fetch: Fetch) -> bool:
     """Whether a page that hides its Referer asks for a module: what that imports then follows the
     policy of the module's own response (HTML section 8.1.4.2).
     """
-    module = fetch.dest == b"script" and fetch.mode == b"cors"
-    return module and fetch.site == b"same-origin" and fetch.referer is None
+    if fetch.referer is not None:
+        return False
+    if fetch.dest is None:  # a plain http name: whether it is a module is not said
+        return media_type(facts) in SCRIPT_TYPES
+    return fetch.dest == b"script" and fetch.mode == b"cors" and fetch.site == b"same-origin"
 
 
 def grants_test(facts: Facts, fetch: Fetch) -> Outcome:

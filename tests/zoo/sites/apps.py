@@ -506,6 +506,7 @@ for _name, _from, _breaks in (("elsewhere", "%CDN%", True), ("own", "%SITE%", Fa
         WORKS,
         breaks=_breaks,
         witness="nobody" if _breaks else "browsers",
+        schemes=("https", "http"),
     )
 for _name, _to, _breaks in (("", "%PLAIN%", True), ("-of-another-host", "%SUB%", False)):
     _add(

@@ -519,4 +519,5 @@ for name, meta, breaks in (
         WORKS,
         breaks=breaks,
         witness="nobody" if breaks else "proxy",
+        schemes=("https", "http"),
     )
