@@ -77,15 +77,15 @@ def markdown(rows: Sequence[Row]) -> str:
 def summary(rows: Sequence[Row]) -> dict[tuple[str, str], dict[str, int]]:
     """Counts of outcomes by stage ("report-only", "trial") and truth ("breaks", "harmless")."""
     return {
-        (stage, truth): {
-            outcome: sum(verdict == outcome and truth(row) == truth for row, verdict in found)
+        (stage, true): {
+            outcome: sum(verdict == outcome and truth(row) == true for row, verdict in found)
             for outcome in OUTCOMES
         }
         for stage, found in (
             ("report-only", [(row, row.after_report_only) for row in rows]),
             ("trial", [(row, row.after_trial) for row in rows]),
         )
-        for truth in ("breaks", "harmless")
+        for true in ("breaks", "harmless")
     }
 
 
