@@ -14,7 +14,7 @@ from sidecar.policy.engine.plan import compile_policy
 from sidecar.policy.engine.resolve import resolve
 from sidecar.policy.rules.conditions import Facts
 from sidecar.telemetry import Events, Metrics, Telemetry
-from sidecar.telemetry.events import Sink
+from sidecar.telemetry.events import QueuedOutput
 
 ROUNDS, RESPONSES = 7, 4000
 RULES: dict[str, Any] = {
@@ -29,7 +29,7 @@ def cost(per_second: int, findings: int) -> float:
     rules = dict(list(RULES.items())[:findings])
     plan = compile_policy(resolve({"version": 1, "mode": "enforce", "rules": rules}, {}))
     file = os.open(os.devnull, os.O_WRONLY)
-    sink = Sink(file)
+    sink = QueuedOutput(file)
     telemetry = Telemetry(Events(sink, per_second=per_second), Metrics())
     tallies = telemetry.activated(plan, "revision")
     seen: list[Any] = [None]

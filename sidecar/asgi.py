@@ -8,8 +8,8 @@ from functools import cached_property
 from typing import Any, TypeAlias
 from urllib.parse import quote
 
-from sidecar.in_process.around import Around
-from sidecar.in_process.exchange import Exchange, Request
+from sidecar.in_process.exchange import InProcessExchange, InProcessRequest
+from sidecar.in_process.wrapper import PolicyWrapper
 from sidecar.policy.rules.conditions import RawFields
 from sidecar.policy.terms import PolicyError
 
@@ -20,8 +20,8 @@ Send: TypeAlias = Callable[[Message], Awaitable[None]]
 Application: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
-class Middleware(Around[Application]):
-    """An ASGI application around another; made with what `Around` takes."""
+class Middleware(PolicyWrapper[Application]):
+    """An ASGI application around another; made with what `PolicyWrapper` takes."""
 
     @cached_property
     def _nonce(self) -> bytes:
@@ -59,7 +59,7 @@ class Middleware(Around[Application]):
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         if not self.host.is_running:
             await asyncio.to_thread(self.host.start)
-        exchange = Exchange(self.host, self._asked(scope))
+        exchange = InProcessExchange(self.host, self._asked(scope))
         try:
             key = exchange.report
             if key is not None:
@@ -71,7 +71,9 @@ class Middleware(Around[Application]):
         finally:
             exchange.end(whole=False)
 
-    async def _pass(self, exchange: Exchange, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _pass(
+        self, exchange: InProcessExchange, scope: Scope, receive: Receive, send: Send
+    ) -> None:
         """Call the application; if it fails before its response, send an error response."""
         started = False
 
@@ -110,7 +112,7 @@ class Middleware(Around[Application]):
             lines.append((self._nonce, nonce))
         return {**scope, "headers": lines}
 
-    def _asked(self, scope: Scope) -> Request:
+    def _asked(self, scope: Scope) -> InProcessRequest:
         sent = [(bytes(name), bytes(value)) for name, value in scope["headers"]]
         lines: RawFields = [line for line in sent if line[0].lower() != self._nonce]
         raw = scope.get("raw_path") or quote(scope["path"]).encode("ascii")
@@ -120,10 +122,10 @@ class Middleware(Around[Application]):
         where = (host.decode("latin-1"), path.decode("latin-1"), scope.get("scheme", "http"))
         client = (scope.get("client") or ("unknown",))[0]
         size = int(length) if length.isdigit() else 0
-        return Request(scope["method"], *where, client, lines, size)
+        return InProcessRequest(scope["method"], *where, client, lines, size)
 
 
-async def _report(exchange: Exchange, key: str, receive: Receive) -> int:
+async def _report(exchange: InProcessExchange, key: str, receive: Receive) -> int:
     """Read a post of reports; returns the status of the response."""
     refused = exchange.refused_report()
     if refused:

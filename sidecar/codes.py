@@ -22,7 +22,7 @@ _RULE = re.compile(r"^rule '[^']*': ")
 
 
 @dataclass(frozen=True, slots=True)
-class Example:
+class CodeExample:
     """A policy in short: as people read it, and as it is judged."""
 
     lines: tuple[str, ...]
@@ -42,8 +42,8 @@ class Code:
     source: str
     url: str
     """Of the source: an address, or a file of this repository."""
-    wrong: Example | None = None
-    right: Example | None = None
+    wrong: CodeExample | None = None
+    right: CodeExample | None = None
 
     def finding(self) -> Problem | None:
         """What is found in the wrong example: the message with its fix, and how bad it is."""
@@ -71,15 +71,15 @@ def _code(name: str, row: Mapping[str, Any], sources: Mapping[str, list[str]]) -
     return Code(name, row["why"], source, url, wrong, right)
 
 
-def _example(written: object) -> Example | None:
+def _example(written: object) -> CodeExample | None:
     if written is None:
         return None
     if isinstance(written, dict):
         lines = tuple(f"{key}: {json.dumps(value)}" for key, value in written.items())
-        return Example(lines, {"version": 1, **written})
+        return CodeExample(lines, {"version": 1, **written})
     lines = (written,) if isinstance(written, str) else tuple(written)  # type: ignore[arg-type]
     rules = {f"rule-{at}": _rule(line) for at, line in enumerate(lines, 1)}
-    return Example(lines, {"version": 1, "rules": rules})
+    return CodeExample(lines, {"version": 1, "rules": rules})
 
 
 def _rule(line: str) -> dict[str, str]:

@@ -29,7 +29,7 @@ from sidecar.policy.data import read_text
 from sidecar.policy.terms import PolicyError, Problem
 from sidecar.runtime.service import Service
 from sidecar.settings import Settings, Timeouts, Trial
-from sidecar.telemetry.events import Sink, capture_logging
+from sidecar.telemetry.events import QueuedOutput, capture_logging
 
 POLICY = read_text("sidecar", "demo_policy.yaml")
 
@@ -46,7 +46,7 @@ async def show(folder: Path, port: int) -> None:
         problem = Problem(error.strerror or str(error), fix, file=file_name)
         raise UnwritableError((problem,)) from error
     with file:
-        sink = Sink(file.fileno())
+        sink = QueuedOutput(file.fileno())
         capture_logging(sink, "info")
         async with contextlib.AsyncExitStack() as running:
             cdn = await _serve(running, sample.cdn())

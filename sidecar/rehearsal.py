@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from sidecar.files import write_file
-from sidecar.observed import NoResponse, Response, target_of
+from sidecar.observed import NoResponse, ObservedResponse, target_of
 from sidecar.observed.client import ask
 from sidecar.policy.engine.plan import compile_policy, decide
 from sidecar.policy.rules.conditions import Facts
@@ -30,7 +30,7 @@ from sidecar.rollout import deployment
 from sidecar.rollout.promotion import enforced, reported
 from sidecar.runtime.service import Service
 from sidecar.settings import Fleet, Settings
-from sidecar.telemetry.events import Sink
+from sidecar.telemetry.events import QueuedOutput
 
 ROLLBACKS = 15
 _WAIT = 5.0
@@ -48,7 +48,7 @@ Lines: TypeAlias = list[tuple[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class RehearsalStep:
     """One line of the sheet; `seconds` is None where time says nothing."""
 
     name: str
@@ -61,7 +61,9 @@ Varying: TypeAlias = Mapping[str, frozenset[str]]
 """By path: what the service itself sends anew each time, as `body` and names of headers."""
 
 
-def differences(one: Response, other: Response, varying: Iterable[str] = ()) -> list[str]:
+def differences(
+    one: ObservedResponse, other: ObservedResponse, varying: Iterable[str] = ()
+) -> list[str]:
     """What differs: `status`, `body` and names of headers, but for what differs from one moment to
     the next (nonces among it) and what is known to vary.
     """
@@ -81,7 +83,7 @@ def _by_name(lines: Lines) -> dict[str, list[tuple[str, str]]]:
     return made
 
 
-def _lasting(response: Response) -> tuple[int, Lines, bytes]:
+def _lasting(response: ObservedResponse) -> tuple[int, Lines, bytes]:
     body, nonces = _IN_PAGES.subn(rb"\1", response.body)
     aside = _ASIDE | {"etag"} if nonces else _ASIDE
     lines = [
@@ -97,8 +99,8 @@ def _text(fields: Iterable[tuple[bytes, bytes]]) -> Lines:
 
 
 async def rehearse(
-    settings: Settings, paths: Sequence[str], recorded: Sequence[Response] = ()
-) -> AsyncIterator[Step]:
+    settings: Settings, paths: Sequence[str], recorded: Sequence[ObservedResponse] = ()
+) -> AsyncIterator[RehearsalStep]:
     """Try the release of a policy; yields each step as it is done.
 
     Args:
@@ -110,9 +112,9 @@ async def rehearse(
     for finding in deployment.check(settings):
         failed |= finding.outcome == "fail"
         text = finding.text + (" (warning)" if finding.outcome == "warn" else "")
-        yield Step(finding.name, finding.outcome != "fail", text)
+        yield RehearsalStep(finding.name, finding.outcome != "fail", text)
     if failed:
-        yield Step("rehearsal", passed=False, text="not started: correct the above first")
+        yield RehearsalStep("rehearsal", passed=False, text="not started: correct the above first")
         return
     with tempfile.TemporaryDirectory(prefix="sidecar-rehearsal-") as folder:
         async with _upstream(settings, recorded) as (upstream, more):
@@ -123,25 +125,25 @@ async def rehearse(
 
 async def _steps(
     settings: Settings, upstream: str, folder: Path, paths: tuple[str, ...]
-) -> AsyncIterator[Step]:
+) -> AsyncIterator[RehearsalStep]:
     text = Path(settings.policy).read_bytes().decode("utf-8")
     policy = folder / "policy.yaml"
     write_file(policy, reported(text))
     own = _scratch(settings, folder, policy, upstream)
     with (folder / "events.jsonl").open("wb") as file:
-        sink = Sink(file.fileno())
+        sink = QueuedOutput(file.fileno())
         service = Service(own, sink)
         try:
             began = time.perf_counter()
             await service.start()
             taken = time.perf_counter() - began
-            yield Step("start", True, "policy in force, listeners open", taken)
+            yield RehearsalStep("start", True, "policy in force, listeners open", taken)
             nonce = {} if own.forwarding.nonce == "off" else {own.forwarding.nonce: _NONCE}
             # The same host for both: pages have it in links.
             host = {"Host": urlsplit(upstream).netloc or "localhost"}
             direct, reach = await _replay(upstream, paths, host | nonce)
             if reach:
-                yield Step("service", passed=False, text=reach)
+                yield RehearsalStep("service", passed=False, text=reach)
                 return
             again, _ = await _replay(upstream, paths, host | nonce)
             varying = {
@@ -172,7 +174,7 @@ def _scratch(settings: Settings, folder: Path, policy: Path, upstream: str) -> S
     return settings.model_copy(update=ours)
 
 
-async def _enforce(service: Service, policy: Path, text: str) -> Step:
+async def _enforce(service: Service, policy: Path, text: str) -> RehearsalStep:
     """The one edit that enforces everything, seen by the file watch; timed to the swap."""
     before = service.revisions.current.id
     began = time.perf_counter()
@@ -182,8 +184,8 @@ async def _enforce(service: Service, policy: Path, text: str) -> Step:
         await asyncio.sleep(0.01)
     seconds = time.perf_counter() - began
     if service.revisions.mode != "enforce":
-        return Step("enforce", False, "the edit did not come in force", seconds)
-    return Step("enforce", True, "every mode in the file set to enforce", seconds)
+        return RehearsalStep("enforce", False, "the edit did not come in force", seconds)
+    return RehearsalStep("enforce", True, "every mode in the file set to enforce", seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,31 +195,35 @@ class _Seen:
     service: Service
     host: Mapping[str, str]
     """The request header that names the service."""
-    direct: Mapping[str, Response]
+    direct: Mapping[str, ObservedResponse]
     varying: Varying
 
-    async def through(self) -> dict[str, Response]:
+    async def through(self) -> dict[str, ObservedResponse]:
         """The responses to the same requests through the sidecar."""
         address = f"http://{self.service.listen[0]}"
         found, _ = await _replay(address, tuple(self.direct), self.host)
         return found
 
-    def differ(self, path: str, response: Response, expected: Response | None = None) -> list[str]:
+    def differ(
+        self, path: str, response: ObservedResponse, expected: ObservedResponse | None = None
+    ) -> list[str]:
         """How a response differs from the service's own, or from what is expected."""
         varying = {*self.varying.get(path, ())}
         if "body" in varying:  # another one may have another length too
             varying |= {"content-length", "etag"}
         return differences(response, expected or self.direct[path], varying)
 
-    def compare(self, name: str, through: Mapping[str, Response], good: str) -> Step:
+    def compare(
+        self, name: str, through: Mapping[str, ObservedResponse], good: str
+    ) -> RehearsalStep:
         """Whether all are the service's own; what differs, and what could not be compared."""
         found = {path: self.differ(path, response) for path, response in through.items()}
         if bad := _listed(found):
             text = f"differs from the service's own: {bad}"
-            return Step(name, passed=False, text=text)
+            return RehearsalStep(name, passed=False, text=text)
         varies = _listed(self.varying)
         aside = f"; not compared, as the service itself varies it: {varies}" if varies else ""
-        return Step(name, passed=True, text=f"{good}{aside}")
+        return RehearsalStep(name, passed=True, text=f"{good}{aside}")
 
 
 def _listed(found: Mapping[str, Collection[str]]) -> str:
@@ -226,7 +232,7 @@ def _listed(found: Mapping[str, Collection[str]]) -> str:
     return ", ".join(parts[:5])
 
 
-async def _effects(seen: _Seen) -> Step:
+async def _effects(seen: _Seen) -> RehearsalStep:
     """Every response through the sidecar is what the policy says of the service's own response."""
     through, wrong, changed = await seen.through(), dict[str, list[str]](), 0
     plan = compile_policy(seen.service.revisions.current.resolved)
@@ -238,12 +244,12 @@ async def _effects(seen: _Seen) -> Step:
         changed += expected != response.fields
         wrong[path] = seen.differ(path, through[path], replace(response, fields=expected))
     if bad := _listed(wrong):
-        return Step("effects", passed=False, text=f"not as expected: {bad}")
+        return RehearsalStep("effects", passed=False, text=f"not as expected: {bad}")
     number = f"{changed} of {len(seen.direct)}"
-    return Step("effects", True, f"{number} responses changed as the policy says")
+    return RehearsalStep("effects", True, f"{number} responses changed as the policy says")
 
 
-async def _rollbacks(seen: _Seen) -> Step:
+async def _rollbacks(seen: _Seen) -> RehearsalStep:
     """Time rollbacks to the first restored response, and check that responses are restored."""
     service, changed = seen.service, await _first_changed(seen)
     taken, target = [], service.revisions.current.parent
@@ -256,7 +262,7 @@ async def _rollbacks(seen: _Seen) -> Step:
         taken.append(time.perf_counter() - began)
         if bad := seen.differ(changed, restored):
             text = f"{changed} was not restored byte for byte: {', '.join(bad)}"
-            return Step("rollback", passed=False, text=text)
+            return RehearsalStep("rollback", passed=False, text=text)
         await service.revisions.rollback(latest, who="rehearsal")
     await service.revisions.rollback(target, who="rehearsal")
     slowest = f"{max(taken) * 1000:.0f} ms"
@@ -272,8 +278,8 @@ async def _first_changed(seen: _Seen) -> str:
 
 async def _replay(
     base: str, paths: Sequence[str], more: Mapping[str, str] = MappingProxyType({})
-) -> tuple[dict[str, Response], str]:
-    responses: dict[str, Response] = {}
+) -> tuple[dict[str, ObservedResponse], str]:
+    responses: dict[str, ObservedResponse] = {}
     for path in paths:
         try:
             responses[path] = await asyncio.to_thread(_get, base, path, more)
@@ -282,7 +288,7 @@ async def _replay(
     return responses, ""
 
 
-def _get(base: str, path: str, more: Mapping[str, str] = MappingProxyType({})) -> Response:
+def _get(base: str, path: str, more: Mapping[str, str] = MappingProxyType({})) -> ObservedResponse:
     return ask(f"{base}{path}", headers=more, most=_MAX_BODY)
 
 
@@ -296,7 +302,7 @@ def _post(address: str, path: str, body: dict[str, Any]) -> None:
 
 @asynccontextmanager
 async def _upstream(
-    settings: Settings, recorded: Sequence[Response]
+    settings: Settings, recorded: Sequence[ObservedResponse]
 ) -> AsyncIterator[tuple[str, tuple[str, ...]]]:
     """The real service's address, or that of a server that replays the recording."""
     if not recorded:

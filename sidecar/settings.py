@@ -110,7 +110,7 @@ class Forwarding(_Part):
         return self
 
     @model_validator(mode="after")
-    def _somebody_may_introduce(self) -> Forwarding:
+    def _proxies_are_trusted(self) -> Forwarding:
         if self.proxy_protocol == "required" and not self.trusted:
             raise ValueError(
                 "proxy_protocol is required and nobody is trusted; name the proxy's network in"

@@ -30,7 +30,7 @@ _OLD_BOOLEANS = dict.fromkeys(("yes", "on", "y"), "true") | dict.fromkeys(
 )
 
 
-class Span(NamedTuple):
+class TextSpan(NamedTuple):
     """A value's characters from `start` to `end`; `inside`: where a first key or item would go."""
 
     start: int
@@ -39,7 +39,7 @@ class Span(NamedTuple):
     inside: int
 
 
-class Source(NamedTuple):
+class SourceText(NamedTuple):
     """A loaded text: its data, and (line, column) from 1 of each path's value and key."""
 
     name: str
@@ -47,7 +47,7 @@ class Source(NamedTuple):
     data: Any
     values: Mapping[Path, tuple[int, int]]
     keys: Mapping[Path, tuple[int, int]]
-    spans: Mapping[Path, Span]
+    spans: Mapping[Path, TextSpan]
     problems: tuple[Problem, ...] = ()
     """What is wrong with the text itself, where it still made sense as a whole."""
 
@@ -64,7 +64,7 @@ class Source(NamedTuple):
         return dataclasses.replace(problem, file=self.name, line=line, column=column)
 
 
-def load(data: bytes, name: str) -> Source:
+def load(data: bytes, name: str) -> SourceText:
     """Load one YAML document strictly, as `read_yaml`, and refuse every problem."""
     source = read_yaml(data, name)
     if source.problems:
@@ -72,7 +72,7 @@ def load(data: bytes, name: str) -> Source:
     return source
 
 
-def read_yaml(data: bytes, name: str) -> Source:
+def read_yaml(data: bytes, name: str) -> SourceText:
     """Read one YAML document (UTF-8, at most 1 MiB); faults that leave it readable are `problems`.
 
     Raises:
@@ -106,7 +106,9 @@ def read_yaml(data: bytes, name: str) -> Source:
     problems = (*builder.problems, fatal) if fatal else tuple(builder.problems)
     if fatal or builder.gave_up:
         raise PolicyError(problems)
-    return Source(name, text, builder.data, builder.values, builder.keys, builder.spans, problems)
+    return SourceText(
+        name, text, builder.data, builder.values, builder.keys, builder.spans, problems
+    )
 
 
 _NO_TABS = "write spaces in place of the tab"
@@ -134,7 +136,7 @@ class _Builder:
         self.gave_up = False
         self.values: dict[Path, tuple[int, int]] = {}
         self.keys: dict[Path, tuple[int, int]] = {}
-        self.spans: dict[Path, Span] = {}
+        self.spans: dict[Path, TextSpan] = {}
         self._anchors: dict[str, Any] = {}
         self._nodes = 0
 
@@ -171,13 +173,13 @@ class _Builder:
                 return f"*{event.anchor}"
             value = self._anchors[event.anchor]
             self._nodes += _size(value, MAX_NODES - self._nodes)
-            self.spans[path] = Span(_start(event), _end(event), "alias", _start(event))
+            self.spans[path] = TextSpan(_start(event), _end(event), "alias", _start(event))
             return value
         if event.tag is not None and event.tag != "!":
             self._problem(event, f"tag {event.tag!r} is not allowed", "remove it")
         if isinstance(event, yaml.ScalarEvent):
             value = self._scalar(event)
-            self.spans[path] = Span(_start(event), _end(event), "scalar", _start(event))
+            self.spans[path] = TextSpan(_start(event), _end(event), "scalar", _start(event))
         elif isinstance(event, yaml.SequenceStartEvent):
             value = self._sequence(event, events, path)
         else:
@@ -198,7 +200,7 @@ class _Builder:
     def _collection(self, path: Path, start: Any, end: Any, inside: int | None) -> None:
         style: Literal["flow", "block"] = "flow" if start.flow_style else "block"
         inside = _end(end) - 1 if inside is None else inside
-        self.spans[path] = Span(_start(start), _end(end), style, inside)
+        self.spans[path] = TextSpan(_start(start), _end(end), style, inside)
 
     def _mapping(self, start: Any, events: Iterator[Any], path: Path) -> dict[str, Any]:
         value: dict[str, Any] = {}
@@ -287,7 +289,7 @@ def lint_policy(data: bytes, name: str) -> tuple[Resolved, tuple[Problem, ...]]:
     return resolved, located(lint(resolved), source)
 
 
-def _load_policy(data: bytes, name: str) -> tuple[Source, Resolved]:
+def _load_policy(data: bytes, name: str) -> tuple[SourceText, Resolved]:
     source = read_yaml(data, name)
     try:
         resolved = resolve(source.data, PRESETS)
@@ -303,7 +305,7 @@ def _load_policy(data: bytes, name: str) -> tuple[Source, Resolved]:
     return source, resolved
 
 
-def located(problems: Iterable[Problem], source: Source) -> tuple[Problem, ...]:
+def located(problems: Iterable[Problem], source: SourceText) -> tuple[Problem, ...]:
     """The problems with their places, in the order of the text."""
     return tuple(sorted(map(source.place, problems), key=lambda one: (one.line, one.column)))
 

@@ -12,8 +12,8 @@ from http import HTTPStatus
 from typing import Any, TypeAlias
 from urllib.parse import quote, urlsplit
 
-from sidecar.in_process.around import Around
-from sidecar.in_process.exchange import Exchange, Request
+from sidecar.in_process.exchange import InProcessExchange, InProcessRequest
+from sidecar.in_process.wrapper import PolicyWrapper
 from sidecar.policy.rules.conditions import RawFields
 
 Environ: TypeAlias = dict[str, Any]
@@ -23,8 +23,8 @@ Application: TypeAlias = Callable[[Environ, StartResponse], Iterable[bytes]]
 _BESIDE = {"CONTENT_TYPE": "Content-Type", "CONTENT_LENGTH": "Content-Length"}
 
 
-class Middleware(Around[Application]):
-    """A WSGI application around another; made with what `Around` takes."""
+class Middleware(PolicyWrapper[Application]):
+    """A WSGI application around another; made with what `PolicyWrapper` takes."""
 
     @cached_property
     def _nonce(self) -> str:
@@ -36,7 +36,7 @@ class Middleware(Around[Application]):
         """Serve one request."""
         if self._nonce:
             environ.pop(self._nonce, None)
-        exchange = Exchange(self.host, _asked(environ))
+        exchange = InProcessExchange(self.host, _asked(environ))
         key = exchange.report
         if key is not None:
             response = exchange.reject(_report(exchange, key, environ))
@@ -50,7 +50,7 @@ class Middleware(Around[Application]):
         return self._pass(exchange, environ, start_response)
 
     def _pass(
-        self, exchange: Exchange, environ: Environ, start_response: StartResponse
+        self, exchange: InProcessExchange, environ: Environ, start_response: StartResponse
     ) -> Iterable[bytes]:
         started = False
 
@@ -86,7 +86,7 @@ class Middleware(Around[Application]):
 class _Body:
     """The application's iterable, observed as it passes; its `close` is called (PEP 3333)."""
 
-    def __init__(self, body: Iterable[bytes], exchange: Exchange) -> None:
+    def __init__(self, body: Iterable[bytes], exchange: InProcessExchange) -> None:
         self._body, self._exchange = body, exchange
 
     def __iter__(self) -> Iterator[bytes]:
@@ -106,7 +106,7 @@ class _Body:
 class _Input:
     """`wsgi.input`, of which the first bytes are kept as they are read."""
 
-    def __init__(self, stream: Any, exchange: Exchange) -> None:
+    def __init__(self, stream: Any, exchange: InProcessExchange) -> None:
         self._stream, self._exchange = stream, exchange
 
     def read(self, *size: int) -> bytes:
@@ -133,14 +133,14 @@ class _Input:
         return piece
 
 
-def _asked(environ: Environ) -> Request:
+def _asked(environ: Environ) -> InProcessRequest:
     named = [(name, value) for name, value in _named(environ) if isinstance(value, str)]
     lines: RawFields = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in named]
     length = environ.get("CONTENT_LENGTH") or ""
     host = environ.get("HTTP_HOST") or environ.get("SERVER_NAME", "")
     target = (environ["REQUEST_METHOD"], host, _path(environ), environ["wsgi.url_scheme"])
     size = int(length) if length.isascii() and length.isdigit() else 0
-    return Request(*target, environ.get("REMOTE_ADDR") or "unknown", lines, size)
+    return InProcessRequest(*target, environ.get("REMOTE_ADDR") or "unknown", lines, size)
 
 
 def _named(environ: Environ) -> Iterator[tuple[str, Any]]:
@@ -162,7 +162,7 @@ def _path(environ: Environ) -> str:
     return quote(path.encode("latin-1")) or "/"
 
 
-def _report(exchange: Exchange, key: str, environ: Environ) -> int:
+def _report(exchange: InProcessExchange, key: str, environ: Environ) -> int:
     """Read a post of reports; returns the status of the response."""
     refused = exchange.refused_report()
     if refused:
@@ -173,7 +173,9 @@ def _report(exchange: Exchange, key: str, environ: Environ) -> int:
 
 
 def _respond(
-    exchange: Exchange, response: tuple[int, RawFields, bytes], start_response: StartResponse
+    exchange: InProcessExchange,
+    response: tuple[int, RawFields, bytes],
+    start_response: StartResponse,
 ) -> Iterable[bytes]:
     status, fields, body = response
     start_response(f"{status} {HTTPStatus(status).phrase}", _text(fields))

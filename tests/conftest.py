@@ -12,8 +12,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 from xdist.scheduler.loadfile import LoadFileScheduling
 
+from tests.harness import Harness
 from tests.portion import FULL, SEARCH, examples
-from tests.world import World
 
 settings.register_profile(
     "default",
@@ -85,9 +85,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> World:
+def harness(tmp_path: Path) -> Harness:
     """A folder with a good policy file, for one process after another."""
-    return World(tmp_path)
+    return Harness(tmp_path)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.revisions.chain import SENT, START, check, gap, is_gap, sealed
-from sidecar.revisions.retention import Bounds
+from sidecar.revisions.retention import Retention
 from sidecar.revisions.store import Store
 
 Entries = list[dict[str, object]]
@@ -149,7 +149,7 @@ def test_two_processes_write_one_journal(tmp_path: Path):
     for number in range(6):
         first.append(_rejected(2 * number + 1))
         second.append(_rejected(2 * number + 2))
-    second.compact(Bounds(3, 1e12, 0.0))
+    second.compact(Retention(3, 1e12, 0.0))
     first.append(_rejected(13))
 
     assert check(first.journal()).breaks == ()
@@ -206,7 +206,7 @@ def test_a_store_compacts_without_a_break(tmp_path: Path):
     store.save_state({"active": "x"})
     for number in range(10):
         store.append({"time": f"2026-01-{number + 1:02}T00:00:00Z", "event": "policy.rejected"})
-    bounds = Bounds(4, 1e12, 0.0)
+    bounds = Retention(4, 1e12, 0.0)
 
     assert store.compact(bounds) == (6, 0)
     store.append({"time": "2026-02-01T00:00:00Z", "event": "policy.rejected"})

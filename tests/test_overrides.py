@@ -9,17 +9,17 @@ import pytest
 from sidecar import revisions
 from sidecar.policy.terms import Mode
 from sidecar.revisions.store import Store
-from tests.world import World, edited, sent, text
+from tests.harness import Harness, edited, sent, text
 
 
-async def test_an_override_lowers_at_once_and_is_reported(world: World):
+async def test_an_override_lowers_at_once_and_is_reported(harness: Harness):
     """Report-only in the next response, without touching the revision; enforce lifts it."""
-    made = await world.started()
+    made = await harness.started()
 
     assert await made.set_mode("report-only", who="anna", reason="look first") == "report-only"
     assert (sent(made), made.active.plan.mode) == ("-", "report-only")
-    assert world.value("sidecar_mode", "report-only") == 1
-    data = world.lines.events[-1]
+    assert harness.value("sidecar_mode", "report-only") == 1
+    data = harness.lines.events[-1]
     assert {
         key: data[key]
         for key in ("event", "override", "mode", "policy_mode", "who", "reason", "until")
@@ -38,10 +38,10 @@ async def test_an_override_lowers_at_once_and_is_reported(world: World):
     assert (sent(made), made.override) == ("DENY", None)
 
 
-async def test_an_override_never_raises(world: World):
+async def test_an_override_never_raises(harness: Harness):
     """Lifting it leaves the policy's own mode."""
-    world.file.write_text(text(mode="report-only"))
-    made = await world.started()
+    harness.file.write_text(text(mode="report-only"))
+    made = await harness.started()
 
     assert await made.set_mode("enforce") == "report-only"
     assert sent(made) == "-"
@@ -57,64 +57,66 @@ async def test_an_override_never_raises(world: World):
     ],
 )
 async def test_the_process_has_a_ceiling_too(
-    world: World, ceiling: Mode | None, override: Mode | None, expected: Mode
+    harness: Harness, ceiling: Mode | None, override: Mode | None, expected: Mode
 ):
     """`run --mode` cannot be lifted from outside."""
-    made = await world.started(ceiling=ceiling)
+    made = await harness.started(ceiling=ceiling)
     if override:
         await made.set_mode(override)
 
     assert made.mode == made.active.plan.mode == expected
 
 
-async def test_an_override_outlives_the_process(world: World):
+async def test_an_override_outlives_the_process(harness: Harness):
     """And edits, and rollbacks: it is a ceiling over whatever comes."""
-    made = await world.started()
+    made = await harness.started()
     await made.set_mode("report-only", who="anna", reason="look first", ttl=60)
-    await edited(world, made, text("SAMEORIGIN"))
+    await edited(harness, made, text("SAMEORIGIN"))
     assert sent(made) == "-"
 
-    again = await world.started()
+    again = await harness.started()
 
-    assert again.override == revisions.Override("report-only", "look first", "anna", world.now + 60)
+    assert again.override == revisions.Override(
+        "report-only", "look first", "anna", harness.now + 60
+    )
     assert (sent(again), again.mode) == ("-", "report-only")
-    assert world.names() == ["policy.activated", "mode.overridden"]
+    assert harness.names() == ["policy.activated", "mode.overridden"]
 
 
-async def test_an_override_ends_with_its_time(world: World):
+async def test_an_override_ends_with_its_time(harness: Harness):
     """Not a moment before, reported, and gone after a restart."""
-    made = await world.started()
+    made = await harness.started()
     await made.set_mode("report-only", ttl=60)
-    world.now += 59
+    harness.now += 59
     await made.tick()
     assert sent(made) == "-"
-    world.now += 1
+    harness.now += 1
     await made.tick()
 
     assert (sent(made), made.override) == ("DENY", None)
-    assert (world.lines.events[-1]["override"], world.lines.events[-1]["who"]) == (
+    assert (harness.lines.events[-1]["override"], harness.lines.events[-1]["who"]) == (
         "enforce",
         "timer",
     )
     await made.tick()
-    assert world.names().count("mode.overridden") == 2
+    assert harness.names().count("mode.overridden") == 2
 
 
-async def test_an_override_whose_time_came_while_nobody_ran_is_gone(world: World):
+async def test_an_override_whose_time_came_while_nobody_ran_is_gone(harness: Harness):
     """The clock goes on between processes."""
-    await (await world.started()).set_mode("off", ttl=60)
-    world.now += 61
+    await (await harness.started()).set_mode("off", ttl=60)
+    harness.now += 61
 
-    assert (await world.started()).override is None
+    assert (await harness.started()).override is None
 
 
 async def test_the_end_of_one_override_does_not_lift_the_next(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
 ):
     """An order that came first is not undone by the timer of the one before it."""
-    made = await world.started()
+    made = await harness.started()
     await made.set_mode("report-only", ttl=60)
-    world.now += 60
+    harness.now += 60
     async with made.lock:
         order = asyncio.create_task(made.set_mode("off"))
         await asyncio.sleep(0)
@@ -126,9 +128,9 @@ async def test_the_end_of_one_override_does_not_lift_the_next(
 
 
 @pytest.mark.parametrize("saved", [None, "off", {"mode": "enforce"}, {"mode": "loud"}, {}])
-async def test_an_override_that_makes_no_sense_is_not_restored(world: World, saved: object):
+async def test_an_override_that_makes_no_sense_is_not_restored(harness: Harness, saved: object):
     """The state is believed no further than it goes."""
-    await world.started()
-    Store(world.state).save_state({"override": saved})
+    await harness.started()
+    Store(harness.state).save_state({"override": saved})
 
-    assert (await world.started()).override is None
+    assert (await harness.started()).override is None

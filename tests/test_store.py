@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.revisions.chain import check, is_gap
-from sidecar.revisions.retention import Bounds, kept_entries
+from sidecar.revisions.retention import Retention, kept_entries
 from sidecar.revisions.store import Store
 from sidecar.rollout.note import write_note
 
@@ -185,7 +185,7 @@ def test_of_a_state_of_another_shape_nothing_is_believed(
     found = store.open()
     assert found.get("parents", {}) == expected
     assert not any(value for key, value in found.items() if key != "parents")
-    store.compact(Bounds(1, 1e9, NOW), starting=True)
+    store.compact(Retention(1, 1e9, NOW), starting=True)
 
 
 @pytest.mark.parametrize("text", [b"\xff", b"{", b"[" * 100_000, b""])
@@ -214,14 +214,14 @@ def filled(store: Store, revisions: int = 20) -> None:
 @pytest.mark.parametrize(
     ("bounds", "left"),
     [
-        (Bounds(5, 1e9, NOW), {"r2", *(f"r{n}" for n in range(14, 20))}),
-        (Bounds(1, 1e9, NOW), {"r2", "r17", "r18", "r19"}),
-        (Bounds(99, 3.5 * 86_400, NOW), {"r2", *(f"r{n}" for n in range(15, 20))}),
-        (Bounds(99, 0.0, NOW), {"r2", "r17", "r18", "r19"}),
+        (Retention(5, 1e9, NOW), {"r2", *(f"r{n}" for n in range(14, 20))}),
+        (Retention(1, 1e9, NOW), {"r2", "r17", "r18", "r19"}),
+        (Retention(99, 3.5 * 86_400, NOW), {"r2", *(f"r{n}" for n in range(15, 20))}),
+        (Retention(99, 0.0, NOW), {"r2", "r17", "r18", "r19"}),
     ],
     ids=["count", "count of one", "age", "age of nothing"],
 )
-def test_compaction(store: Store, bounds: Bounds, left: set[str]):
+def test_compaction(store: Store, bounds: Retention, left: set[str]):
     """What is beyond the bounds goes, entries with the texts that only they name; the revision in
     force, the one before it with its own parent, and the one pinned away stay; the oldest left has
     no parent. Twice is once.
@@ -239,7 +239,7 @@ def test_a_running_process_keeps_its_state(store: Store):
     """Only before a start is the state pruned: later it is held in memory."""
     filled(store)
     before = store.open()
-    assert store.compact(Bounds(5, 1e9, NOW)) == (15, 13)
+    assert store.compact(Retention(5, 1e9, NOW)) == (15, 13)
     assert store.open() == before
 
 
@@ -247,10 +247,10 @@ def test_nothing_to_drop_writes_nothing(store: Store):
     """A folder within its bounds is left alone, and one that is not there is not made."""
     filled(store)
     stamp = (store.folder / "journal.jsonl").stat().st_ino
-    assert store.compact(Bounds(1000, 1e9, NOW), starting=True) == (0, 0)
+    assert store.compact(Retention(1000, 1e9, NOW), starting=True) == (0, 0)
     assert (store.folder / "journal.jsonl").stat().st_ino == stamp
     nowhere = Store(store.folder / "none")
-    assert nowhere.compact(Bounds(1, 1.0, NOW), starting=True) == (0, 0)
+    assert nowhere.compact(Retention(1, 1.0, NOW), starting=True) == (0, 0)
     assert not nowhere.folder.exists()
 
 
@@ -272,7 +272,7 @@ def test_a_compaction_that_is_cut(store: Store, step: int, monkeypatch: pytest.M
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", refuse)
         with pytest.raises(OSError, match="No space"):
-            store.compact(Bounds(5, 1e9, NOW), starting=True)
+            store.compact(Retention(5, 1e9, NOW), starting=True)
     again = Store(store.folder)
     assert again.open()["active"] == "r19"
     assert [found["revision"] for found in plain(again)][-6:] == [f"r{n}" for n in range(14, 20)][
@@ -280,7 +280,7 @@ def test_a_compaction_that_is_cut(store: Store, step: int, monkeypatch: pytest.M
     ]
     assert check(again.journal()).breaks == ()
     assert {"r2", *(f"r{n}" for n in range(14, 20))} <= set(again.revisions())
-    again.compact(Bounds(5, 1e9, NOW), starting=True)
+    again.compact(Retention(5, 1e9, NOW), starting=True)
     assert set(again.revisions()) == {"r2", *(f"r{n}" for n in range(14, 20))}
 
 
@@ -326,7 +326,7 @@ def test_the_note_survives(events: list[tuple[str, str]], keep: int):
             }
         entries.append(entry(event, 40.0 - number, **facts))
     state = {"active": active, "parents": parents}
-    kept = [entries[place] for place in kept_entries(entries, state, Bounds(keep, 1e9, NOW))]
+    kept = [entries[place] for place in kept_entries(entries, state, Retention(keep, 1e9, NOW))]
     assert kept[-keep:] == entries[-keep:]
     if active is None:
         return

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from sidecar.revisions import Revisions, policy_file
+from tests.harness import Harness, sent, text
 from tests.patience import PATIENCE
-from tests.world import World, sent, text
 
 
 def in_place(file: Path, content: str) -> None:
@@ -59,11 +59,11 @@ def fast(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @contextlib.asynccontextmanager
 async def watched(
-    world: World, made: Revisions
+    harness: Harness, made: Revisions
 ) -> AsyncIterator[Callable[[str], Awaitable[dict[str, Any]]]]:
     """The watch runs; gives a call that waits for the next event of a name."""
     data: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
-    leave = world.telemetry.watch(data.put_nowait)
+    leave = harness.telemetry.watch(data.put_nowait)
     task = asyncio.create_task(made.watch())
 
     async def event(name: str) -> dict[str, Any]:
@@ -83,76 +83,78 @@ async def watched(
 
 @pytest.mark.parametrize("save", [in_place, by_rename, same_time_and_size, by_data_link])
 @pytest.mark.usefixtures("fast")
-async def test_the_watch_sees_every_way_of_saving(world: World, save: Callable[[Path, str], None]):
+async def test_the_watch_sees_every_way_of_saving(
+    harness: Harness, save: Callable[[Path, str], None]
+):
     """Content is compared, not names, times or notifications; twice, because the second time may
     differ.
     """
-    save(world.file, text())
-    made = await world.started()
-    async with watched(world, made) as event:
-        save(world.file, text("SAMEORIGIN"))
+    save(harness.file, text())
+    made = await harness.started()
+    async with watched(harness, made) as event:
+        save(harness.file, text("SAMEORIGIN"))
         assert (await event("policy.activated"))["who"] == "file"
         assert sent(made) in ("SAMEORIGIN", "ALLO")
-        save(world.file, text("NOW1"))
+        save(harness.file, text("NOW1"))
         await event("policy.activated")
         assert sent(made) == "NOW1"
 
 
 @pytest.mark.usefixtures("fast")
-async def test_the_watch_tells_a_deletion_once_and_takes_the_file_back(world: World):
+async def test_the_watch_tells_a_deletion_once_and_takes_the_file_back(harness: Harness):
     """A file that is away for a while, as in a deployment, changes nothing in force."""
-    made = await world.started()
-    async with watched(world, made) as event:
-        world.file.unlink()
+    made = await harness.started()
+    async with watched(harness, made) as event:
+        harness.file.unlink()
         await event("policy.rejected")
         assert sent(made) == "DENY"
-        world.file.write_text(text("SAMEORIGIN"))
+        harness.file.write_text(text("SAMEORIGIN"))
         await event("policy.activated")
-        assert (sent(made), world.names().count("policy.rejected")) == ("SAMEORIGIN", 1)
+        assert (sent(made), harness.names().count("policy.rejected")) == ("SAMEORIGIN", 1)
 
 
 @pytest.mark.usefixtures("fast")
-async def test_the_watch_survives_a_half_written_file(world: World):
+async def test_the_watch_survives_a_half_written_file(harness: Harness):
     """A truncated text is refused, and the whole one is taken when it is there."""
-    made = await world.started()
+    made = await harness.started()
     whole = text("SAMEORIGIN")
-    async with watched(world, made) as event:
-        world.file.write_text(whole[: whole.index("value")])
+    async with watched(harness, made) as event:
+        harness.file.write_text(whole[: whole.index("value")])
         await event("policy.rejected")
         assert sent(made) == "DENY"
-        world.file.write_text(whole)
+        harness.file.write_text(whole)
         await event("policy.activated")
         assert sent(made) == "SAMEORIGIN"
 
 
 @pytest.mark.usefixtures("fast")
-async def test_the_watch_keeps_a_pin(world: World):
+async def test_the_watch_keeps_a_pin(harness: Harness):
     """The rolled-back content is not put in force again, however often it is saved; new content
     is.
     """
-    made = await world.started()
-    async with watched(world, made) as event:
-        world.file.write_text(text("SAMEORIGIN"))
+    made = await harness.started()
+    async with watched(harness, made) as event:
+        harness.file.write_text(text("SAMEORIGIN"))
         await event("policy.activated")
         await made.rollback()
-        world.file.write_text(text("SAMEORIGIN", comment="saved again"))
+        harness.file.write_text(text("SAMEORIGIN", comment="saved again"))
         async with asyncio.timeout(PATIENCE):
-            while world.value("sidecar_config_reloads_total", "pinned") == 0:
+            while harness.value("sidecar_config_reloads_total", "pinned") == 0:
                 await asyncio.sleep(0.005)
         assert sent(made) == "DENY"
-        world.file.write_text(text("ALLOW"))
+        harness.file.write_text(text("ALLOW"))
         await event("policy.activated")
         assert sent(made) == "ALLOW"
 
 
 @pytest.mark.usefixtures("fast")
 async def test_the_watch_waits_while_somebody_is_still_writing(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
 ):
     """Only what looks the same twice is read, and what a reload has read meanwhile is not read
     again.
     """
-    made = await world.started()
+    made = await harness.started()
     looks = iter(["a", "b", "c", "c", "c", "d", "d"])
     loop, ended = asyncio.get_running_loop(), asyncio.Event()
     read: list[str] = []
@@ -181,10 +183,10 @@ async def test_the_watch_waits_while_somebody_is_still_writing(
 
 @pytest.mark.usefixtures("fast")
 async def test_the_loop_sleeps_while_the_file_stays_as_it_is(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
 ):
     """An idle process costs nothing: the looks at the file do not wake the loop that serves."""
-    made = await world.started()
+    made = await harness.started()
     loop, looked, looks, turns = asyncio.get_running_loop(), asyncio.Event(), 0, 0
     look, turn = made._policy_file.fingerprint, loop._run_once
 
@@ -202,22 +204,22 @@ async def test_the_loop_sleeps_while_the_file_stays_as_it_is(
 
     monkeypatch.setattr(made._policy_file, "fingerprint", counted)
     monkeypatch.setattr(loop, "_run_once", turned)
-    async with watched(world, made), asyncio.timeout(PATIENCE):
+    async with watched(harness, made), asyncio.timeout(PATIENCE):
         await looked.wait()
 
     assert turns < 30
 
 
 @pytest.mark.usefixtures("fast")
-async def test_a_reload_while_the_watch_settles_is_not_repeated(world: World):
+async def test_a_reload_while_the_watch_settles_is_not_repeated(harness: Harness):
     """SIGHUP and the watch see the same save; it is put in force once."""
-    made = await world.started()
-    async with watched(world, made) as event:
-        world.file.write_text(text("SAMEORIGIN"))
+    made = await harness.started()
+    async with watched(harness, made) as event:
+        harness.file.write_text(text("SAMEORIGIN"))
         await made.reload()
         await event("policy.activated")
-        world.file.write_text(text("ALLOW"))
+        harness.file.write_text(text("ALLOW"))
         await event("policy.activated")
 
-    assert world.value("sidecar_config_reloads_total", "unchanged") == 0
-    assert world.value("sidecar_config_reloads_total", "activated") == 3
+    assert harness.value("sidecar_config_reloads_total", "unchanged") == 0
+    assert harness.value("sidecar_config_reloads_total", "activated") == 3

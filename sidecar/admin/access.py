@@ -12,7 +12,7 @@ from aiohttp.typedefs import Middleware
 
 from sidecar.admin.session import Sessions
 from sidecar.policy.terms import PolicyError, Problem
-from sidecar.revisions.history import Refused
+from sidecar.revisions.history import OrderRefused
 
 Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -93,7 +93,7 @@ def guard(token: str | None, sessions: Sessions) -> Middleware:
         except web.HTTPException as wrong:
             kept = {"Allow": wrong.headers["Allow"]} if "Allow" in wrong.headers else None
             response = web.json_response({"error": wrong.reason}, status=wrong.status, headers=kept)
-        except Refused as refused:
+        except OrderRefused as refused:
             response = error(409, str(refused))
         return response
 

@@ -25,14 +25,14 @@ from sidecar.admin.orders import (
     SuggestionRecord,
     read_order,
 )
-from sidecar.admin.page import Page
+from sidecar.admin.page import AdminPage
 from sidecar.admin.process import Process
 from sidecar.admin.session import Sessions
 from sidecar.admin.status import override, status
 from sidecar.policy.terms import PolicyError
 from sidecar.revisions import Revisions
 from sidecar.revisions.chain import SENT
-from sidecar.revisions.history import Refused
+from sidecar.revisions.history import OrderRefused
 from sidecar.telemetry import Telemetry
 
 _BACKLOG = 256
@@ -74,7 +74,7 @@ class Api:
         app.router.add_post("/-/reload", self.reload)
         app.router.add_post("/-/rollback", self.rollback)
         app.router.add_post("/-/mode", self.mode)
-        Page(self._revisions, self._telemetry, self._process, self._sessions).add(app)
+        AdminPage(self._revisions, self._telemetry, self._process, self._sessions).add(app)
         add_health(app, self._process.ready, self._telemetry, self._process.refresh)
         app.on_shutdown.append(self._end)
         return app
@@ -140,14 +140,14 @@ class Api:
         if not order.fleet and version is None:
             return
         if fleet is None:
-            raise Refused("this sidecar is in no fleet; set fleet.url")
+            raise OrderRefused("this sidecar is in no fleet; set fleet.url")
         if order.fleet and not fleet["connected"]:
-            raise Refused(
+            raise OrderRefused(
                 f"the fleet {fleet['name']} cannot be reached: {fleet['trouble']}; without --fleet"
                 " the order holds on this replica, and is published when the store is back"
             )
         if version is not None and version != fleet["version"]:
-            raise Refused(
+            raise OrderRefused(
                 f"the fleet {fleet['name']} is at version {fleet['version']}, not {version}"
                 f" ({fleet['decided']}); look at `sidecar status --fleet`"
             )

@@ -24,7 +24,7 @@ from sidecar.policy.data import read_text
 from sidecar.policy.terms import MODES, Mode
 from sidecar.policy.words import counted
 from sidecar.revisions import Revisions
-from sidecar.revisions.history import Refused
+from sidecar.revisions.history import OrderRefused
 from sidecar.telemetry import Telemetry
 from sidecar.templates import templates
 
@@ -45,7 +45,7 @@ PAGE_HEADERS = {
 }
 
 
-class Page:
+class AdminPage:
     """The page's handlers; keeps the last events for those who come later."""
 
     def __init__(
@@ -97,13 +97,13 @@ class Page:
         """The section of the rules alone, for a page that keeps itself up to date."""
         return _page("rules.html", **await self._rules(self._here(request)))
 
-    def _here(self, request: web.Request) -> view.Here:
+    def _here(self, request: web.Request) -> view.CommandContext:
         policy, token = Path(self._revisions.current.source).absolute(), self._process.token_file
         token_file = str(Path(token).absolute()) if token else None
         host, fleet = request.host or "127.0.0.1:19000", self._process.fleet is not None
-        return view.Here(str(policy), host, token_file, fleet)
+        return view.CommandContext(str(policy), host, token_file, fleet)
 
-    async def _rules(self, here: view.Here) -> dict[str, Any]:
+    async def _rules(self, here: view.CommandContext) -> dict[str, Any]:
         rules = (await self._process.rollout())["rules"]
         return {
             "source": here.policy,
@@ -157,7 +157,7 @@ class Page:
         words = {key: str(value)[:200] for key, value in form.items()}
         try:
             data = await self._obey(request.match_info["order"], words)
-        except Refused as refused:
+        except OrderRefused as refused:
             data = f"Nothing was changed: {refused}."
         location = f"/?{urlencode({'message': data})}"
         return web.Response(status=303, headers=PAGE_HEADERS | {"Location": location})
@@ -165,7 +165,9 @@ class Page:
     async def _obey(self, order: str, words: Mapping[str, str]) -> str:
         reason, fleet = words.get("reason", ""), self._process.facts().get("fleet")
         if fleet and words.get("version", str(fleet["version"])) != str(fleet["version"]):
-            raise Refused("the fleet has decided otherwise since this page was shown; look again")
+            raise OrderRefused(
+                "the fleet has decided otherwise since this page was shown; look again"
+            )
         if order == "mode":
             if words.get("mode") not in MODES or words.get("sure") != "yes" or not reason:
                 return "Nothing was changed: choose a mode, give a reason, and say yes."

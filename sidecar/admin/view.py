@@ -32,7 +32,7 @@ MAX_CLIENTS = 16
 """Clients of a cause are counted up to here."""
 
 
-class Here(NamedTuple):
+class CommandContext(NamedTuple):
     """What a copied command needs to work wherever it is pasted."""
 
     policy: str
@@ -48,7 +48,7 @@ def counts(rules: Sequence[Mapping[str, Any]]) -> list[tuple[str, int]]:
     return [(mode, count) for mode, count in found if count]
 
 
-def rule(item: Mapping[str, Any], here: Here) -> dict[str, Any]:
+def rule(item: Mapping[str, Any], here: CommandContext) -> dict[str, Any]:
     """One rule's line and its details, which are open where it would break the site."""
     trend = item["trend"]
     causes = sorted(item["causes"], key=lambda one: -one["count"])
@@ -77,7 +77,7 @@ def rule(item: Mapping[str, Any], here: Here) -> dict[str, Any]:
     }
 
 
-def cause(one: Mapping[str, Any], rule: str, here: Here) -> dict[str, Any]:
+def cause(one: Mapping[str, Any], rule: str, here: CommandContext) -> dict[str, Any]:
     """One cause as people want to read it: what, whose, and what to do about it."""
     more = " or more" if one["clients"] >= MAX_CLIENTS else ""
     todo, command = "The site needs it: let the policy allow it, or change the page.", ""
@@ -107,7 +107,7 @@ def _what(one: Mapping[str, Any]) -> str:
     return "Keyword" if one["blocked"] else "Feature"
 
 
-def whole(command: str, here: Here) -> str:
+def whole(command: str, here: CommandContext) -> str:
     """A command with the options that it needs in any folder; "" stays ""."""
     if not command:
         return ""

@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from sidecar.audit.observatory import Seen, look
+from sidecar.audit.observatory import JudgedVisit, look
 from sidecar.audit.observatory_csp import policy_of
 from sidecar.audit.visit import HTML_TYPES, Visit, shown
-from sidecar.observed import Response, without_query
+from sidecar.observed import ObservedResponse, without_query
 from sidecar.policy import csp
 from sidecar.policy.csp.sources import source_list
 from sidecar.policy.headers import destinations
@@ -36,7 +36,7 @@ _ANY_SITE = frozenset({"*", "http:", "https:", "http://*", "https://*"})
 
 
 @dataclass(frozen=True, slots=True)
-class Proof:
+class ObservedLine:
     """A header line of one response as `NAME: VALUE`, or `no NAME` without it."""
 
     url: str
@@ -57,7 +57,7 @@ class ControlResult:
     asks: str
     outcome: Outcome
     why: str
-    proof: tuple[Proof, ...]
+    proof: tuple[ObservedLine, ...]
 
 
 def controls(visit: Visit, level: Level = 3) -> tuple[ControlResult, ...]:
@@ -72,27 +72,32 @@ def controls(visit: Visit, level: Level = 3) -> tuple[ControlResult, ...]:
     )
 
 
-_Judged: TypeAlias = tuple[Outcome, str, tuple[Proof, ...]]
+_Judged: TypeAlias = tuple[Outcome, str, tuple[ObservedLine, ...]]
 
 
-def _of_host(seen: Seen) -> tuple[Response, ...]:
+def _of_host(seen: JudgedVisit) -> tuple[ObservedResponse, ...]:
     """All responses of the page's own host, the page first."""
     host = seen.response.place.hostname
     rest = (*seen.visit.session[:-1], *seen.visit.others)
     return (seen.response, *(one for one in rest if one.place.hostname == host))
 
 
-def _lines(responses: Iterable[Response], name: str) -> tuple[Proof, ...]:
+def _lines(responses: Iterable[ObservedResponse], name: str) -> tuple[ObservedLine, ...]:
     """What each response sends of a header."""
     return tuple(
-        Proof(without_query(one.url), f"no {name}" if value is None else f"{name}: {shown(value)}")
+        ObservedLine(
+            without_query(one.url), f"no {name}" if value is None else f"{name}: {shown(value)}"
+        )
         for one in responses
         for value in one.values(name) or (None,)
     )
 
 
 def _every(
-    responses: Iterable[Response], name: str, fault: Callable[[Response], str], good: str
+    responses: Iterable[ObservedResponse],
+    name: str,
+    fault: Callable[[ObservedResponse], str],
+    good: str,
 ) -> _Judged:
     """Fail with the first fault that a response has; the proof is what all of them send."""
     held = tuple(responses)
@@ -103,13 +108,13 @@ def _every(
     return "fail", f"{url} {faults[0][1]}", _lines([one for one, _ in faults], name)
 
 
-def _hsts(seen: Seen, level: Level) -> _Judged:
+def _hsts(seen: JudgedVisit, level: Level) -> _Judged:
     responses = [one for one in _of_host(seen) if one.place.scheme == "https"]
     if not responses:
         why = "No response came over HTTPS, and browsers ignore the header over plain HTTP."
         return "not seen", why, ()
 
-    def fault(response: Response) -> str:
+    def fault(response: ObservedResponse) -> str:
         values = response.values("Strict-Transport-Security")
         if not values:
             return "sends no Strict-Transport-Security."
@@ -125,7 +130,7 @@ def _hsts(seen: Seen, level: Level) -> _Judged:
     return _every(responses, "Strict-Transport-Security", fault, "Every response over HTTPS has it")
 
 
-def _cors(seen: Seen, _: Level) -> _Judged:
+def _cors(seen: JudgedVisit, _: Level) -> _Judged:
     name, visit = "Access-Control-Allow-Origin", seen.visit
     asked = (seen.response, *((visit.probe,) if visit.probe else ()))
     proof = _lines(asked, name)
@@ -145,7 +150,7 @@ def _cors(seen: Seen, _: Level) -> _Judged:
 _NO_POLICY = "No Content-Security-Policy is sent as a header."
 
 
-def _policy(seen: Seen, level: Level) -> _Judged:
+def _policy(seen: JudgedVisit, level: Level) -> _Judged:
     proof = _lines((seen.response,), "Content-Security-Policy")
     values = seen.response.values(_CSP)
     policy = policy_of(values)
@@ -171,8 +176,8 @@ def _policy(seen: Seen, level: Level) -> _Judged:
     return "pass", f"It binds scripts, objects and the base address.{fresh}", proof
 
 
-def _nosniff(seen: Seen, _: Level) -> _Judged:
-    def fault(response: Response) -> str:
+def _nosniff(seen: JudgedVisit, _: Level) -> _Judged:
+    def fault(response: ObservedResponse) -> str:
         values = response.values("X-Content-Type-Options")
         first = values[0].partition(",")[0].strip().lower() if values else ""
         return "" if first == "nosniff" else "does not send nosniff."
@@ -180,13 +185,13 @@ def _nosniff(seen: Seen, _: Level) -> _Judged:
     return _every(_of_host(seen), "X-Content-Type-Options", fault, "Every response has nosniff")
 
 
-def _referrer(seen: Seen, _: Level) -> _Judged:
+def _referrer(seen: JudgedVisit, _: Level) -> _Judged:
     written = seen.page.referrer if seen.page else None
     values = seen.response.values("Referrer-Policy")
     proof = _lines((seen.response,), "Referrer-Policy")
     if written is not None:
         url = without_query(seen.response.url)
-        proof = (*proof, Proof(url, f'<meta name="referrer" content="{shown(written)}">'))
+        proof = (*proof, ObservedLine(url, f'<meta name="referrer" content="{shown(written)}">'))
     said = referrer_policy(written or "") or referrer_policy(", ".join(values))
     if not said:
         why = "The page sets no referrer policy, so each browser's default holds."
@@ -196,8 +201,8 @@ def _referrer(seen: Seen, _: Level) -> _Judged:
     return "pass", f"With {said} other sites get no path and no query.", proof
 
 
-def _framing(seen: Seen, _: Level) -> _Judged:
-    def fault(response: Response) -> str:
+def _framing(seen: JudgedVisit, _: Level) -> _Judged:
+    def fault(response: ObservedResponse) -> str:
         policy = policy_of(response.values(_CSP))
         found = policy.get("frame-ancestors") if policy else None
         if found is None:
@@ -209,7 +214,7 @@ def _framing(seen: Seen, _: Level) -> _Judged:
     return _every(_of_host(seen), "Content-Security-Policy", fault, good)
 
 
-def _reporting(seen: Seen, _: Level) -> _Judged:
+def _reporting(seen: JudgedVisit, _: Level) -> _Judged:
     proof = _lines((seen.response,), "Content-Security-Policy")
     policies = csp.parse(", ".join(seen.response.values(_CSP)))
     if any(policy.get("report-uri") for policy in policies):
@@ -229,13 +234,13 @@ def _reporting(seen: Seen, _: Level) -> _Judged:
     return "pass", "Violations are reported by report-to.", proof
 
 
-def _opener(seen: Seen, _: Level) -> _Judged:
+def _opener(seen: JudgedVisit, _: Level) -> _Judged:
     name = "Cross-Origin-Opener-Policy"
     documents = [one for one in _of_host(seen) if one.media_type in HTML_TYPES]
     if not documents:
         return "not seen", "No response of the visit is a document.", ()
 
-    def fault(response: Response) -> str:
+    def fault(response: ObservedResponse) -> str:
         said = response.first(name).partition(";")[0].strip()
         good = said in ("same-origin", "same-origin-allow-popups")
         return "" if good else f"does not send {name}: same-origin or same-origin-allow-popups."
@@ -243,7 +248,7 @@ def _opener(seen: Seen, _: Level) -> _Judged:
     return _every(documents, name, fault, "Every document has it")
 
 
-_CONTROLS: tuple[tuple[str, Level, str, Callable[[Seen, Level], _Judged]], ...] = (
+_CONTROLS: tuple[tuple[str, Level, str, Callable[[JudgedVisit, Level], _Judged]], ...] = (
     ("V3.4.1", 1, "HSTS for a year or more on every response; from level 2 with subdomains", _hsts),
     ("V3.4.2", 1, "Cross-origin reading for known origins only", _cors),
     ("V3.4.3", 2, "A Content Security Policy that binds scripts, objects and the base", _policy),

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from sidecar.audit.fixes import Fix, removal
-from sidecar.audit.report import Report
+from sidecar.audit.report import AuditReport
 from sidecar.scalars import scalar
 from sidecar.templates import filled
 
@@ -25,7 +25,7 @@ class DraftRule:
         return (*self.findings, *breaks)
 
 
-def gather(reports: Iterable[Report]) -> tuple[DraftRule, ...]:
+def gather(reports: Iterable[AuditReport]) -> tuple[DraftRule, ...]:
     """One rule for each header or cookie, in the order of the findings; one for all names that
     leak.
 
@@ -65,7 +65,7 @@ def _both(one: Fix, other: Fix) -> Fix:
     return other if one.rule.get("action") == "default" else one
 
 
-def draft(reports: Iterable[Report]) -> str:
+def draft(reports: Iterable[AuditReport]) -> str:
     """A policy file with a rule for each finding of all pages; ASCII."""
     held = tuple(reports)
     hosts = ", ".join(dict.fromkeys(report.host for report in held))

@@ -10,7 +10,7 @@ from typing import TypeAlias
 from sidecar.audit.draft import gather
 from sidecar.audit.report import report
 from sidecar.audit.visit import Visit, shown
-from sidecar.observed import Response, without_query
+from sidecar.observed import ObservedResponse, without_query
 from sidecar.policy import headers
 from sidecar.policy.engine.explain import explain
 from sidecar.policy.engine.plan import compile_policy
@@ -32,7 +32,7 @@ _SIGNS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
+class InitChoices:
     """What the user wants; `preset` "" = rules from what was seen."""
 
     name: str
@@ -50,7 +50,7 @@ def preset_for(visit: Visit) -> str:
     return ""
 
 
-def policy_text(wishes: Wishes, visit: Visit | None) -> str:
+def policy_text(wishes: InitChoices, visit: Visit | None) -> str:
     """A report-only policy: the preset, and rules for findings that it does not cover. ASCII."""
     address = without_query(visit.page.url) if visit and visit.page else ""
     reason = f"first look at {address}" if address else f"start from the preset {wishes.preset}"
@@ -61,10 +61,12 @@ def policy_text(wishes: Wishes, visit: Visit | None) -> str:
     return filled("sidecar.audit", "first.yaml.jinja", **facts)
 
 
-def tests_text(wishes: Wishes, resolved: Resolved, visit: Visit | None) -> str:
+def tests_text(wishes: InitChoices, resolved: Resolved, visit: Visit | None) -> str:
     """Two cases for the response that was seen: as it leaves today, and with all enforced."""
     page = visit.page if visit else None
-    response = page or Response("https://localhost/", 200, ((b"Content-Type", b"text/html"),))
+    response = page or ObservedResponse(
+        "https://localhost/", 200, ((b"Content-Type", b"text/html"),)
+    )
     before = list(_kept(response))
     after = _enforced(resolved, response, before)
     path = response.place.path or "/"
@@ -91,7 +93,7 @@ def tests_text(wishes: Wishes, resolved: Resolved, visit: Visit | None) -> str:
     )
 
 
-def _enforced(resolved: Resolved, response: Response, lines: Lines) -> Lines:
+def _enforced(resolved: Resolved, response: ObservedResponse, lines: Lines) -> Lines:
     """The lines that leave when every rule is enforced."""
     policy = resolved.policy.model_copy(update={"mode": "enforce"})
     place = response.place
@@ -112,7 +114,7 @@ def _expected(lines: Lines, name: str) -> str:
     return json.dumps(values[0] if len(values) == 1 else values or None)
 
 
-def _kept(response: Response) -> Iterator[tuple[str, str]]:
+def _kept(response: ObservedResponse) -> Iterator[tuple[str, str]]:
     """The lines that a policy is about, without cookie values, nonces and queries."""
     for raw, value in response.fields:
         name = raw.decode("latin-1")

@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 from sidecar.audit import observatory_csp, observatory_page
 from sidecar.audit.outcomes import POINTS
-from sidecar.audit.page import Page, decoded, read_page
+from sidecar.audit.page import PageMarkup, decoded, read_page
 from sidecar.audit.visit import HTML_TYPES, Visit
-from sidecar.observed import Response, split
+from sidecar.observed import ObservedResponse, split
 from sidecar.policy.headers.fields import parse_item, serialise
 from sidecar.policy.headers.tokens import HALF_YEAR, REFERRER_POLICIES, parse_hsts, referrer_policy
 
@@ -19,7 +19,7 @@ _CSP = "content-security-policy"
 _HSTS_PASSED = frozenset({"hsts-implemented-max-age-at-least-six-months", "hsts-preloaded"})
 
 
-class Result(NamedTuple):
+class ObservatoryResult(NamedTuple):
     """One test of one page: its name, and that of its outcome (see `OUTCOMES`)."""
 
     test: str
@@ -37,12 +37,12 @@ class Result(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class JudgedVisit:
     """What is judged: a visit with a response, and what its HTML holds."""
 
     visit: Visit
-    response: Response
-    page: Page | None
+    response: ObservedResponse
+    page: PageMarkup | None
     """None: the response calls itself HTML, and cannot be read."""
 
     @property
@@ -51,23 +51,23 @@ class Seen:
         return self.page.policies if self.page else ()
 
 
-def look(visit: Visit) -> Seen | None:
+def look(visit: Visit) -> JudgedVisit | None:
     """Read what is judged; None without a response."""
     response = visit.page
     if response is None:
         return None
     if response.media_type and response.media_type not in HTML_TYPES:
-        return Seen(visit, response, Page())
+        return JudgedVisit(visit, response, PageMarkup())
     body = decoded(response)
-    return Seen(visit, response, None if body is None else read_page(body))
+    return JudgedVisit(visit, response, None if body is None else read_page(body))
 
 
-def observatory_results(seen: Seen) -> tuple[Result, ...]:
+def observatory_results(seen: JudgedVisit) -> tuple[ObservatoryResult, ...]:
     """One result for each test, in the order of the table. Total."""
-    return tuple(Result(test, find(seen)) for test, find in TESTS.items())
+    return tuple(ObservatoryResult(test, find(seen)) for test, find in TESTS.items())
 
 
-def _csp(seen: Seen) -> str:
+def _csp(seen: JudgedVisit) -> str:
     return observatory_csp.outcome(
         seen.response.values(_CSP),
         seen.metas,
@@ -76,12 +76,12 @@ def _csp(seen: Seen) -> str:
     )
 
 
-def _cookies(seen: Seen) -> str:
+def _cookies(seen: JudgedVisit) -> str:
     kept = observatory_page.cookies_kept((*seen.visit.session, *seen.visit.others))
     return observatory_page.cookies(kept, seen.response, hsts=_hsts(seen) in _HSTS_PASSED)
 
 
-def _cors(seen: Seen) -> str:
+def _cors(seen: JudgedVisit) -> str:
     probe = seen.visit.probe
     allowed = probe.first("access-control-allow-origin") if probe else ""
     if probe is None or not allowed:
@@ -97,7 +97,7 @@ def _cors(seen: Seen) -> str:
     )
 
 
-def _redirection(seen: Seen) -> str:
+def _redirection(seen: JudgedVisit) -> str:
     chain = seen.visit.http
     if not chain:
         return "redirection-not-needed-no-http"
@@ -119,7 +119,7 @@ def _redirection(seen: Seen) -> str:
     return "redirection-to-https" if same_host else "redirection-off-host-from-http"
 
 
-def _hsts(seen: Seen) -> str:
+def _hsts(seen: JudgedVisit) -> str:
     chain = seen.visit.https
     if not chain:
         return "hsts-not-implemented-no-https"
@@ -140,7 +140,7 @@ def _hsts(seen: Seen) -> str:
     )
 
 
-def _referrer(seen: Seen) -> str:
+def _referrer(seen: JudgedVisit) -> str:
     written = seen.page.referrer if seen.page else None
     values = (*seen.response.values("referrer-policy"), *(() if written is None else (written,)))
     if not values:
@@ -151,7 +151,7 @@ def _referrer(seen: Seen) -> str:
     return "referrer-policy-private" if REFERRER_POLICIES[policy] else "referrer-policy-unsafe"
 
 
-def _nosniff(seen: Seen) -> str:
+def _nosniff(seen: JudgedVisit) -> str:
     value = seen.response.first("x-content-type-options")
     if not value:
         return "x-content-type-options-not-implemented"
@@ -162,7 +162,7 @@ def _nosniff(seen: Seen) -> str:
     )
 
 
-def _framing(seen: Seen) -> str:
+def _framing(seen: JudgedVisit) -> str:
     policy = observatory_csp.policy_of(seen.response.values(_CSP))
     if policy is not None and policy.get("frame-ancestors"):
         return "x-frame-options-implemented-via-csp"
@@ -178,7 +178,7 @@ def _framing(seen: Seen) -> str:
     )
 
 
-def _corp(seen: Seen) -> str:
+def _corp(seen: JudgedVisit) -> str:
     value = seen.response.first("cross-origin-resource-policy").lower()
     if not value:
         return "corp-not-implemented"
@@ -186,7 +186,7 @@ def _corp(seen: Seen) -> str:
     return found if found in POINTS else "corp-header-invalid"
 
 
-def _token(header: str, name: str, seen: Seen) -> str:
+def _token(header: str, name: str, seen: JudgedVisit) -> str:
     """The outcome of a header that is one structured token; a second line makes it void."""
     values = seen.response.values(header)
     if not any(values):
@@ -197,7 +197,7 @@ def _token(header: str, name: str, seen: Seen) -> str:
     return found if found in POINTS else f"{name}-header-invalid"
 
 
-TESTS: Mapping[str, Callable[[Seen], str]] = {
+TESTS: Mapping[str, Callable[[JudgedVisit], str]] = {
     "content-security-policy": _csp,
     "cookies": _cookies,
     "cross-origin-resource-sharing": _cors,

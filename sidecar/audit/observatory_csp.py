@@ -27,7 +27,7 @@ _PASSED = frozenset(
 )
 
 
-def policy_of(headers: tuple[str, ...], metas: tuple[str, ...] = ()) -> csp.Policy | None:
+def policy_of(headers: tuple[str, ...], metas: tuple[str, ...] = ()) -> csp.CspPolicy | None:
     """What all policies of a page allow together; None where the Observatory calls one invalid."""
     parts = [part.strip() for value in (*headers, *metas) for part in value.split(",")]
     if any(len(part) < _SHORTEST for part in parts):
@@ -36,14 +36,14 @@ def policy_of(headers: tuple[str, ...], metas: tuple[str, ...] = ()) -> csp.Poli
     if _repeated((*sent, *written)) - REPORTING:
         return None
     kept = (
-        csp.Policy(tuple(one for one in policy.directives if one.name not in _NOT_IN_META))
+        csp.CspPolicy(tuple(one for one in policy.directives if one.name not in _NOT_IN_META))
         for policy in written
     )
     policies = [policy for policy in (*sent, *kept) if policy.directives]
-    return reduce(csp.merge, policies) if policies else csp.Policy()
+    return reduce(csp.merge, policies) if policies else csp.CspPolicy()
 
 
-def _repeated(policies: tuple[csp.Policy, ...]) -> set[str]:
+def _repeated(policies: tuple[csp.CspPolicy, ...]) -> set[str]:
     return {
         fault.part for policy in policies for fault in policy.faults if fault.code == "csp-repeated"
     }
@@ -66,7 +66,7 @@ def outcome(
     return found
 
 
-def _worst(policy: csp.Policy, *, is_https: bool) -> str:
+def _worst(policy: csp.CspPolicy, *, is_https: bool) -> str:
     scripts, styles, objects = (
         _sources(policy, name) for name in ("script-src", "style-src", "object-src")
     )
@@ -101,7 +101,7 @@ def _worst(policy: csp.Policy, *, is_https: bool) -> str:
     )
 
 
-def _sources(policy: csp.Policy, name: str) -> set[str]:
+def _sources(policy: csp.CspPolicy, name: str) -> set[str]:
     """The sources that govern `name`, in lower case; where nothing governs it, everything."""
     governing = csp.effective(policy, name)
     if governing is None:

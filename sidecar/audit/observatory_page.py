@@ -8,9 +8,9 @@ from collections.abc import Iterable, Iterator
 from email.utils import parsedate_to_datetime
 
 from sidecar.audit.outcomes import worst
-from sidecar.audit.page import Page
+from sidecar.audit.page import PageMarkup
 from sidecar.audit.visit import HTML_TYPES
-from sidecar.observed import Response, split
+from sidecar.observed import ObservedResponse, split
 from sidecar.policy.headers.cookies import Cookie, parse
 
 _FORGIVEN = frozenset({"heroku-session-affinity"})
@@ -21,7 +21,7 @@ _REGISTRIES = frozenset(
 )
 
 
-def cookies_kept(responses: Iterable[Response]) -> tuple[Cookie, ...]:
+def cookies_kept(responses: Iterable[ObservedResponse]) -> tuple[Cookie, ...]:
     """The cookies that a browser would hold after these responses, by name."""
     held: dict[str, Cookie] = {}
     for response in responses:
@@ -33,7 +33,7 @@ def cookies_kept(responses: Iterable[Response]) -> tuple[Cookie, ...]:
     return tuple(cookie for cookie in held.values() if cookie.name not in _FORGIVEN)
 
 
-def is_deletion(cookie: Cookie, response: Response) -> bool:
+def is_deletion(cookie: Cookie, response: ObservedResponse) -> bool:
     """Whether a cookie ends at once: by its age, or by expiring before the response's date."""
     age = cookie.get("max-age")
     if age is not None and re.fullmatch(r"-?[0-9]+", age):
@@ -46,7 +46,7 @@ def is_deletion(cookie: Cookie, response: Response) -> bool:
         return False
 
 
-def cookies(kept: tuple[Cookie, ...], page: Response, *, hsts: bool) -> str:
+def cookies(kept: tuple[Cookie, ...], page: ObservedResponse, *, hsts: bool) -> str:
     """The worst outcome of any cookie; `hsts`: browsers use only HTTPS for the host."""
     if not kept:
         return "cookies-not-found"
@@ -85,7 +85,7 @@ def _complaints(cookie: Cookie, *, hsts: bool) -> Iterator[str]:
         yield "cookies-session-without-httponly-flag"
 
 
-def scripts(response: Response, page: Page | None) -> str:
+def scripts(response: ObservedResponse, page: PageMarkup | None) -> str:
     """How the page's scripts are loaded; `page` is None where the HTML cannot be read."""
     if response.media_type and response.media_type not in HTML_TYPES:
         return "sri-not-implemented-response-not-html"
@@ -126,7 +126,7 @@ def _load(is_foreign: bool, is_secure: bool, has_integrity: bool) -> str | None:
     )
 
 
-def _origin(src: str, response: Response) -> tuple[bool, bool]:
+def _origin(src: str, response: ObservedResponse) -> tuple[bool, bool]:
     """Whether a script is another site's, and whether it is loaded over HTTPS.
 
     The Observatory counts any address that begins with `//` as foreign and insecure.

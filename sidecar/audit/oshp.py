@@ -11,7 +11,7 @@ from functools import cache
 from typing import Literal, TypeAlias
 
 from sidecar.audit.visit import HTML_TYPES
-from sidecar.observed import Response
+from sidecar.observed import ObservedResponse
 from sidecar.policy import csp, headers
 from sidecar.policy.headers.fields import parse_dictionary, parse_item, serialise
 from sidecar.policy.headers.table import Grammar, Header
@@ -79,7 +79,7 @@ def removed() -> Mapping[str, str]:
     return {name.lower(): name for rule in removing for name in rule["header"]}
 
 
-def is_due(row: Header, response: Response) -> bool:
+def is_due(row: Header, response: ObservedResponse) -> bool:
     """Whether a header has an effect in a response; Cache-Control: on dynamic content."""
     if row.scope == "documents":
         return response.media_type in HTML_TYPES or not response.media_type
@@ -88,14 +88,14 @@ def is_due(row: Header, response: Response) -> bool:
     return row.scope == "all" or (row.scope == "https" and response.place.scheme == "https")
 
 
-def coverage(response: Response) -> Coverage:
+def coverage(response: ObservedResponse) -> Coverage:
     """The response compared with the preset."""
     states = tuple((one.header, _state(one, response)) for one in recommended())
     found = dict.fromkeys(name.decode("latin-1").lower() for name, _ in response.fields)
     return Coverage(states, tuple(removed()[name] for name in found if name in removed()))
 
 
-def _state(one: Recommended, response: Response) -> State:
+def _state(one: Recommended, response: ObservedResponse) -> State:
     values, row = response.values(one.header), headers.get(one.header)
     if not values:
         return "absent" if row is None or is_due(row, response) else "not due here"

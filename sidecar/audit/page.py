@@ -8,14 +8,14 @@ from __future__ import annotations
 import zlib
 from dataclasses import dataclass
 
-from sidecar.observed import Response
+from sidecar.observed import ObservedResponse
 
 MAX_BODY = 2 << 20
 """Bytes of a page that are read, as sent and after decoding."""
 
 
 @dataclass(frozen=True, slots=True)
-class Script:
+class ScriptElement:
     """A script element: where it loads from ("" = inline), and whether its digest is demanded."""
 
     src: str
@@ -23,17 +23,17 @@ class Script:
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class PageMarkup:
     """What of a page's HTML is judged."""
 
-    scripts: tuple[Script, ...] = ()
+    scripts: tuple[ScriptElement, ...] = ()
     policies: tuple[str, ...] = ()
     """Contents of `<meta http-equiv=content-security-policy>`."""
     referrer: str | None = None
     """Content of the last `<meta name=referrer>`."""
 
 
-def decoded(response: Response) -> bytes | None:
+def decoded(response: ObservedResponse) -> bytes | None:
     """The body without its content coding; b"" for codings not asked for, None if broken."""
     body = response.body[:MAX_BODY]
     coding = response.first("content-encoding").lower()
@@ -47,11 +47,11 @@ def decoded(response: Response) -> bytes | None:
         return None
 
 
-def read_page(body: bytes) -> Page:
+def read_page(body: bytes) -> PageMarkup:
     """Scripts and policies of a page; total, and linear in the length."""
     from turbohtml import TokenType, tokenize  # with the first page
 
-    scripts: list[Script] = []
+    scripts: list[ScriptElement] = []
     policies: list[str] = []
     referrer: str | None = None
     for token in tokenize(body[:MAX_BODY].decode("utf-8", "replace")):
@@ -60,10 +60,10 @@ def read_page(body: bytes) -> Page:
         attributes = {name: value or "" for name, value in token.attrs or ()}
         if token.tag == "script":
             source = attributes.get("src", "").strip()
-            scripts.append(Script(source, bool(attributes.get("integrity", "").strip())))
+            scripts.append(ScriptElement(source, bool(attributes.get("integrity", "").strip())))
         elif "content" in attributes:
             if attributes.get("http-equiv", "").strip().lower() == "content-security-policy":
                 policies.append(attributes["content"])
             elif attributes.get("name", "").strip().lower() == "referrer":
                 referrer = attributes["content"]
-    return Page(tuple(scripts), tuple(policies), referrer)
+    return PageMarkup(tuple(scripts), tuple(policies), referrer)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import islice
 
 from sidecar.audit.visit import HTML_TYPES, MAX_HOPS, Visit
-from sidecar.observed import NoResponse, Response, records, split, without_query
+from sidecar.observed import NoResponse, ObservedResponse, records, split, without_query
 
 MAX_PAGES = 200
 """Pages of one record that are judged."""
@@ -31,7 +31,7 @@ def from_har(
     responses = [response for response in records.from_har(data, name) if response.method == "GET"]
     if not responses:
         raise NoResponse("the archive holds no response to GET")
-    hosts: dict[str, list[Response]] = {}
+    hosts: dict[str, list[ObservedResponse]] = {}
     for response in responses:
         hosts.setdefault(response.place.hostname or "", []).append(response)
     pages = {host: _documents(held) for host, held in hosts.items()}
@@ -45,18 +45,21 @@ def from_har(
     return tuple(islice(visits, MAX_PAGES))
 
 
-def _documents(responses: list[Response]) -> list[Response]:
+def _documents(responses: list[ObservedResponse]) -> list[ObservedResponse]:
     """A host's documents, one for each address without query; only https ones if there are any."""
     found = [one for one in responses if one.media_type in HTML_TYPES and not one.target]
     secure = [one for one in found if one.place.scheme == "https"]
-    first: dict[str, Response] = {}
+    first: dict[str, ObservedResponse] = {}
     for response in secure or found:
         first.setdefault(without_query(response.url), response)
     return [*first.values()]
 
 
 def _recorded(
-    page: Response, host: list[Response], responses: list[Response], preloaded: frozenset[str]
+    page: ObservedResponse,
+    host: list[ObservedResponse],
+    responses: list[ObservedResponse],
+    preloaded: frozenset[str],
 ) -> Visit:
     """One page, the redirects that led to it, the host's plain-HTTP chain and other cookies."""
     by_url = {response.url: response for response in reversed(responses)}
@@ -69,7 +72,9 @@ def _recorded(
     return Visit(page.url, https, http, others, preloaded=preloaded, notes=(_NOT_PROBED,))
 
 
-def _follow(response: Response, by_url: dict[str, Response]) -> Iterator[Response]:
+def _follow(
+    response: ObservedResponse, by_url: dict[str, ObservedResponse]
+) -> Iterator[ObservedResponse]:
     for _ in range(MAX_HOPS + 1):
         yield response
         following = by_url.get(response.target)
@@ -86,7 +91,7 @@ def from_raw(
     Raises:
         NoResponse: there is no status line.
     """
-    chains: list[list[Response]] = [[]]
+    chains: list[list[ObservedResponse]] = [[]]
     for response in records.from_raw(data, url, name):
         if chains[-1] and not chains[-1][-1].target:
             chains.append([])

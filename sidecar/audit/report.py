@@ -7,11 +7,11 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, TypeAlias
 
 from sidecar.audit import outcomes
-from sidecar.audit.observatory import Result, look, observatory_results
+from sidecar.audit.observatory import ObservatoryResult, look, observatory_results
 from sidecar.audit.oshp import PRESET, Coverage, coverage
-from sidecar.audit.verdicts import Row, verdicts
+from sidecar.audit.verdicts import JudgedHeader, verdicts
 from sidecar.audit.visit import Visit, is_judged
-from sidecar.observed import Response, without_query
+from sidecar.observed import ObservedResponse, without_query
 from sidecar.policy.headers.tokens import parse_hsts
 from sidecar.policy.lint.routes import HEADER_SIZES
 
@@ -23,7 +23,7 @@ _BAD = -20
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class AuditReport:
     """The judgement on one page."""
 
     url: str
@@ -31,15 +31,15 @@ class Report:
     host: str
     status: int | None
     """None = no response."""
-    results: tuple[Result, ...]
+    results: tuple[ObservatoryResult, ...]
     score: int | None
     """None = responses of this status are not scored."""
     grade: str | None
     coverage: Coverage | None
-    rows: tuple[Row, ...]
+    rows: tuple[JudgedHeader, ...]
     notes: tuple[str, ...]
 
-    def level(self, row: Row) -> Level:
+    def level(self, row: JudgedHeader) -> Level:
         """How bad a row is, by what its test cost."""
         if row.verdict == "good":
             return "none"
@@ -50,13 +50,13 @@ class Report:
         return "warning" if points < 0 or row.verdict in ("weak", "invalid") else "note"
 
 
-def report(visit: Visit) -> Report:
+def report(visit: Visit) -> AuditReport:
     """Judge a visit. Total: whatever the responses hold."""
     seen, page = look(visit), visit.page
     results = observatory_results(seen) if seen else ()
     scored = page is not None and is_judged(page.status)
     score = outcomes.score(result.outcome for result in results) if scored else None
-    return Report(
+    return AuditReport(
         url=without_query(page.url if page else visit.url),
         host=visit.host,
         status=page.status if page else None,
@@ -69,7 +69,7 @@ def report(visit: Visit) -> Report:
     )
 
 
-def _notes(visit: Visit, page: Response | None) -> Iterator[str]:
+def _notes(visit: Visit, page: ObservedResponse | None) -> Iterator[str]:
     if page is None:
         yield "there was no response, so nothing was judged"
         return
@@ -87,12 +87,12 @@ def _notes(visit: Visit, page: Response | None) -> Iterator[str]:
         )
 
 
-def reaches(one: Report, least: str) -> bool:
+def reaches(one: AuditReport, least: str) -> bool:
     """Whether a page has at least this grade; False without a grade."""
     return one.grade is not None and outcomes.is_at_least(one.grade, least)
 
 
-def as_data(one: Report) -> dict[str, Any]:
+def as_data(one: AuditReport) -> dict[str, Any]:
     """The report as plain data, for JSON."""
     covered = one.coverage
     return {

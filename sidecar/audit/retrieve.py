@@ -15,7 +15,7 @@ import aiohttp
 
 from sidecar.audit.page import MAX_BODY
 from sidecar.audit.visit import HTML_TYPES, MAX_HOPS, PORTS, Visit
-from sidecar.observed import Response, failure, join, split, without_query
+from sidecar.observed import ObservedResponse, failure, join, split, without_query
 from sidecar.trust import authorities
 
 ORIGIN = "https://foreign-origin.example"
@@ -74,8 +74,8 @@ async def visits(
 async def visit(url: str, options: Options, trust: ssl.SSLContext) -> Visit:
     """Fetch a page and what is judged with it; what cannot be fetched is left empty and noted."""
     notes: list[str] = []
-    chains: dict[str, tuple[Response, ...]] = {"https": (), "http": ()}
-    others: tuple[Response, ...] = ()
+    chains: dict[str, tuple[ObservedResponse, ...]] = {"https": (), "http": ()}
+    others: tuple[ObservedResponse, ...] = ()
     probe = None
     for scheme in ("https", "http"):
         address = in_scheme(url, scheme, options)
@@ -129,9 +129,9 @@ class _Reader:
         self._session, self._trust, self._notes = session, trust, notes
         self._verified = True
 
-    async def chain(self, url: str) -> tuple[Response, ...]:
+    async def chain(self, url: str) -> tuple[ObservedResponse, ...]:
         """The responses from an address through all redirects, up to a failure or `MAX_HOPS`."""
-        responses: list[Response] = []
+        responses: list[ObservedResponse] = []
         while url and len(responses) <= MAX_HOPS and split(url).scheme in PORTS:
             response = await self.response(url)
             if response is None:
@@ -142,7 +142,7 @@ class _Reader:
 
     async def response(
         self, url: str, method: str = "GET", headers: dict[str, str] | None = None
-    ) -> Response | None:
+    ) -> ObservedResponse | None:
         """One response, whatever its certificate; None = none came, and why is noted."""
         try:
             try:
@@ -157,15 +157,17 @@ class _Reader:
             self._notes.append(f"{without_query(url)}: no response: {failure(error)}")
             return None
 
-    async def _ask(self, url: str, method: str, headers: dict[str, str] | None) -> Response:
+    async def _ask(self, url: str, method: str, headers: dict[str, str] | None) -> ObservedResponse:
         async with self._session.request(
             method, url, headers=headers, allow_redirects=False, ssl=self._trust
         ) as raw:
             fields = tuple((bytes(name), bytes(value)) for name, value in raw.raw_headers)
-            response = Response(url, raw.status, fields, b"", self._verified)
+            response = ObservedResponse(url, raw.status, fields, b"", self._verified)
             if response.target or (response.media_type and response.media_type not in HTML_TYPES):
                 return response
-            return Response(url, raw.status, fields, await _body(raw.content), self._verified)
+            return ObservedResponse(
+                url, raw.status, fields, await _body(raw.content), self._verified
+            )
 
 
 async def _body(content: aiohttp.StreamReader) -> bytes:

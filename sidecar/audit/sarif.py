@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from sidecar.audit.report import Report
-from sidecar.audit.verdicts import Row
+from sidecar.audit.report import AuditReport
+from sidecar.audit.verdicts import JudgedHeader
 from sidecar.sarif import Finding, log, place
 
 _ABOUT = {
@@ -17,7 +17,7 @@ _ABOUT = {
 }
 
 
-def sarif(reports: Iterable[Report]) -> dict[str, Any]:
+def sarif(reports: Iterable[AuditReport]) -> dict[str, Any]:
     """One run with a result for each row that is not good, and a notification for each note."""
     held = tuple(reports)
     bad = ((report, row) for report in held for row in report.rows if row.verdict != "good")
@@ -32,7 +32,7 @@ def sarif(reports: Iterable[Report]) -> dict[str, Any]:
     )
 
 
-def _finding(report: Report, row: Row) -> Finding:
+def _finding(report: AuditReport, row: JudgedHeader) -> Finding:
     rule = f"{row.header.lower()}/{row.verdict}"
     about: dict[str, Any] = {
         "shortDescription": {"text": f"{_ABOUT[row.verdict].format(header=row.header)}."}

@@ -8,12 +8,12 @@ from typing import Literal, TypeAlias
 
 from sidecar.audit import fixes
 from sidecar.audit.fixes import Fix
-from sidecar.audit.observatory import Seen
+from sidecar.audit.observatory import JudgedVisit
 from sidecar.audit.observatory_csp import policy_of
 from sidecar.audit.observatory_page import is_deletion
 from sidecar.audit.oshp import is_due, recommended, removed
 from sidecar.audit.visit import Visit, shown
-from sidecar.observed import Response
+from sidecar.observed import ObservedResponse
 from sidecar.policy import csp, headers
 from sidecar.policy.csp.weaknesses import comma_faults
 from sidecar.policy.data import read_table
@@ -38,7 +38,7 @@ _REPORTING = "content-security-policy-report-only"
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class JudgedHeader:
     """The verdict on one header (or one cookie). All texts are safe to show."""
 
     header: str
@@ -61,7 +61,7 @@ class Row:
         return (self.why, *self.more, *((f"Fix: {self.advice}",) if self.advice else ()))
 
 
-def verdicts(seen: Seen) -> tuple[Row, ...]:
+def verdicts(seen: JudgedVisit) -> tuple[JudgedHeader, ...]:
     """The rows of a page: the recommended headers first, then what else is sent. Total."""
     response, visit = seen.response, seen.visit
     return (
@@ -70,7 +70,7 @@ def verdicts(seen: Seen) -> tuple[Row, ...]:
     )
 
 
-def _recommended(seen: Seen) -> Iterator[Row]:
+def _recommended(seen: JudgedVisit) -> Iterator[JudgedHeader]:
     response = seen.response
     framed = policy_of(response.values("content-security-policy"))
     for one in recommended():
@@ -81,13 +81,13 @@ def _recommended(seen: Seen) -> Iterator[Row]:
             found = _judged(row, values, response)
             yield _completed(found, response) if row.key == "content-security-policy" else found
         elif row.key == "x-frame-options" and framed is not None and framed.get("frame-ancestors"):
-            yield Row(row.name, "good", _TEXTS["instead"], spec=row.spec)
+            yield JudgedHeader(row.name, "good", _TEXTS["instead"], spec=row.spec)
         elif is_due(row, response):
             fix = fixes.for_header(row, present=False)
-            yield Row(row.name, "missing", row.purpose, fix=fix, spec=row.spec)
+            yield JudgedHeader(row.name, "missing", row.purpose, fix=fix, spec=row.spec)
 
 
-def _completed(row: Row, response: Response) -> Row:
+def _completed(row: JudgedHeader, response: ObservedResponse) -> JudgedHeader:
     """The row of a policy that is sound but for what it leaves ungoverned."""
     policy = policy_of(response.values(row.header))
     faults = headers.header_faults(row.header, ", ".join(response.values(row.header)))
@@ -112,7 +112,7 @@ def _completed(row: Row, response: Response) -> Row:
     return replace(row, verdict="weak", why=why, more=more, advice=advice, fix=fix)
 
 
-def _written(row: Header, seen: Seen) -> tuple[str, ...]:
+def _written(row: Header, seen: JudgedVisit) -> tuple[str, ...]:
     """What the page's meta elements say in place of a header."""
     if row.key == "content-security-policy":
         return seen.metas
@@ -120,7 +120,7 @@ def _written(row: Header, seen: Seen) -> tuple[str, ...]:
     return (seen.page.referrer or "",) if said and seen.page else ()
 
 
-def _others(response: Response) -> Iterator[Row]:
+def _others(response: ObservedResponse) -> Iterator[JudgedHeader]:
     """Known headers beyond the recommended: reported where they are wrong or protect."""
     done = {one.header.lower() for one in recommended()} | {"set-cookie"} | removed().keys()
     for name in dict.fromkeys(name.decode("latin-1").lower() for name, _ in response.fields):
@@ -128,7 +128,7 @@ def _others(response: Response) -> Iterator[Row]:
         if row is None and (known := headers.meant(name)):
             why = f"Its name is almost {known}: browsers do not know it."
             observed = tuple(map(shown, values))
-            yield Row(shown(name), "invalid", why, observed, (), f"Write {known}.")
+            yield JudgedHeader(shown(name), "invalid", why, observed, (), f"Write {known}.")
         if row is None or name in done:
             continue
         found = _judged(row, values, response)
@@ -142,7 +142,7 @@ def _others(response: Response) -> Iterator[Row]:
             yield found
 
 
-def _judged(row: Header, values: tuple[str, ...], response: Response) -> Row:
+def _judged(row: Header, values: tuple[str, ...], response: ObservedResponse) -> JudgedHeader:
     together = values[:1] if row.repeats == "first" else values
     if not row.single:
         together = (", ".join(values),)
@@ -160,14 +160,16 @@ def _judged(row: Header, values: tuple[str, ...], response: Response) -> Row:
         copies = "Browsers ignore it in a response over plain HTTP."
         advice = "Send it over HTTPS only."
     found = _row(row, tuple(map(shown, values)), tuple(faults), copies, advice)
-    idle = (*_unheard(row, together, response), *_upgrades(row, together, response))
+    idle = (*_undeclared_endpoints(row, together, response), *_upgrades(row, together, response))
     texts = tuple(text for text, _ in idle)
     if idle and found.verdict == "good":
         return replace(found, verdict="weak", why=texts[0], more=texts[1:], advice=idle[0][1])
     return replace(found, more=(*found.more, *texts))
 
 
-def _unheard(row: Header, values: tuple[str, ...], response: Response) -> Iterator[tuple[str, str]]:
+def _undeclared_endpoints(
+    row: Header, values: tuple[str, ...], response: ObservedResponse
+) -> Iterator[tuple[str, str]]:
     """Endpoints that the value reports to and the response does not declare: (problem, advice)."""
     declaring = destinations.DECLARING.get(row.key, "Reporting-Endpoints")
     declared = destinations.declared(declaring, ", ".join(response.values(declaring)))
@@ -179,7 +181,7 @@ def _unheard(row: Header, values: tuple[str, ...], response: Response) -> Iterat
 
 
 def _upgrades(
-    row: Header, values: tuple[str, ...], response: Response
+    row: Header, values: tuple[str, ...], response: ObservedResponse
 ) -> Iterator[tuple[str, str]]:
     asked = row.key == "content-security-policy" and response.place.scheme == "http"
     if asked and any(
@@ -190,18 +192,20 @@ def _upgrades(
 
 def _row(
     row: Header, observed: tuple[str, ...], faults: tuple[Fault, ...], copies: str, advice: str
-) -> Row:
+) -> JudgedHeader:
     if not faults and not copies:
-        return Row(row.name, "good", row.purpose, observed, spec=row.spec)
+        return JudgedHeader(row.name, "good", row.purpose, observed, spec=row.spec)
     ordered = sorted(faults, key=lambda fault: fault.verdict)  # invalid before weak
     texts = [text for text in (copies, *(shown(fault.text) for fault in ordered)) if text]
     verdict: HeaderVerdict = "invalid" if copies or ordered[0].verdict == "invalid" else "weak"
     advice = advice or shown(ordered[0].fix)
     fix = fixes.for_header(row, present=True)
-    return Row(row.name, verdict, texts[0], observed, tuple(texts[1:]), advice, fix, row.spec)
+    return JudgedHeader(
+        row.name, verdict, texts[0], observed, tuple(texts[1:]), advice, fix, row.spec
+    )
 
 
-def _cookies(visit: Visit) -> Iterator[Row]:
+def _cookies(visit: Visit) -> Iterator[JudgedHeader]:
     """A row for each cookie by name, as the visit set it last."""
     row = headers.get("set-cookie")
     breaks, spec = (row.breaks, row.spec) if row else ("", "")
@@ -226,15 +230,15 @@ def _cookies(visit: Visit) -> Iterator[Row]:
             key=lambda fault: (fault.verdict, fault.code not in _WORST),
         )
         if not faults:
-            yield Row("Set-Cookie", "good", _TEXTS["safe-cookie"], observed, spec=spec)
+            yield JudgedHeader("Set-Cookie", "good", _TEXTS["safe-cookie"], observed, spec=spec)
             continue
         fix = fixes.for_cookie(cookie.name, _demands(cookie, response), breaks)
         verdict, advice = faults[0].verdict, shown(faults[0].fix)
         why, *more = (shown(fault.text) for fault in faults)
-        yield Row("Set-Cookie", verdict, why, observed, tuple(more), advice, fix, spec)
+        yield JudgedHeader("Set-Cookie", verdict, why, observed, tuple(more), advice, fix, spec)
 
 
-def _demands(cookie: cookies.Cookie, response: Response) -> dict[str, str | bool]:
+def _demands(cookie: cookies.Cookie, response: ObservedResponse) -> dict[str, str | bool]:
     """The attributes that a cookie lacks and a rule can add."""
     demands: dict[str, str | bool] = {}
     if cookie.get("secure") is None and response.place.scheme != "http":
@@ -246,7 +250,7 @@ def _demands(cookie: cookies.Cookie, response: Response) -> dict[str, str | bool
     return demands
 
 
-def _cors(visit: Visit) -> Iterator[Row]:
+def _cors(visit: Visit) -> Iterator[JudgedHeader]:
     probe, name = visit.probe, "Access-Control-Allow-Origin"
     if probe is None or not visit.origin or probe.first(name) != visit.origin:
         return
@@ -256,13 +260,13 @@ def _cors(visit: Visit) -> Iterator[Row]:
         fix = Fix("cors-credentials", rule, breaks)
         advice = "Compare the request's origin with a list, and name only an origin of the list."
         spec = "https://fetch.spec.whatwg.org/#http-access-control-allow-origin"
-        yield Row(name, "weak", _TEXTS["mirrored"], (visit.origin,), (), advice, fix, spec)
+        yield JudgedHeader(name, "weak", _TEXTS["mirrored"], (visit.origin,), (), advice, fix, spec)
 
 
-def _leaks(response: Response) -> Iterator[Row]:
+def _leaks(response: ObservedResponse) -> Iterator[JudgedHeader]:
     for name in dict.fromkeys(name.decode("latin-1").lower() for name, _ in response.fields):
         if name in removed():
             row, spelt = headers.get(name), removed()[name]
             why, spec = (row.purpose, row.spec) if row else (_TEXTS["discloses"], "")
             observed = tuple(map(shown, response.values(name)))
-            yield Row(spelt, "leaks", why, observed, fix=fixes.removal(spelt), spec=spec)
+            yield JudgedHeader(spelt, "leaks", why, observed, fix=fixes.removal(spelt), spec=spec)

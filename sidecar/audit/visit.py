@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sidecar.observed import Response, split
+from sidecar.observed import ObservedResponse, split
 
 JUDGED = frozenset({401, 403})
 """Statuses beyond 2xx and 3xx whose responses the Observatory judges."""
@@ -32,13 +32,13 @@ class Visit:
 
     url: str
     """The address that was asked for, or that the record was made from."""
-    https: tuple[Response, ...] = ()
+    https: tuple[ObservedResponse, ...] = ()
     """The chain from the https address; () = no response."""
-    http: tuple[Response, ...] = ()
+    http: tuple[ObservedResponse, ...] = ()
     """The chain from the page over http."""
-    others: tuple[Response, ...] = ()
+    others: tuple[ObservedResponse, ...] = ()
     """Further responses of the same host whose cookies count, such as that for robots.txt."""
-    probe: Response | None = None
+    probe: ObservedResponse | None = None
     """The response to a CORS preflight from `origin`."""
     origin: str = ""
     preloaded: frozenset[str] = frozenset()
@@ -47,12 +47,12 @@ class Visit:
     """What could not be looked at, and what follows from it."""
 
     @property
-    def session(self) -> tuple[Response, ...]:
+    def session(self) -> tuple[ObservedResponse, ...]:
         """The chain that is judged: over https where there is one."""
         return self.https or self.http
 
     @property
-    def page(self) -> Response | None:
+    def page(self) -> ObservedResponse | None:
         """The response that is judged; None = there was none."""
         return self.session[-1] if self.session else None
 

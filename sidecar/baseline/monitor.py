@@ -81,7 +81,7 @@ class DriftMonitor:
             report = drift(self._baseline, since(cells, self._last))
             self._last, self._checked = cells, self._clock()
             counters = {
-                (route, kind): self._telemetry.metrics.cell("sidecar_drift_total", route, kind)
+                (route, kind): self._telemetry.metrics.counter("sidecar_drift_total", route, kind)
                 for route in self._routes()
                 for kind in DRIFT_KINDS
             }

@@ -15,7 +15,7 @@ from rich.text import Text
 from sidecar.audit import asvs, asvs_report, recording
 from sidecar.audit.draft import draft, gather
 from sidecar.audit.outcomes import GRADES
-from sidecar.audit.report import Level, Report, as_data, reaches, report
+from sidecar.audit.report import AuditReport, Level, as_data, reaches, report
 from sidecar.audit.sarif import sarif
 from sidecar.audit.visit import Visit
 from sidecar.cli.files import read_bytes
@@ -177,7 +177,7 @@ def look(address: str, *, insecure: bool) -> Visit:
     return _fetched([address], insecure=insecure)[0]
 
 
-def _print(reports: list[Report], form: str) -> None:
+def _print(reports: list[AuditReport], form: str) -> None:
     if form == "json":
         as_json({"pages": [as_data(one) for one in reports]})
     elif form == "sarif":
@@ -192,13 +192,13 @@ def _print(reports: list[Report], form: str) -> None:
             table("", ("page", "grade", "score", "OWASP", "findings"), map(_summary, reports))
 
 
-def _summary(one: Report) -> tuple[object, ...]:
+def _summary(one: AuditReport) -> tuple[object, ...]:
     covered = f"{one.coverage.followed}/{one.coverage.due}" if one.coverage else "-"
     findings = sum(row.verdict != "good" for row in one.rows)
     return one.url, one.grade or "-", "-" if one.score is None else one.score, covered, findings
 
 
-def _table(one: Report) -> None:
+def _table(one: AuditReport) -> None:
     mark = "no score" if one.grade is None else f"grade {one.grade}, score {one.score}"
     show((one.url, "bold"), "  ", (mark, "bold cyan"), soft_wrap=True)
     if one.coverage:
@@ -224,7 +224,7 @@ def _table(one: Report) -> None:
     show()
 
 
-def _write(reports: list[Report], file: Path) -> None:
+def _write(reports: list[AuditReport], file: Path) -> None:
     text = draft(reports)
     load_policy(text.encode(), str(file))
     write_file(file, text)

@@ -141,7 +141,7 @@ def _summary(one: _Checked) -> dict[str, Any]:
 
 def _show(one: _Checked, *, notes: bool, limit: int | None) -> None:
     wanted = [problem for problem in one.problems if notes or problem.severity != "info"]
-    shown, left = findings.gravest(wanted, limit)
+    shown, left = findings.most_severe(wanted, limit)
     lines = one.text.splitlines()
     at = [lines[it.line - 1][:160] if 0 < it.line <= len(lines) else "" for it in shown]
     marks = [" " * (problem.column - 1) + "^" for problem in shown]

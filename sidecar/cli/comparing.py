@@ -19,13 +19,13 @@ from sidecar.cli.options import FILE, JSON, NEW_FILE, PATH, format_options
 from sidecar.cli.policy import read_policy
 from sidecar.cli.printing import as_json, mode_text, next_step, refused, say, show, table
 from sidecar.files import write_file
-from sidecar.policy.engine.compare import Comparison, Effect, RuleChange, compare, effects
+from sidecar.policy.engine.compare import Comparison, PolicyEffect, RuleChange, compare, effects
 from sidecar.policy.engine.plan import compile_policy
 from sidecar.policy.headers.shapes import Lines
 from sidecar.policy.rules.conditions import Facts
 from sidecar.policy.terms import PolicyError
 from sidecar.policy.words import counted
-from sidecar.rollout.cases import Failure, Result, junit, read_suite, to_data
+from sidecar.rollout.cases import CaseResult, Failure, junit, read_suite, to_data
 from sidecar.rollout.cases import run as run_cases
 from sidecar.templates import page
 
@@ -72,7 +72,7 @@ def diff_verb(old: Path, new: Path, *, baseline: Path | None, har: Path | None, 
     sys.exit(1 if differs else 0)
 
 
-def _data(found: Comparison, changed: Sequence[Effect], count: int) -> dict[str, Any]:
+def _data(found: Comparison, changed: Sequence[PolicyEffect], count: int) -> dict[str, Any]:
     return {
         **asdict(found),
         "more": [_place(change) for change in found.more],
@@ -92,7 +92,7 @@ def _seen(baseline: Path | None, har: Path | None) -> list[Facts]:
     return found
 
 
-def _markdown(found: Comparison, changed: Sequence[Effect], responses: int | None) -> str:
+def _markdown(found: Comparison, changed: Sequence[PolicyEffect], responses: int | None) -> str:
     """For a pull request; `responses`: how many were compared, None = none were given."""
     facts = {"found": found, "changed": changed, "responses": responses, "most": _MOST}
     return page("sidecar.cli", "diff.md.jinja", grouped=_by_change(found.rules), **facts)
@@ -151,7 +151,7 @@ def _keys(change: RuleChange) -> str:
     return "\n".join(f"{key.key}: {key.before or '-'} -> {key.after or '-'}" for key in shown)
 
 
-def _print_effects(changed: Sequence[Effect], count: int, *, asked: bool) -> None:
+def _print_effects(changed: Sequence[PolicyEffect], count: int, *, asked: bool) -> None:
     if not asked:
         return
     total = sum(effect.responses for effect in changed)
@@ -203,7 +203,7 @@ def cases_verb(
         where = ", ".join(map(str, files)) or policy.parent
         fix = "a first one is written by: sidecar init"
         raise click.UsageError(f"there is no *.test.yaml in {where}; {fix}")
-    results: list[Result] = []
+    results: list[CaseResult] = []
     broken: list[str] = []
     for file in found:
         try:
@@ -228,7 +228,7 @@ def cases_verb(
     sys.exit(1 if failed or broken else 0)
 
 
-def _print_results(results: Sequence[Result]) -> None:
+def _print_results(results: Sequence[CaseResult]) -> None:
     passed, failed = Text("pass", style="green"), Text("FAIL", style="red")
     rows = [
         (failed if one.failures else passed, one.case, f"{one.file}:{one.line}") for one in results

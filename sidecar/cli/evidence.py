@@ -13,7 +13,7 @@ import click
 from rich.text import Text
 
 from sidecar.cli.operate import Admin, admin_options
-from sidecar.cli.options import Parsed, as_given, together
+from sidecar.cli.options import ParsedOption, as_given, together
 from sidecar.cli.printing import as_json, give_up, mode_text, next_step, say, show, table
 from sidecar.policy.browsers.reports import CAUSE_KINDS
 from sidecar.policy.problems import did_you_mean
@@ -21,8 +21,8 @@ from sidecar.policy.values import percentage, seconds
 from sidecar.policy.words import counted, number
 from sidecar.rollout.causes import Cause
 from sidecar.rollout.gate import judge, judged
-from sidecar.rollout.model import Evidence, Gathered, Minimums, Verdict, span
-from sidecar.rollout.periods import edited, settled, strangers, window_since
+from sidecar.rollout.model import Evidence, GatheredEvidence, Minimums, Verdict, span
+from sidecar.rollout.periods import edited, mixed_services, settled, window_since
 from sidecar.rollout.prometheus import evidence as fleet_evidence
 from sidecar.rollout.queries import PrometheusFailed, evaluated
 from sidecar.rollout.summing import source
@@ -59,7 +59,7 @@ source_options = together(
     ),
     click.option(
         "--window",
-        type=Parsed("text", _window),
+        type=ParsedOption("text", _window),
         default="24h",
         help="With --prometheus: how far back; nothing counts as watched for longer.",
     ),
@@ -76,7 +76,7 @@ source_options = together(
     ),
     click.option(
         "--min-time",
-        type=Parsed("time", seconds),
+        type=ParsedOption("time", seconds),
         default="24h",
         help="How long the rule must have been watched.",
     ),
@@ -84,7 +84,7 @@ source_options = together(
     _count("--max-breaks", 0, "Requests that may have been broken."),
     click.option(
         "--min-https",
-        type=Parsed("percent", percentage),
+        type=ParsedOption("percent", percentage),
         default="99%",
         help="To climb a ladder: the share of browsers' requests that must come over https.",
     ),
@@ -101,19 +101,19 @@ def minimums(options: dict[str, Any]) -> Minimums:
 T = TypeVar("T")
 
 
-def gather(client: Admin, options: dict[str, Any]) -> Gathered:
+def gather(client: Admin, options: dict[str, Any]) -> GatheredEvidence:
     """The evidence, as the options of `source_options` ask for it."""
     data = client.get("/api/evidence?fleet=true" if options["fleet"] else "/api/evidence")
     own = client.rows(Evidence, data["evidence"])
     silent = tuple(data["fleet"]["silent"]) if options["fleet"] else ()
     if not options["prometheus"]:
         whose = source(data["fleet"]) if options["fleet"] else client.url
-        return Gathered(own, time.time(), whose, silent)
+        return GatheredEvidence(own, time.time(), whose, silent)
     asked = options["prometheus"], options["window"], options["selector"]
     at = _answered(lambda: settled(*asked))
     url, _, selector = asked
     name = str(client.get("/api/status")["name"])
-    if why := _answered(lambda: strangers(url, selector, at, name)):
+    if why := _answered(lambda: mixed_services(url, selector, at, name)):
         give_up(f"{url} cannot give the evidence of one service: {why}", _CHOOSE)
     known = {(item.route, item.rule): item for item in own}
     found = _answered(lambda: fleet_evidence(*asked, at, known))
@@ -123,7 +123,7 @@ def gather(client: Admin, options: dict[str, Any]) -> Gathered:
         window = window_since(edits[rule], at) if rule in edits else str(options["window"])
         if decisive := judged(rule, found):
             queries[rule] = evaluated(rule, decisive[0].mode, window, options["selector"])
-    return Gathered(found, at, options["prometheus"], silent, queries)
+    return GatheredEvidence(found, at, options["prometheus"], silent, queries)
 
 
 def warn_of(silent: Sequence[str]) -> None:

@@ -21,9 +21,9 @@ from sidecar.cli.policy import read_policy
 from sidecar.cli.printing import as_json, give_up, next_step, plain, say, show, table
 from sidecar.cli.progress import steps
 from sidecar.exporting import TARGETS, export
-from sidecar.exporting.replay import Request, examples, named, recorded
+from sidecar.exporting.replay import ReplayRequest, examples, named, recorded
 from sidecar.exporting.target import WEIGHTS
-from sidecar.exporting.verification import UNREACHED, Row, Verification, counts
+from sidecar.exporting.verification import UNREACHED, Verification, VerificationRow, counts
 from sidecar.files import write_file
 from sidecar.observed import NoResponse, complete, split
 from sidecar.observed.client import ask
@@ -185,7 +185,7 @@ def verify_verb(
 
 def _requests(
     resolved: Resolved, url: str, paths: Iterable[str], hars: Iterable[Path]
-) -> tuple[tuple[Request, ...], int]:
+) -> tuple[tuple[ReplayRequest, ...], int]:
     """What is asked, each once, and how many requests of archives are not."""
     try:
         asked = [named(path) for path in paths]
@@ -203,7 +203,7 @@ def _requests(
 def _ask(
     found: Verification,
     url: str,
-    asked: Sequence[Request],
+    asked: Sequence[ReplayRequest],
     more: Mapping[str, str],
     authorities: ssl.SSLContext | None,
 ) -> None:
@@ -217,7 +217,9 @@ def _ask(
             done()
 
 
-def _print(rows: Sequence[Row], responses: int, others: int, target: str | None) -> None:
+def _print(
+    rows: Sequence[VerificationRow], responses: int, others: int, target: str | None
+) -> None:
     if rows:
         columns = ("route", "rule", "header", "result", "responses", "what was seen")
         table("", columns, _together(rows))
@@ -247,7 +249,7 @@ def _print(rows: Sequence[Row], responses: int, others: int, target: str | None)
         next_step("sidecar export --to PROXY writes the configuration that the server should have")
 
 
-def _together(rows: Sequence[Row]) -> Iterator[tuple[object, ...]]:
+def _together(rows: Sequence[VerificationRow]) -> Iterator[tuple[object, ...]]:
     """One line for a rule's headers with the same result, and one for a route not reached."""
     found: dict[tuple[str, str, str, str, int], list[str]] = {}
     for row in rows:

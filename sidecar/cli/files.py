@@ -13,7 +13,7 @@ from sidecar.policy.terms import PolicyError, Problem
 if TYPE_CHECKING:
     import ssl
 
-    from sidecar.observed import Response
+    from sidecar.observed import ObservedResponse
 
 
 def read_bytes(file: Path, most: int = 256 << 20, *, first: str = "") -> bytes:
@@ -59,7 +59,7 @@ def read_text(file: Path) -> str:
         ) from error
 
 
-def read_har(file: Path) -> tuple[Response, ...]:
+def read_har(file: Path) -> tuple[ObservedResponse, ...]:
     """The responses of an HTTP archive.
 
     Raises:

@@ -52,7 +52,9 @@ def _text(problem: Problem) -> str:
     return f"{problem.message}; {problem.fix}" if problem.fix else problem.message
 
 
-def gravest(problems: Iterable[Problem], limit: int | None) -> tuple[list[Problem], dict[str, int]]:
+def most_severe(
+    problems: Iterable[Problem], limit: int | None
+) -> tuple[list[Problem], dict[str, int]]:
     """Errors first, then warnings, then infos, in the order of the file; at most `limit` of one
     rule.
 

@@ -21,7 +21,15 @@ from sidecar.files import write_file
 from sidecar.importing.draft import Imported
 from sidecar.importing.formats import FORMATS, convert, from_observations, guess, unread
 from sidecar.importing.observations import Observation
-from sidecar.observed import NoResponse, Response, complete, is_silent, join, split, target_of
+from sidecar.observed import (
+    NoResponse,
+    ObservedResponse,
+    complete,
+    is_silent,
+    join,
+    split,
+    target_of,
+)
 from sidecar.observed.client import ask
 from sidecar.source import lint_policy
 
@@ -90,7 +98,7 @@ def import_verb(
     else:
         if output is None:
             click.echo(imported.policy_yaml, nl=False)
-        shown, left = findings.gravest(mistakes, SHOWN)
+        shown, left = findings.most_severe(mistakes, SHOWN)
         complain((*imported.notes, *shown))
         for rule, count in left.items():
             say(f"{where}: {count} more on {rule}")
@@ -165,7 +173,7 @@ def _asked(
 
 def _recorded(hars: Sequence[Path], service: str | None) -> Iterator[Observation]:
     """The responses of archives; an earlier one to the same request shows what changes."""
-    earlier: dict[tuple[str, str], Response] = {}
+    earlier: dict[tuple[str, str], ObservedResponse] = {}
     for file in hars:
         for one in read_har(file):
             bare = _bare(one, service) if one.method == "GET" else None
@@ -173,7 +181,7 @@ def _recorded(hars: Sequence[Path], service: str | None) -> Iterator[Observation
             earlier[one.method, one.url] = one
 
 
-def _bare(seen: Response, service: str | None) -> Response | None:
+def _bare(seen: ObservedResponse, service: str | None) -> ObservedResponse | None:
     """What the service itself responds to the same request."""
     if service is None:
         return None

@@ -31,7 +31,7 @@ from sidecar.cli.printing import (
     show,
     table,
 )
-from sidecar.observed import SCHEMES, NoResponse, Response, split
+from sidecar.observed import SCHEMES, NoResponse, ObservedResponse, split
 from sidecar.observed.client import ask
 from sidecar.policy.terms import MODES
 
@@ -60,7 +60,7 @@ class _Reply(dict[str, Any]):
         self._url = url
 
     def __missing__(self, key: str) -> NoReturn:
-        _stranger(self._url)
+        _not_a_sidecar(self._url)
 
 
 class Admin:
@@ -104,9 +104,9 @@ class Admin:
         try:
             data = json.loads(found.body)
         except ValueError:
-            _stranger(self.url)
+            _not_a_sidecar(self.url)
         if not isinstance(data, dict) or (found.status >= 300 and not data.keys() & _REFUSALS):
-            _stranger(self.url)
+            _not_a_sidecar(self.url)
         if found.status >= 300:
             _refused(found, data)
         self.replied = True
@@ -122,11 +122,11 @@ def _absent(text: str) -> NoReturn:
     give_up(text, "sidecar run --policy policy.yaml, or the same command with --admin URL")
 
 
-def _stranger(url: str) -> NoReturn:
+def _not_a_sidecar(url: str) -> NoReturn:
     _absent(f"{url}: what responds there is not the admin API of a sidecar")
 
 
-def _refused(found: Response, said: dict[str, Any]) -> NoReturn:
+def _refused(found: ObservedResponse, said: dict[str, Any]) -> NoReturn:
     for line in said.get("problems") or [said.get("error", f"HTTP {found.status}")]:
         say(str(line), "red")
     if "sidecar " in str(said):

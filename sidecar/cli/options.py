@@ -70,7 +70,7 @@ SERVICE = together(
 """What runs: the settings file, and flags over it."""
 
 
-class Parsed(click.ParamType[T], Generic[T]):
+class ParsedOption(click.ParamType[T], Generic[T]):
     """What a function makes of an option's text; its ValueError is a usage error."""
 
     def __init__(self, name: str, parse: Callable[[object], T]) -> None:
@@ -132,4 +132,4 @@ def header_line(text: object) -> tuple[str, str]:
     return name.strip(), value.strip()
 
 
-HEADER = Parsed("header", header_line)
+HEADER = ParsedOption("header", header_line)

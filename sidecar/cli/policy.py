@@ -10,7 +10,7 @@ import click
 from rich.text import Text
 
 from sidecar.cli.files import read_bytes
-from sidecar.cli.options import HEADER, JSON, POLICY_TO_READ, Parsed, header_line
+from sidecar.cli.options import HEADER, JSON, POLICY_TO_READ, ParsedOption, header_line
 from sidecar.cli.printing import as_json, mode_text, plain, show, table
 from sidecar.policy.engine.explain import Explanation, explain
 from sidecar.policy.engine.nonces import SOURCE
@@ -38,12 +38,15 @@ def read_policy(file: Path) -> Resolved:
 @click.command("explain")
 @POLICY_TO_READ
 @click.option(
-    "--method", type=Parsed("text", request_method), default="GET", help="Method of the request."
+    "--method",
+    type=ParsedOption("text", request_method),
+    default="GET",
+    help="Method of the request.",
 )
 @click.option("--host", default="localhost", help="Host of the request.")
 @click.option(
     "--path",
-    type=Parsed("text", lambda text: request_path(str(text).partition("?")[0])),
+    type=ParsedOption("text", lambda text: request_path(str(text).partition("?")[0])),
     default="/",
     help="Path of the request; a query does not count.",
 )

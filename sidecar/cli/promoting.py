@@ -123,9 +123,9 @@ def promote_verb(
         )
     else:
         if done:
-            _tell_written(file, fleet=fleet, holds=holds)
+            _print_written(file, fleet=fleet, holds=holds)
         else:
-            _tell_nothing_done(decided, changes=changes, fleet=fleet)
+            _print_nothing_done(decided, changes=changes, fleet=fleet)
         if decided["revision"]:
             replicas.print_progress(client.get, decided["fleet"])
         for promise in decided["kept"]:
@@ -218,7 +218,7 @@ def _write(decided: dict[str, Any], file: Path, *, fleet: bool) -> None:
         say(str(error), "yellow")
 
 
-def _tell_written(file: Path, *, fleet: bool, holds: bool) -> None:
+def _print_written(file: Path, *, fleet: bool, holds: bool) -> None:
     if not fleet:
         say(f"{file} is written; a sidecar that watches it puts it in force within two seconds")
         return
@@ -229,7 +229,7 @@ def _tell_written(file: Path, *, fleet: bool, holds: bool) -> None:
     )
 
 
-def _tell_nothing_done(decided: dict[str, Any], *, changes: bool, fleet: bool) -> None:
+def _print_nothing_done(decided: dict[str, Any], *, changes: bool, fleet: bool) -> None:
     if not changes:
         pinned = "the file says so already; if it is not in force, it may be pinned: see"
         say("the fleet has it in force so already" if fleet else f"{pinned} `sidecar status`")

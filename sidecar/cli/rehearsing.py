@@ -45,7 +45,7 @@ def rehearse_verb(
     **flags: Any,
 ) -> None:
     """Try a release on scratch ports, from report-only to rollback."""
-    from sidecar.rehearsal import Step, rehearse
+    from sidecar.rehearsal import RehearsalStep, rehearse
     from sidecar.runtime.loop import run_to_end
 
     settings = read_settings(config, flags)
@@ -54,7 +54,7 @@ def rehearse_verb(
         cells = read_baseline(read_bytes(baseline), str(baseline)).cells
         seen = (facts for cell in cells for facts in responses(cell))
         paths = (*paths, *(facts.path for facts in seen if facts.method == "GET"))
-    done: list[Step] = []
+    done: list[RehearsalStep] = []
 
     async def run(bar: Steps) -> None:
         async for step in rehearse(settings, paths, recorded):

@@ -37,11 +37,11 @@ def run(config: Path | None, **flags: Any) -> None:
     from sidecar.runtime.loop import collect_seldom, run_to_end
     from sidecar.runtime.service import serve
     from sidecar.runtime.settings_file import read_settings
-    from sidecar.telemetry.events import Sink, capture_logging
+    from sidecar.telemetry.events import QueuedOutput, capture_logging
 
     collect_seldom()
     settings = read_settings(config, flags)
-    sink = Sink(sys.stdout.fileno())
+    sink = QueuedOutput(sys.stdout.fileno())
     capture_logging(sink, settings.log.level)
     try:
         run_to_end(serve(settings, sink, _greet if sys.stderr.isatty() else None))

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from sidecar.audit.first_files import Wishes, policy_text, preset_for, tests_text
+from sidecar.audit.first_files import InitChoices, policy_text, preset_for, tests_text
 from sidecar.audit.report import report
 from sidecar.audit.visit import Visit
 from sidecar.cli.auditing import look
@@ -60,7 +60,7 @@ def init(
     asks = not yes and sys.stdin.isatty()
     _free((output, tests), asks=asks, force=force)
     visit = _seen(url, insecure=insecure, needed=preset is None)
-    wishes = Wishes(
+    wishes = InitChoices(
         name=name or _ask("What is the service called?", _called(url), asks=asks),
         owner=owner or _ask("Who is responsible for the policy (mail or team)?", "", asks=asks),
         preset=preset or _start(visit, asks=asks),

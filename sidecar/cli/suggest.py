@@ -18,11 +18,11 @@ from rich.text import Text
 from sidecar.cli.evidence import tell_nothing_reported
 from sidecar.cli.files import read_bytes, read_text, trust
 from sidecar.cli.operate import Admin, admin_options
-from sidecar.cli.options import CACERT, FILE, Parsed, Present
+from sidecar.cli.options import CACERT, FILE, ParsedOption, Present
 from sidecar.cli.printing import as_json, plain, say, show, show_diff
 from sidecar.cli.progress import steps
 from sidecar.files import edit_file
-from sidecar.observed import NoResponse, Response, without_query
+from sidecar.observed import NoResponse, ObservedResponse, without_query
 from sidecar.observed.client import ask
 from sidecar.policy.values import seconds
 from sidecar.policy.words import counted
@@ -85,7 +85,7 @@ _MAX_SHOWN = 32_768
 )
 @click.option(
     "--min-time",
-    type=Parsed("time", seconds),
+    type=ParsedOption("time", seconds),
     default="1h",
     help="Over how long they must have done so.",
 )
@@ -181,7 +181,7 @@ def _fetched(urls: Sequence[str], cacert: Path | None) -> Iterator[Load]:
             done()
 
 
-def _page(url: str, authorities: ssl.SSLContext | None) -> Response:
+def _page(url: str, authorities: ssl.SSLContext | None) -> ObservedResponse:
     """The page that an address leads to."""
     for _ in range(_MAX_HOPS):
         page = ask(url, headers={"Accept": "text/html"}, most=_MAX_PAGE, trust=authorities)
@@ -201,7 +201,7 @@ def _recorded(har: Path) -> Iterator[Load]:
             yield _load(visit.page)
 
 
-def _load(page: Response) -> Load:
+def _load(page: ObservedResponse) -> Load:
     from sidecar.audit.page import decoded
 
     return Load(page.url, decoded(page) or b"", page.charset)

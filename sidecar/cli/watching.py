@@ -18,7 +18,7 @@ from sidecar.baseline.drift import SEVERITIES, DriftReport, accept, drift
 from sidecar.baseline.file import from_data, read_baseline, to_data, yaml_text
 from sidecar.cli.files import read_bytes, read_har
 from sidecar.cli.operate import Admin, admin_options, who
-from sidecar.cli.options import FILE, NEW_FILE, PATH, Parsed, Present, together
+from sidecar.cli.options import FILE, NEW_FILE, PATH, ParsedOption, Present, together
 from sidecar.cli.policy import read_policy
 from sidecar.cli.printing import as_json, give_up, next_step, say, show, table
 from sidecar.cli.progress import steps
@@ -94,7 +94,7 @@ def capture_verb(
 @click.option(
     "--for",
     "lasting",
-    type=Parsed("time", seconds),
+    type=ParsedOption("time", seconds),
     metavar="TIME",
     help="With --admin: wait this long and judge only the responses of that time, as 30s.",
 )

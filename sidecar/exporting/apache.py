@@ -12,8 +12,8 @@ from collections.abc import Iterator
 
 from sidecar.exporting import patterns
 from sidecar.exporting.apache_terms import Conditions, argument
-from sidecar.exporting.cookie_edits import Edit, edits
-from sidecar.exporting.program import Gap, Program, Route, Step
+from sidecar.exporting.cookie_edits import CookieEdit, edits
+from sidecar.exporting.program import ExportedRoute, ExportedStep, Gap, Program
 from sidecar.exporting.target import shortest
 from sidecar.exporting.terms import response_names
 from sidecar.templates import filled
@@ -26,7 +26,7 @@ def write(program: Program, gaps: list[Gap]) -> str:
     """Directives for a virtual host."""
     conditions = Conditions(program)
     lines: list[str] = []
-    for step, routes in program.lanes():
+    for step, routes in program.steps_and_routes():
         reasons = {route.name: _unsupported(step, route) for route in routes or program.routes}
         lost = {name: reason for name, reason in reasons.items() if reason}
         gaps += [Gap("lost", step.rule, step.header, why, name) for name, why in lost.items()]
@@ -50,7 +50,7 @@ def write(program: Program, gaps: list[Gap]) -> str:
     )
 
 
-def _unsupported(step: Step, route: Route) -> str:
+def _unsupported(step: ExportedStep, route: ExportedRoute) -> str:
     if step.key in OWN:
         return f"Apache writes {step.header} itself, after these directives"
     written = {one.key for one in route.steps}
@@ -66,15 +66,15 @@ def _unsupported(step: Step, route: Route) -> str:
     return ""
 
 
-def _before(step: Step, chain: tuple[Step, ...]) -> tuple[Step, ...]:
+def _before(step: ExportedStep, chain: tuple[ExportedStep, ...]) -> tuple[ExportedStep, ...]:
     return chain[: chain.index(step)] if step in chain else chain
 
 
 def _chains(
-    step: Step, routes: tuple[Route, ...]
-) -> list[tuple[tuple[Step, ...], tuple[Route, ...]]]:
+    step: ExportedStep, routes: tuple[ExportedRoute, ...]
+) -> list[tuple[tuple[ExportedStep, ...], tuple[ExportedRoute, ...]]]:
     """The routes where the step has an effect, by the steps before it on the same header."""
-    found: dict[tuple[Step, ...], list[Route]] = {}
+    found: dict[tuple[ExportedStep, ...], list[ExportedRoute]] = {}
     for route in routes:
         chain = shortest(route.steps, step.header)
         if step in chain:
@@ -84,7 +84,10 @@ def _chains(
 
 
 def _lines(
-    step: Step, before: tuple[Step, ...], routes: tuple[Route, ...], conditions: Conditions
+    step: ExportedStep,
+    before: tuple[ExportedStep, ...],
+    routes: tuple[ExportedRoute, ...],
+    conditions: Conditions,
 ) -> Iterator[str]:
     name, value = argument(step.header), argument(_format(step.value))
     place = conditions.place(routes)
@@ -127,13 +130,15 @@ def _format(text: str) -> str:
     return text.replace("\\", "\\\\").replace("%", "%%")
 
 
-def _cookies(step: Step, routes: tuple[Route, ...], conditions: Conditions) -> Iterator[str]:
+def _cookies(
+    step: ExportedStep, routes: tuple[ExportedRoute, ...], conditions: Conditions
+) -> Iterator[str]:
     for when, found in edits(step):
         where = conditions.all_of(conditions.place(routes), conditions.holds(when))
         for edit in found:
             yield f"Header onsuccess edit Set-Cookie {_edit(edit)}{conditions.expr(where)}"
 
 
-def _edit(edit: Edit) -> str:
+def _edit(edit: CookieEdit) -> str:
     text = edit.replacement("$", lambda part: _format(part.replace("$", "\\$")))
     return f"{argument(edit.search)} {argument(text)}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from sidecar.exporting import patterns, terms
-from sidecar.exporting.program import Program, Route
+from sidecar.exporting.program import ExportedRoute, Program
 from sidecar.policy.rules.classes import MEDIA
 
 _ROUTE = "reqenv('policy_route')"
@@ -26,13 +26,13 @@ class Conditions:
         self.defined: dict[str, str] = {}
         """Expressions by the name under which the file has them, as arguments of `Define`."""
 
-    def routes(self) -> Iterator[tuple[str, Route]]:
+    def routes(self) -> Iterator[tuple[str, ExportedRoute]]:
         """The expressions of the routes; the first that holds counts."""
         for source, route in patterns.routes(self._program.routes, self._program.slash):
             text = "%{REQUEST_METHOD} %{reqenv:policy_host} %{reqenv:policy_path}"
             yield argument(f"'{text}' =~ {self.regex(source)}"), route
 
-    def place(self, routes: Sequence[Route]) -> str:
+    def place(self, routes: Sequence[ExportedRoute]) -> str:
         """The request is of one of these routes."""
         program = self._program
         if len(routes) == len(program.routes):
@@ -74,7 +74,7 @@ class Conditions:
                 return self._type(types)
             case terms.Class(wanted):
                 return self.any_of([self._named(one) for one in wanted])
-            case terms.Place():
+            case terms.LogoutPath():
                 return self._path(patterns.LOGOUT_PATH)
             case terms.Field(side=side, name=name, pattern=asked):
                 # The plain `req` would add the header's name to Vary.

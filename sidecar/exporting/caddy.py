@@ -15,8 +15,8 @@ from collections.abc import Iterable, Iterator
 from typing import Any, TypeAlias
 
 from sidecar.exporting import patterns, terms
-from sidecar.exporting.cookie_edits import Edit, edits
-from sidecar.exporting.program import Gap, Program, Route, Step
+from sidecar.exporting.cookie_edits import CookieEdit, edits
+from sidecar.exporting.program import ExportedRoute, ExportedStep, Gap, Program
 from sidecar.exporting.target import out_of_order, shortest
 from sidecar.policy.model import Match
 from sidecar.policy.rules.classes import MEDIA
@@ -66,7 +66,7 @@ def _match(match: Match, *, bare: bool) -> Json:
     return found
 
 
-def _handlers(route: Route, gaps: list[Gap]) -> Iterator[Json]:
+def _handlers(route: ExportedRoute, gaps: list[Gap]) -> Iterator[Json]:
     """The handlers of a route in the order in which they work."""
     live = {id(step) for header in _headers(route) for step in shortest(route.steps, header)}
     made: list[Json] = []
@@ -115,7 +115,7 @@ def _alike(before: Json, after: Json) -> str:
     return kind if changed.isdisjoint(map(str.lower, looked)) else ""
 
 
-def _headers(route: Route) -> tuple[str, ...]:
+def _headers(route: ExportedRoute) -> tuple[str, ...]:
     return tuple(dict.fromkeys(step.key for step in route.steps if step.act != "cookie"))
 
 
@@ -154,7 +154,7 @@ def _types(types: tuple[str, ...]) -> Iterator[str]:
         yield from [one] if one.endswith("*") else _words(one)
 
 
-def _step(step: Step, route: str, gaps: list[Gap]) -> Iterator[Json]:
+def _step(step: ExportedStep, route: str, gaps: list[Gap]) -> Iterator[Json]:
     if reason := out_of_order(step):
         raise _UnsupportedError(reason)
     _own_lines(step, route, gaps)
@@ -173,7 +173,7 @@ def _step(step: Step, route: str, gaps: list[Gap]) -> Iterator[Json]:
                 yield from _where(when, {"replace": {"Set-Cookie": [*map(_replacement, found)]}})
 
 
-def _replacement(edit: Edit) -> Json:
+def _replacement(edit: CookieEdit) -> Json:
     text = edit.replacement("$", lambda part: _value(part.replace("$", "$$")))
     return {"search_regexp": edit.search, "replace": text}
 
@@ -183,7 +183,7 @@ def _value(text: str) -> str:
     return text.replace("{", "\\{")
 
 
-def _own_lines(step: Step, route: str, gaps: list[Gap]) -> None:
+def _own_lines(step: ExportedStep, route: str, gaps: list[Gap]) -> None:
     if step.key == "date" and step.act == "remove":
         raise _UnsupportedError("Caddy writes Date itself")
     if step.key == "server" and step.act == "default":
@@ -193,7 +193,7 @@ def _own_lines(step: Step, route: str, gaps: list[Gap]) -> None:
         gaps.append(Gap("differs", step.rule, step.header, reason, route))
 
 
-def _append(step: Step) -> Iterator[Json]:
+def _append(step: ExportedStep) -> Iterator[Json]:
     """One more line, unless it is there already; a mark says where it is to be added."""
     if step.value.startswith("*") or step.value.endswith("*"):
         raise _UnsupportedError(
@@ -242,7 +242,7 @@ def _matchers(alternative: terms.Alternative) -> tuple[Json, Json]:
             name, wanted = MARK, [str(one) for one in term.wanted]
         elif isinstance(term, terms.Media):
             name, wanted = "Content-Type", list(_types(term.patterns))
-        elif isinstance(term, terms.Place):
+        elif isinstance(term, terms.LogoutPath):
             match["path_regexp"] = {"pattern": f"(?i){patterns.LOGOUT_PATH}"}
         elif term.side == "response":
             name, wanted = term.name, _asked(term)

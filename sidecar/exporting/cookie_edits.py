@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from sidecar.exporting import patterns
-from sidecar.exporting.program import Step
+from sidecar.exporting.program import ExportedStep
 from sidecar.exporting.terms import Condition, over_https
 from sidecar.policy.headers.cookies import Demands
 
@@ -49,7 +49,7 @@ def changes(demands: Demands) -> Iterator[Change]:
         yield Change("partitioned", text, https=demands.partitioned)
 
 
-class Edit(NamedTuple):
+class CookieEdit(NamedTuple):
     """A search in a line, and what replaces it: `parts` are the groups 1 and 2, and texts."""
 
     search: str
@@ -62,10 +62,10 @@ class Edit(NamedTuple):
         )
 
 
-def edits(step: Step) -> Iterator[tuple[Condition, list[Edit]]]:
+def edits(step: ExportedStep) -> Iterator[tuple[Condition, list[CookieEdit]]]:
     """Conditions and their edits."""
     line = _line(step.cookie)
-    found: dict[bool, list[Edit]] = {False: [], True: []}
+    found: dict[bool, list[CookieEdit]] = {False: [], True: []}
     for change in changes(step.demands):
         found[change.https] += _edits(line, change)
     for https, group in found.items():
@@ -74,14 +74,14 @@ def edits(step: Step) -> Iterator[tuple[Condition, list[Edit]]]:
             yield when, group
 
 
-def _edits(line: str, change: Change) -> list[Edit]:
+def _edits(line: str, change: Change) -> list[CookieEdit]:
     """A semicolon hides the names of cookies that are spared meanwhile."""
     made = [_without(line, change.name)]
     if change.text:
-        made.append(Edit(f"^({line}.*)$", (1, f"; {change.text}")))
+        made.append(CookieEdit(f"^({line}.*)$", (1, f"; {change.text}")))
     if change.spares_readable:
-        hidden = Edit(f"^([ \\t]*{patterns.READABLE}.*)$", (";", 1))
-        made = [hidden, *made, Edit("^;(.*)$", (1,))]
+        hidden = CookieEdit(f"^([ \\t]*{patterns.READABLE}.*)$", (";", 1))
+        made = [hidden, *made, CookieEdit("^;(.*)$", (1,))]
     return made
 
 
@@ -91,6 +91,6 @@ def _line(pattern: str) -> str:
     return f"[ \\t]*{name}[ \\t]*="
 
 
-def _without(line: str, attribute: str) -> Edit:
+def _without(line: str, attribute: str) -> CookieEdit:
     search = f"^({line}[^;]*(?:;[^;]*)*?);[ \\t]*(?i:{attribute})[ \\t]*(?:=[^;]*)?(;.*)?$"
-    return Edit(search, (1, 2))
+    return CookieEdit(search, (1, 2))

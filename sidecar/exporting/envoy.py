@@ -10,7 +10,7 @@ from textwrap import indent
 
 from sidecar.exporting import lua, terms
 from sidecar.exporting.cookie_edits import changes
-from sidecar.exporting.program import Gap, Noted, Program, Route, Step
+from sidecar.exporting.program import ExportedRoute, ExportedStep, Gap, NotedConditions, Program
 from sidecar.exporting.target import out_of_order
 from sidecar.policy.rules.classes import MEDIA
 from sidecar.templates import filled
@@ -26,7 +26,7 @@ _FILTER = """\
 
 def write(program: Program, gaps: list[Gap]) -> str:
     """One filter, to put right before the router, which is the first to see a response."""
-    notes = Noted("request_")
+    notes = NotedConditions("request_")
     changes: list[str] = []
     for step, routes in program.supported(_unsupported, gaps):
         changes.append(f"-- rule {step.rule}, revision {program.revision}")
@@ -45,13 +45,13 @@ def write(program: Program, gaps: list[Gap]) -> str:
     return f"{_FILTER}{indent(script, ' ' * 8)}"
 
 
-def _unsupported(step: Step) -> str:
+def _unsupported(step: ExportedStep) -> str:
     if step.key == "date" and step.act != "default" and not step.together:
         return "Envoy writes Date itself"
     return out_of_order(step)
 
 
-def _routes(program: Program) -> Iterator[tuple[Route, int, str]]:
+def _routes(program: Program) -> Iterator[tuple[ExportedRoute, int, str]]:
     """Each route but the default, its number, and what a request of it is known by."""
     for route in program.routes[:-1]:
         match, parts = route.match, list[str]()
@@ -66,7 +66,9 @@ def _routes(program: Program) -> Iterator[tuple[Route, int, str]]:
         yield route, program.number(route), " and ".join(parts)
 
 
-def _lines(step: Step, routes: tuple[Route, ...], program: Program, notes: Noted) -> Iterator[str]:
+def _lines(
+    step: ExportedStep, routes: tuple[ExportedRoute, ...], program: Program, notes: NotedConditions
+) -> Iterator[str]:
     name, value = lua.text(step.header.lower()), lua.text(step.value)
     place = _place(routes, program)
     match step.act:
@@ -84,7 +86,7 @@ def _lines(step: Step, routes: tuple[Route, ...], program: Program, notes: Noted
             yield from _cookies(step, place, notes)
 
 
-def _cookies(step: Step, place: list[str], notes: Noted) -> Iterator[str]:
+def _cookies(step: ExportedStep, place: list[str], notes: NotedConditions) -> Iterator[str]:
     pattern = lua.text(lua.glob(step.cookie))
     for change in changes(step.demands):
         when = terms.over_https(step.when) if change.https else step.when
@@ -95,20 +97,20 @@ def _cookies(step: Step, place: list[str], notes: Noted) -> Iterator[str]:
             yield _if(when, place, f"cookies({', '.join(words)})", notes)
 
 
-def _place(routes: tuple[Route, ...], program: Program) -> list[str]:
+def _place(routes: tuple[ExportedRoute, ...], program: Program) -> list[str]:
     """The condition that the request is of one of these routes; () = of any."""
     if not routes:
         return []
     return [f"({' or '.join(f'route == {program.number(one)}' for one in routes)})"]
 
 
-def _if(when: terms.Condition, place: list[str], then: str, notes: Noted) -> str:
+def _if(when: terms.Condition, place: list[str], then: str, notes: NotedConditions) -> str:
     found = [" and ".join(_term(term, notes) for term in one) for one in when]
     asked = [*place] if "" in found else [*place, f"({' or '.join(found)})"]
     return f"if {' and '.join(asked)} then {then} end" if asked else then
 
 
-def _term(term: terms.Term, notes: Noted) -> str:
+def _term(term: terms.Term, notes: NotedConditions) -> str:
     match term:
         case terms.Scheme(scheme):
             return "https" if scheme == "https" else "not https"
@@ -118,7 +120,7 @@ def _term(term: terms.Term, notes: Noted) -> str:
             return lua.media(types)
         case terms.Class(wanted):
             return f"({' or '.join(f'class == {lua.text(one)}' for one in wanted)})"
-        case terms.Place():
+        case terms.LogoutPath():
             return "is_logout(path)"
         case terms.Field(side="request"):
             return f'noted["{notes.name(term)}"]'

@@ -13,7 +13,7 @@ from itertools import combinations, groupby
 from typing import Literal, NamedTuple, TypeAlias
 
 from sidecar.exporting import patterns
-from sidecar.exporting.program import Gap, Program, Route, Step
+from sidecar.exporting.program import ExportedRoute, ExportedStep, Gap, Program
 from sidecar.exporting.target import plain_steps
 from sidecar.policy.rules.matching import host_name
 from sidecar.policy.rules.paths import decoded
@@ -33,7 +33,7 @@ LONGEST = 4096
 class _Rule:
     """One match of an HTTPRoute's rule."""
 
-    route: Route
+    route: ExportedRoute
     kind: Kind
     path: str
     method: str
@@ -83,9 +83,9 @@ def _hosts_overlap(program: Program, gaps: list[Gap]) -> None:
 _LONGEST_WINS = "a Gateway takes the longest, not the first route"
 
 
-def _filter(route: Route, gaps: list[Gap]) -> dict[str, list[Step]]:
+def _filter(route: ExportedRoute, gaps: list[Gap]) -> dict[str, list[ExportedStep]]:
     """The lists of a ResponseHeaderModifier."""
-    lists: dict[str, list[Step]] = {"set": [], "add": [], "remove": []}
+    lists: dict[str, list[ExportedStep]] = {"set": [], "add": [], "remove": []}
     for step in plain_steps(route, "the Gateway API", _unsupported, gaps):
         if step.act == "append":
             text = "it is added even where the service sends it already"
@@ -99,7 +99,7 @@ def _filter(route: Route, gaps: list[Gap]) -> dict[str, list[Step]]:
     return lists
 
 
-def _unsupported(step: Step) -> str:
+def _unsupported(step: ExportedStep) -> str:
     if step.act == "default":
         return "a filter sets, adds and removes for any response; it has no default"
     if len(step.value) > LONGEST:
@@ -107,7 +107,7 @@ def _unsupported(step: Step) -> str:
     return "" if step.value or step.act == "remove" else "a value cannot be empty"
 
 
-def _rules(route: Route, gaps: list[Gap]) -> Iterator[_Rule]:
+def _rules(route: ExportedRoute, gaps: list[Gap]) -> Iterator[_Rule]:
     for pattern in route.match.path or ("/**",):
         kind, path = _path(pattern)
         if kind == "RegularExpression":

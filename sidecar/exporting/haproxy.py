@@ -10,8 +10,8 @@ import re
 from collections.abc import Iterator
 
 from sidecar.exporting import patterns, terms
-from sidecar.exporting.cookie_edits import Edit, edits
-from sidecar.exporting.program import Gap, Noted, Program, Route, Step
+from sidecar.exporting.cookie_edits import CookieEdit, edits
+from sidecar.exporting.program import ExportedRoute, ExportedStep, Gap, NotedConditions, Program
 from sidecar.exporting.target import out_of_order
 from sidecar.policy.rules.classes import MEDIA
 from sidecar.templates import filled
@@ -29,7 +29,7 @@ _CLASS, _PATH, _ROUTE = "txn.policy_class", "txn.policy_path", "txn.policy_route
 
 def write(program: Program, gaps: list[Gap]) -> str:
     """Rules for a frontend, to put before its others."""
-    notes = Noted("txn.policy_request_")
+    notes = NotedConditions("txn.policy_request_")
     rules: list[str] = []
     for step, routes in program.supported(out_of_order, gaps):
         rules.append(f"# rule {step.rule}, revision {program.revision}")
@@ -63,7 +63,9 @@ def _room(program: Program) -> int:
     return (needed // SPACE + 2) * SPACE
 
 
-def _rules(step: Step, routes: tuple[Route, ...], program: Program, notes: Noted) -> Iterator[str]:
+def _rules(
+    step: ExportedStep, routes: tuple[ExportedRoute, ...], program: Program, notes: NotedConditions
+) -> Iterator[str]:
     name, value = plain(step.header), quoted(step.value.replace("%", "%%"))
     fetch = step.header.lower()
     place = _place(routes, program)
@@ -84,12 +86,12 @@ def _rules(step: Step, routes: tuple[Route, ...], program: Program, notes: Noted
                 yield from _where(actions, when, place, notes)
 
 
-def _edit(edit: Edit) -> str:
+def _edit(edit: CookieEdit) -> str:
     text = edit.replacement("\\", lambda part: part.replace("%", "%%"))
     return f"{quoted(edit.search)} {quoted(text)}"
 
 
-def _place(routes: tuple[Route, ...], program: Program) -> list[str]:
+def _place(routes: tuple[ExportedRoute, ...], program: Program) -> list[str]:
     """The condition that the request is of one of these routes; () = of any."""
     if not routes:
         return []
@@ -102,7 +104,7 @@ def _place(routes: tuple[Route, ...], program: Program) -> list[str]:
 
 
 def _where(
-    actions: list[str], when: terms.Condition, place: list[str], notes: Noted
+    actions: list[str], when: terms.Condition, place: list[str], notes: NotedConditions
 ) -> Iterator[str]:
     """The rules of actions under one condition, in parts if it is long: a line has 64 words."""
     found = [[*place, *(_term(term, notes) for term in one)] for one in when]
@@ -124,7 +126,7 @@ def _where(
         yield f"http-after-response {action}{f' if {asked}' if asked else ''}"
 
 
-def _term(term: terms.Term, notes: Noted) -> str:
+def _term(term: terms.Term, notes: NotedConditions) -> str:
     match term:
         case terms.Scheme(scheme):
             return "{ ssl_fc }" if scheme == "https" else "!{ ssl_fc }"
@@ -135,7 +137,7 @@ def _term(term: terms.Term, notes: Noted) -> str:
             return f"{{ res.fhdr(content-type,1) -m reg -i {quoted(patterns.media(types))} }}"
         case terms.Class(wanted):
             return f"{{ var({_CLASS}) -m str {' '.join(wanted)} }}"
-        case terms.Place():
+        case terms.LogoutPath():
             return f"{{ var({_PATH}) -m reg -i {quoted(patterns.LOGOUT_PATH)} }}"
         case terms.Field(side="request"):
             return f"{{ var({notes.name(term)}) -m found }}"

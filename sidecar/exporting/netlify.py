@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import product
 
-from sidecar.exporting.program import Gap, Program, Route, Step
+from sidecar.exporting.program import ExportedRoute, ExportedStep, Gap, Program
 from sidecar.exporting.target import plain_steps
 from sidecar.policy.model import Match
 
@@ -19,7 +19,7 @@ def write(program: Program, gaps: list[Gap]) -> str:
     """The blocks: the default route first, the first route last."""
     default = program.routes[-1]
     blocks: list[str] = []
-    written: list[tuple[Route, dict[str, Step]]] = []
+    written: list[tuple[ExportedRoute, dict[str, ExportedStep]]] = []
     for place in reversed(range(len(program.routes))):
         route = program.routes[place]
         paths = ["/*"] if route is default else _paths(route.match)
@@ -40,7 +40,7 @@ def write(program: Program, gaps: list[Gap]) -> str:
     return "".join(f"{line}\n" for line in blocks)
 
 
-def _unsupported(step: Step) -> str:
+def _unsupported(step: ExportedStep) -> str:
     if step.act in ("remove", "append"):
         return f"a line of _headers replaces what is sent; it has no {step.act}"
     if step.key in ("date", "server"):
@@ -63,7 +63,9 @@ def _paths(match: Match) -> list[str]:
     return found
 
 
-def _displaced(route: Route, below: Sequence[Route], gaps: Iterable[Gap]) -> list[Gap]:
+def _displaced(
+    route: ExportedRoute, below: Sequence[ExportedRoute], gaps: Iterable[Gap]
+) -> list[Gap]:
     """The gaps of a route that has no blocks: its requests get the headers of a route below it."""
     parts = {"host": route.match.host, "method": route.match.method}
     named = [name for name, said in parts.items() if said] or ["* within a segment, or ** inside"]
@@ -81,7 +83,9 @@ def _displaced(route: Route, below: Sequence[Route], gaps: Iterable[Gap]) -> lis
 
 
 def _kept(
-    route: Route, found: dict[str, Step], below: list[tuple[Route, dict[str, Step]]]
+    route: ExportedRoute,
+    found: dict[str, ExportedStep],
+    below: list[tuple[ExportedRoute, dict[str, ExportedStep]]],
 ) -> list[Gap]:
     """Headers of blocks before this one that this route does not write, but cannot remove."""
     text = (

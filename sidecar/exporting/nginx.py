@@ -20,7 +20,7 @@ from sidecar.exporting.nginx_maps import (
     quoted,
     unnamed_field,
 )
-from sidecar.exporting.program import Gap, Program, Step
+from sidecar.exporting.program import ExportedStep, Gap, Program
 from sidecar.exporting.target import sees_changes, shortest
 from sidecar.policy import headers
 from sidecar.templates import filled
@@ -55,10 +55,10 @@ def write(program: Program, gaps: list[Gap]) -> str:
 
 
 def _supported(
-    steps: tuple[Step, ...], header: str, route: str, gaps: list[Gap]
-) -> tuple[Step, ...]:
+    steps: tuple[ExportedStep, ...], header: str, route: str, gaps: list[Gap]
+) -> tuple[ExportedStep, ...]:
     """The steps that nginx can express; the others are noted."""
-    kept: list[Step] = []
+    kept: list[ExportedStep] = []
     for step in steps:
         later = steps[steps.index(step) + 1 :]
         reason = _unsupported(step, header, last=all(one.act == "append" for one in later))
@@ -70,8 +70,8 @@ def _supported(
 
 
 def _without_variable(
-    header: str, chains: list[tuple[Step, ...]], gaps: list[Gap]
-) -> list[tuple[Step, ...]]:
+    header: str, chains: list[tuple[ExportedStep, ...]], gaps: list[Gap]
+) -> list[tuple[ExportedStep, ...]]:
     """The same, or nothing where the service's line must be put back but has no variable."""
     if field_variable("upstream_http", header) and header.lower() != "set-cookie":
         return chains
@@ -84,7 +84,7 @@ def _without_variable(
     return [() for _ in chains]
 
 
-def _unsupported(step: Step, header: str, *, last: bool) -> str:
+def _unsupported(step: ExportedStep, header: str, *, last: bool) -> str:
     if step.key == "server":
         return f"nginx writes a Server of its own; {_MORE} can change it"
     if step.key in OWN:
@@ -102,7 +102,7 @@ _MORE = "more_clear_headers or more_set_headers of libnginx-mod-http-headers-mor
 
 
 def _header(
-    header: str, chains: list[tuple[Step, ...]], maps: Maps, gaps: list[Gap]
+    header: str, chains: list[tuple[ExportedStep, ...]], maps: Maps, gaps: list[Gap]
 ) -> Iterator[str]:
     rules = dict.fromkeys(step.rule for chain in chains for step in chain)
     yield f"# {header}: {', '.join(rules)}"
@@ -139,12 +139,12 @@ def quoted_name(header: str) -> str:
     return f'"{header}"' if "$" in header or "#" in header else header
 
 
-def _rests_on_service(chain: tuple[Step, ...]) -> bool:
+def _rests_on_service(chain: tuple[ExportedStep, ...]) -> bool:
     """Whether the service's own line can be what leaves."""
     return not any(step.always and step.act in ("set", "remove") for step in chain)
 
 
-def _value(chain: tuple[Step, ...], service: str, maps: Maps, *, owns: bool) -> str:
+def _value(chain: tuple[ExportedStep, ...], service: str, maps: Maps, *, owns: bool) -> str:
     """The value after all steps but appends.
 
     Where the service's own line is hidden (`owns`), the value begins with it; else, where steps
@@ -158,7 +158,7 @@ def _value(chain: tuple[Step, ...], service: str, maps: Maps, *, owns: bool) -> 
     return value
 
 
-def _default(step: Step, before: str, maps: Maps) -> str:
+def _default(step: ExportedStep, before: str, maps: Maps) -> str:
     if before != '""' and not before.startswith("$"):
         return before
     service = field_variable("upstream_http", step.header)
@@ -171,7 +171,9 @@ def _default(step: Step, before: str, maps: Maps) -> str:
     return maps.made(step.header, source, [(f'"{wanted}"', quoted(step.value))], before, about)
 
 
-def _added(chain: tuple[Step, ...], step: Step, words: Sequence[str], maps: Maps) -> str:
+def _added(
+    chain: tuple[ExportedStep, ...], step: ExportedStep, words: Sequence[str], maps: Maps
+) -> str:
     """The line that an append adds, unless the service or an earlier step wrote the same; else "".
 
     `words` are the lines so far: the service's (where it leaves), what other steps made of it, what

@@ -9,7 +9,7 @@ from typing import TypeAlias
 from sidecar.exporting import patterns
 from sidecar.exporting.cookie_edits import changes
 from sidecar.exporting.nginx_maps import Maps, pattern, unnamed_field
-from sidecar.exporting.program import Gap, Program, Route, Step
+from sidecar.exporting.program import ExportedRoute, ExportedStep, Gap, Program
 from sidecar.exporting.target import sees_changes
 from sidecar.exporting.terms import Condition, over_https
 
@@ -22,7 +22,7 @@ AlikePatterns: TypeAlias = tuple[str, ...]
 
 def cookie_lines(program: Program, maps: Maps, gaps: list[Gap]) -> Iterator[str]:
     """The directives, the narrowest first."""
-    chains: list[tuple[Step, ...]] = []
+    chains: list[tuple[ExportedStep, ...]] = []
     for route in program.routes:
         steps = (step for step in route.steps if step.act == "cookie")
         chains.append(tuple(step for step in steps if _supported(step, route.name, gaps)))
@@ -44,8 +44,8 @@ def cookie_lines(program: Program, maps: Maps, gaps: list[Gap]) -> Iterator[str]
         yield ""
 
 
-def _added_before(route: Route) -> Iterator[Gap]:
-    added: list[Step] = []
+def _added_before(route: ExportedRoute) -> Iterator[Gap]:
+    added: list[ExportedStep] = []
     for step in route.steps:
         if step.key == "set-cookie" and step.act == "append":
             added.append(step)
@@ -54,7 +54,7 @@ def _added_before(route: Route) -> Iterator[Gap]:
             yield Gap("differs", step.rule, "Set-Cookie", reason, route.name)
 
 
-def _kinds(chains: Sequence[tuple[Step, ...]]) -> list[AlikePatterns]:
+def _kinds(chains: Sequence[tuple[ExportedStep, ...]]) -> list[AlikePatterns]:
     found = dict.fromkeys(step.cookie for chain in chains for step in chain)
     alike: dict[object, list[str]] = {}
     for one in found:
@@ -64,7 +64,7 @@ def _kinds(chains: Sequence[tuple[Step, ...]]) -> list[AlikePatterns]:
     return [tuple(kind) for kind in alike.values()]
 
 
-def _supported(step: Step, route: str, gaps: list[Gap]) -> bool:
+def _supported(step: ExportedStep, route: str, gaps: list[Gap]) -> bool:
     demands = step.demands
     parts = ("Path", demands.path), ("Domain", demands.host_only)
     lost = [name for name, said in parts if said]
@@ -80,7 +80,7 @@ def _supported(step: Step, route: str, gaps: list[Gap]) -> bool:
 
 
 def _directives(
-    chosen: tuple[AlikePatterns, ...], chains: Sequence[tuple[Step, ...]], maps: Maps
+    chosen: tuple[AlikePatterns, ...], chains: Sequence[tuple[ExportedStep, ...]], maps: Maps
 ) -> Iterator[str]:
     """The directive for cookies of all these kinds, after that for those that scripts must read."""
     among = {one for kind in chosen for one in kind}
@@ -100,7 +100,7 @@ def _named(kind: AlikePatterns) -> str:
     return f"^{patterns.any_of(patterns.glob(one)[1:-1] for one in kind)}$"
 
 
-def _flags(chains: Sequence[tuple[Step, ...]], maps: Maps, *, readable: bool) -> list[str]:
+def _flags(chains: Sequence[tuple[ExportedStep, ...]], maps: Maps, *, readable: bool) -> list[str]:
     found: list[str] = []
     for hint in ("secure", "httponly", "samesite"):
         words: list[str] = []
@@ -115,7 +115,7 @@ def _flags(chains: Sequence[tuple[Step, ...]], maps: Maps, *, readable: bool) ->
     return [word for word in found if word != '""']
 
 
-def _demanded(step: Step, *, readable: bool) -> Iterator[tuple[str, Condition, str]]:
+def _demanded(step: ExportedStep, *, readable: bool) -> Iterator[tuple[str, Condition, str]]:
     """A rule's demands that nginx can express: attribute, condition, nginx's word."""
     demands = step.demands._replace(partitioned=None, path=None, host_only=False)
     for change in changes(demands):

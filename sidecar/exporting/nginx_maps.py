@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal, TypeAlias
 
 from sidecar.exporting import patterns, terms
-from sidecar.exporting.program import Route, Step
+from sidecar.exporting.program import ExportedRoute, ExportedStep
 from sidecar.policy.rules.classes import MEDIA
 
 Side: TypeAlias = Literal["sent", "upstream"]
@@ -36,7 +36,7 @@ def field_variable(prefix: str, name: str) -> str:
     return f"${prefix}_{name.lower().replace('-', '_')}" if re.fullmatch(r"[\w-]+", name) else ""
 
 
-def unnamed_field(step: Step) -> str:
+def unnamed_field(step: ExportedStep) -> str:
     """That a step's condition looks at a header without a variable; "" = it does not."""
     for term in (term for alternative in step.when for term in alternative):
         if isinstance(term, terms.Field) and not field_variable("http", term.name):
@@ -47,14 +47,14 @@ def unnamed_field(step: Step) -> str:
 class Maps:
     """The map blocks of one file, each variable once."""
 
-    def __init__(self, routes: Sequence[Route]) -> None:
+    def __init__(self, routes: Sequence[ExportedRoute]) -> None:
         self._names: dict[tuple[str, tuple[tuple[str, str], ...], str], str] = {}
         self._taken: set[str] = {"$policy_route", "$policy_path", "$policy_dollar"}
         self.blocks: list[str] = []
         """Each after those it uses."""
         self._routes = routes
 
-    def routes(self) -> Iterator[tuple[str, str, Route]]:
+    def routes(self) -> Iterator[tuple[str, str, ExportedRoute]]:
         """The expressions of the routes, of which the first that matches counts."""
         for source, route in patterns.routes(self._routes):
             yield source, self.number(self._routes.index(route)), route
@@ -112,7 +112,7 @@ class Maps:
                 key = pattern(f"^{patterns.any_of(wanted)}$")
                 hint = f"is_{'_'.join(wanted)}"
                 return self.made(hint, self._class(content), [(key, "1")], "0")
-            case terms.Place():
+            case terms.LogoutPath():
                 key = pattern(patterns.LOGOUT_PATH, fold=True)
                 return self.made("is_logout", PATH, [(key, "1")], "0")
             case terms.Field(side=whose, name=name, pattern=asked):
@@ -136,7 +136,7 @@ class Maps:
 
     # Values
 
-    def after(self, step: Step, before: str) -> str:
+    def after(self, step: ExportedStep, before: str) -> str:
         """A header's value after a step, as words like `before`; "" in quotes = no line."""
         value = quoted(step.value) if step.act != "remove" else '""'
         about = f"rule {step.rule}"
@@ -151,7 +151,7 @@ class Maps:
             return self.made(step.header, source, [('"1:"', value)], before, about)
         return value if step.always else self._if(step, before, value)
 
-    def _if(self, step: Step, before: str, value: str) -> str:
+    def _if(self, step: ExportedStep, before: str, value: str) -> str:
         return self.where(step.when, value, before, step.header, step.rule, "sent")
 
     def where(

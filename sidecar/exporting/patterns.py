@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeAlias
 
-from sidecar.exporting.program import Route
+from sidecar.exporting.program import ExportedRoute
 from sidecar.policy.model import Match
 from sidecar.policy.rules.classes import DOCS, LOGOUT
 from sidecar.policy.rules.matching import host_name
@@ -55,7 +55,7 @@ def any_of(sources: Iterable[str]) -> str:
     return found[0] if len(found) == 1 else f"(?:{'|'.join(found)})"
 
 
-def order(found: Sequence[Route]) -> Iterator[tuple[Route, bool, Route]]:
+def order(found: Sequence[ExportedRoute]) -> Iterator[tuple[ExportedRoute, bool, ExportedRoute]]:
     """Which match is tested, in order; whether with one more slash at the end; the route found.
 
     If none matches, it is the default route, the last. A path that no route matches is looked up
@@ -71,7 +71,7 @@ def order(found: Sequence[Route]) -> Iterator[tuple[Route, bool, Route]]:
         yield one, True, one if one.stricter else default
 
 
-def routes(found: Sequence[Route], slash: str = "/") -> Iterator[tuple[str, Route]]:
+def routes(found: Sequence[ExportedRoute], slash: str = "/") -> Iterator[tuple[str, ExportedRoute]]:
     """The expressions of this order, and the route of each.
 
     They are over the text `METHOD host path`: the host without its port, the path decoded and

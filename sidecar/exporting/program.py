@@ -57,7 +57,7 @@ class Gap:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class ExportedStep:
     """One header of one rule, as it is enforced on one route."""
 
     rule: str
@@ -85,12 +85,12 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class Route:
+class ExportedRoute:
     """Where steps apply; the first route that matches counts, and the last matches everything."""
 
     name: str
     match: Match
-    steps: tuple[Step, ...]
+    steps: tuple[ExportedStep, ...]
     rules: frozenset[str]
     """The names of its rules, of those without steps too, but not of those that are off."""
     order: tuple[str, ...]
@@ -99,7 +99,7 @@ class Route:
     """Whether it demands more than the last route."""
 
 
-class Noted:
+class NotedConditions:
     """Conditions on a request that are noted for its response, each once, with a name."""
 
     def __init__(self, prefix: str) -> None:
@@ -117,25 +117,25 @@ class Program:
 
     name: str
     revision: str
-    routes: tuple[Route, ...]
+    routes: tuple[ExportedRoute, ...]
     gaps: tuple[Gap, ...]
     slash: str
     """What a slash of a route's path may be, as a regular expression."""
 
-    def number(self, route: Route) -> int:
+    def number(self, route: ExportedRoute) -> int:
         """The number of a route in a configuration: from 1; the last route's is 0."""
         return 0 if route is self.routes[-1] else self.routes.index(route) + 1
 
-    def lanes(self) -> tuple[tuple[Step, tuple[Route, ...]], ...]:
+    def steps_and_routes(self) -> tuple[tuple[ExportedStep, tuple[ExportedRoute, ...]], ...]:
         """Every step once with its routes (() = all), in an order that suits each route.
 
         A route's rules are the policy's, as the last route has them, and then its own, which stay
         apart: two routes may have own rules of the same names in another order.
         """
-        found: list[tuple[Step, tuple[Route, ...]]] = []
+        found: list[tuple[ExportedStep, tuple[ExportedRoute, ...]]] = []
         default = self.routes[-1]
         for rule in default.order:
-            variants: dict[tuple[Step, ...], list[Route]] = {}
+            variants: dict[tuple[ExportedStep, ...], list[ExportedRoute]] = {}
             for route in (default, *self.routes[:-1]):
                 steps = tuple(step for step in route.steps if step.rule == rule)
                 variants.setdefault(steps, []).append(route)
@@ -148,10 +148,10 @@ class Program:
         return tuple(found)
 
     def supported(
-        self, reason: Callable[[Step], str], gaps: list[Gap]
-    ) -> Iterator[tuple[Step, tuple[Route, ...]]]:
+        self, reason: Callable[[ExportedStep], str], gaps: list[Gap]
+    ) -> Iterator[tuple[ExportedStep, tuple[ExportedRoute, ...]]]:
         """The lanes that a target can express; the others are added to `gaps` with the reason."""
-        for step, routes in self.lanes():
+        for step, routes in self.steps_and_routes():
             if why := reason(step):
                 names = [route.name for route in routes] or [""]
                 gaps += [Gap("lost", step.rule, step.header, why, name) for name in names]
@@ -187,9 +187,9 @@ def program(resolved: Resolved, reports_to: str = "") -> Program:
     gaps: list[Gap] = []
     plan = compile_policy(resolved)
 
-    def made(named: NamedRoute, route: RoutePlan) -> Route:
+    def made(named: NamedRoute, route: RoutePlan) -> ExportedRoute:
         steps = (_steps(line, named.name, resolved, gaps, reports_to) for line in route.rules)
-        return Route(
+        return ExportedRoute(
             named.name,
             named.match,
             tuple(_seen_by(steps)),
@@ -217,7 +217,7 @@ def _bodies(resolved: Resolved, gaps: list[Gap]) -> None:
 
 def _steps(
     line: RuleLine, route: str, resolved: Resolved, gaps: list[Gap], reports_to: str
-) -> tuple[Step, ...]:
+) -> tuple[ExportedStep, ...]:
     """The steps of one rule; () where it is not enforced, only judges, or cannot be carried."""
     rule = line.named.rule
     if line.mode == "off":
@@ -240,7 +240,7 @@ def _steps(
     elif asks_for_nonce(rule):
         note("lost", "the value is new for each response, and the page must know it")
     elif rule.cookie is not None:
-        step = Step(line.name, "Set-Cookie", "cookie", "", when)
+        step = ExportedStep(line.name, "Set-Cookie", "cookie", "", when)
         return (replace(step, cookie=rule.cookie, demands=demands_of(rule)),)
     elif line.mode != "enforce":
         note("note", f"the rule is in {line.mode}: its report-only header is written")
@@ -255,7 +255,7 @@ def _steps(
     return ()
 
 
-def _header_steps(name: str, rule: Rule, text: str, when: Condition) -> Iterator[Step]:
+def _header_steps(name: str, rule: Rule, text: str, when: Condition) -> Iterator[ExportedStep]:
     """One step for each header; those that the rule's conditions look at come last."""
     looked = response_names(when)
     names = sorted(rule.header or (), key=lambda header: header.lower() in looked)
@@ -269,12 +269,12 @@ def _header_steps(name: str, rule: Rule, text: str, when: Condition) -> Iterator
         asked = condition(rule.when, https_only=https_only)
         if asked:
             before = together - {header.lower()} if len(together) > 1 else frozenset[str]()
-            yield Step(name, header, act, text, asked, together=before)
+            yield ExportedStep(name, header, act, text, asked, together=before)
 
 
 def _report_only_steps(
     name: str, rule: Rule, text: str, when: Condition, address: str
-) -> Iterator[Step]:
+) -> Iterator[ExportedStep]:
     """A step for each line that a trial of the rule adds, with another address for reports."""
     key = "".join(letter if letter.isalnum() else "-" for letter in name.lower())
     own, wanted = f"{REPORTS_PATH}/{key}", address.replace(_RULE, name)
@@ -290,10 +290,10 @@ def _report_only_steps(
         found = report_only(missing, key, "https", {})
         for line, value in found.lines if found and asked else ():
             act: Act = "append" if line.lower() in _ADDED else "default"
-            yield Step(name, line.decode(), act, value.decode().replace(own, wanted), asked)
+            yield ExportedStep(name, line.decode(), act, value.decode().replace(own, wanted), asked)
 
 
-def _seen_by(rules: Iterable[tuple[Step, ...]]) -> Iterator[Step]:
+def _seen_by(rules: Iterable[tuple[ExportedStep, ...]]) -> Iterator[ExportedStep]:
     """The steps in order, each with the names it looks at that earlier rules may have changed."""
     written: set[str] = set()
     for steps in rules:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from sidecar.exporting.program import Gap, Route, Step
+from sidecar.exporting.program import ExportedRoute, ExportedStep, Gap
 from sidecar.exporting.terms import ALWAYS, Class, Scheme
 from sidecar.policy.data import read_table
 
@@ -22,7 +22,7 @@ class Written:
     gaps: tuple[Gap, ...]
 
 
-def out_of_order(step: Step) -> str:
+def out_of_order(step: ExportedStep) -> str:
     """Why steps that follow each other cannot express this one; "" = they can."""
     if step.together:
         return "its conditions look at headers that it changes, and would be tested between changes"
@@ -31,14 +31,14 @@ def out_of_order(step: Step) -> str:
     return ""
 
 
-def sees_changes(step: Step) -> str:
+def sees_changes(step: ExportedStep) -> str:
     """That a step's condition looks at lines which other rules change."""
     return f"its condition looks at {', '.join(sorted(step.rewritten))} after another rule's change"
 
 
-def shortest(steps: Iterable[Step], header: str) -> tuple[Step, ...]:
+def shortest(steps: Iterable[ExportedStep], header: str) -> tuple[ExportedStep, ...]:
     """The steps on one header without those of no effect: overwritten ones, a default after set."""
-    kept: list[Step] = []
+    kept: list[ExportedStep] = []
     stands = False
     for step in steps:
         if step.key != header.lower() or step.act == "cookie":
@@ -55,13 +55,13 @@ HTTPS_ONLY = ((Scheme("https"),),)
 
 
 def plain_steps(
-    route: Route,
+    route: ExportedRoute,
     target: str,
-    reason: Callable[[Step], str],
+    reason: Callable[[ExportedStep], str],
     gaps: list[Gap],
     *,
     over_http: bool = True,
-) -> Iterator[Step]:
+) -> Iterator[ExportedStep]:
     """The steps of a route that hold always, each header's last; a gap for each of the others.
 
     Args:
@@ -88,7 +88,10 @@ def plain_steps(
 
 
 def _unsupported(
-    step: Step, chain: tuple[Step, ...], target: str, reason: Callable[[Step], str]
+    step: ExportedStep,
+    chain: tuple[ExportedStep, ...],
+    target: str,
+    reason: Callable[[ExportedStep], str],
 ) -> str:
     if step.act == "cookie":
         return f"{target} does not read cookies"

@@ -42,7 +42,7 @@ class Class:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class LogoutPath:
     """The path is that of a logout."""
 
     what: Literal["logout"]
@@ -59,7 +59,7 @@ class Field:
     pattern: str | bool
 
 
-Term: TypeAlias = Scheme | Status | Media | Class | Place | Field
+Term: TypeAlias = Scheme | Status | Media | Class | LogoutPath | Field
 Alternative: TypeAlias = tuple[Term, ...]
 Condition: TypeAlias = tuple[Alternative, ...]
 """Holds where one alternative does; `()` never holds, `((),)` always."""
@@ -99,7 +99,7 @@ def _classes(wanted: tuple[ResponseClass, ...]) -> Condition:
     content = tuple(one for one in wanted if one != "logout")
     found: list[Alternative] = [(Class(content),)] if content else []
     if "logout" in wanted:
-        found.append((Place("logout"), Status(((200, 399),))))
+        found.append((LogoutPath("logout"), Status(((200, 399),))))
     return tuple(found)
 
 

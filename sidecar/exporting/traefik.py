@@ -10,7 +10,7 @@ import re
 from typing import NamedTuple
 
 from sidecar.exporting import patterns
-from sidecar.exporting.program import Gap, Program, Route, Step
+from sidecar.exporting.program import ExportedRoute, ExportedStep, Gap, Program
 from sidecar.exporting.target import HTTPS_ONLY, plain_steps
 from sidecar.policy.model import Match
 from sidecar.templates import filled
@@ -24,7 +24,7 @@ class _Router(NamedTuple):
 
     name: str
     rule: str
-    route: Route
+    route: ExportedRoute
 
 
 def write(program: Program, gaps: list[Gap]) -> str:
@@ -54,7 +54,7 @@ def write(program: Program, gaps: list[Gap]) -> str:
     )
 
 
-def _name(route: Route) -> str:
+def _name(route: ExportedRoute) -> str:
     return f"policy-{route.name.replace('.', '-')}"
 
 
@@ -72,13 +72,13 @@ def _rule(match: Match, program: Program, *, bare: bool) -> str:
     return " && ".join(f"({part})" for part in parts) or "PathPrefix(`/`)"
 
 
-def _hsts(step: Step) -> re.Match[str] | None:
+def _hsts(step: ExportedStep) -> re.Match[str] | None:
     """The parts of Strict-Transport-Security, which has options of its own."""
     is_hsts = step.key == "strict-transport-security" and step.act == "set"
     return _HSTS.fullmatch(step.value) if is_hsts else None
 
 
-def _unsupported(step: Step) -> str:
+def _unsupported(step: ExportedStep) -> str:
     if step.act in ("default", "append"):
         return f"{_MIDDLEWARE} sets and removes; it has no {step.act}"
     if step.key == "date":

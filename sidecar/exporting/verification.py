@@ -50,7 +50,7 @@ _TARGETED = frozenset(name.decode() for name in TARGETED)
 
 
 @dataclass(frozen=True, slots=True)
-class Example:
+class ResponseDifference:
     """One response that differs: lines as they may be shown."""
 
     request: str
@@ -59,7 +59,7 @@ class Example:
 
 
 @dataclass(slots=True)
-class Row:
+class VerificationRow:
     """What was seen of one header of one rule on one route."""
 
     route: str
@@ -71,7 +71,7 @@ class Row:
     reason: str = ""
     responses: int = 0
     """Responses that show the verdict."""
-    examples: list[Example] = field(default_factory=list)
+    examples: list[ResponseDifference] = field(default_factory=list)
 
 
 Key: TypeAlias = tuple[str, str]
@@ -122,7 +122,7 @@ class Verification:
             elif key in held:
                 _note(row, "holds")
 
-    def rows(self) -> tuple[Row, ...]:
+    def rows(self) -> tuple[VerificationRow, ...]:
         """Route by route, in the order of the policy."""
         for route, rows in self._rows.items():
             for row in rows.values():
@@ -132,7 +132,7 @@ class Verification:
                     row.reason = SHOWN[self._whole.action(route, row.rule)]
         return tuple(row for rows in self._rows.values() for row in rows.values())
 
-    def _unseen(self, route: str, row: Row) -> str:
+    def _unseen(self, route: str, row: VerificationRow) -> str:
         if not (count := self._counts[route]):
             return UNREACHED
         needs = self._whole.needs(route, row)
@@ -146,7 +146,12 @@ class Verification:
         return None
 
 
-def _note(row: Row, verdict: Verdict, example: Example | None = None, reason: str = "") -> None:
+def _note(
+    row: VerificationRow,
+    verdict: Verdict,
+    example: ResponseDifference | None = None,
+    reason: str = "",
+) -> None:
     """Keep the worst verdict, and the responses that showed it."""
     if VERDICTS.index(verdict) < VERDICTS.index(row.verdict):
         row.verdict, row.responses, row.examples, row.reason = verdict, 0, [], reason
@@ -159,7 +164,7 @@ def _note(row: Row, verdict: Verdict, example: Example | None = None, reason: st
 class _Difference(NamedTuple):
     """What the policy would still change, and whether only copies would be made one."""
 
-    example: Example
+    example: ResponseDifference
     copies: bool
 
 
@@ -176,7 +181,7 @@ class _Judged:
         found = self._line(route, rule).named.rule
         return "cookie" if found.cookie is not None else str(found.action)
 
-    def needs(self, route: str, row: Row) -> str:
+    def needs(self, route: str, row: VerificationRow) -> str:
         """The conditions of a rule as the end of a sentence."""
         rule = self._line(route, row.rule).named.rule
         texts = [one.text for one in conditions(rule.when)]
@@ -198,7 +203,7 @@ class _Judged:
             key, copies = found.key.decode(), (found.action, found.kind) == ("default", "duplicate")
             expected, got = after.get(found.key, ()), before.get(found.key, ())
             if _meant(found.key, expected) != _meant(found.key, got):
-                example = Example(request, shapes(key, expected), shapes(key, got))
+                example = ResponseDifference(request, shapes(key, expected), shapes(key, got))
                 differences[found.rule, key] = _Difference(example, copies)
         return differences
 
@@ -324,13 +329,13 @@ def _kept(route: RoutePlan, doubts: Mapping[Key, str]) -> Iterator[NamedRule]:
             yield replace(line.named, rule=rule.model_copy(update={**kept, "mode": None}))
 
 
-def _rows(route: RoutePlan, doubts: Mapping[Key, str]) -> Iterator[tuple[Key, Row]]:
+def _rows(route: RoutePlan, doubts: Mapping[Key, str]) -> Iterator[tuple[Key, VerificationRow]]:
     for line in route.rules:
         if not _writes(line):
             continue
         for header in line.named.rule.header or ("Set-Cookie",):
             key = line.name, header.lower()
-            row = Row(route.name, line.name, header, _demand(line.named.rule, header))
+            row = VerificationRow(route.name, line.name, header, _demand(line.named.rule, header))
             if key in doubts:
                 row.verdict, row.reason = "unknown", doubts[key]
             yield key, row
@@ -345,7 +350,7 @@ def _demand(rule: Rule, header: str) -> str:
     return f"{rule.action} {' '.join(shapes(header.lower(), (rule.text.encode(),)))}"
 
 
-def counts(rows: Iterable[Row]) -> dict[Verdict, int]:
+def counts(rows: Iterable[VerificationRow]) -> dict[Verdict, int]:
     """How many rows have each verdict."""
     found = [row.verdict for row in rows]
     return {verdict: found.count(verdict) for verdict in VERDICTS}

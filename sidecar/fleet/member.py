@@ -20,7 +20,7 @@ from sidecar.fleet.sharing import Seen, Sharing
 from sidecar.fleet.store import StoreError
 from sidecar.policy.terms import PolicyError, Problem
 from sidecar.revisions import Revisions
-from sidecar.revisions.decision import Decision, Overtaken, Texts
+from sidecar.revisions.decision import FleetDecision, Overtaken, Texts
 from sidecar.telemetry import Telemetry
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ _AGAIN = (0.1, 0.3, 1.0, 2.0)
 _TRIES = 5
 
 
-class Member:
+class FleetMember:
     """One replica. `revisions` calls it with its lock held; `run` calls `revisions`."""
 
     def __init__(
@@ -54,13 +54,13 @@ class Member:
         self.sharing = Sharing(store, telemetry.trials, lambda: self.replica, seen)
         self._store = store
         self._telemetry = telemetry
-        self._gauge = telemetry.metrics.cell("sidecar_fleet_connected", name)
+        self._gauge = telemetry.metrics.counter("sidecar_fleet_connected", name)
         self._said = ("policy.activated", "", "")
         self._refused = -1
         """A version that cannot be put in force here: it is not tried again."""
         self._waits = iter(_AGAIN)
 
-    async def join(self, saved: object, mirror: Callable[[Texts], None]) -> Decision | None:
+    async def join(self, saved: object, mirror: Callable[[Texts], None]) -> FleetDecision | None:
         """See `Fleet.join`."""
         if isinstance(saved, dict) and saved.get("name") == self.name:
             with contextlib.suppress(KeyError, TypeError, ValueError):  # somebody wrote there
@@ -89,7 +89,7 @@ class Member:
         self.version, self._shared, self.pending = version, shared, bool(saved["pending"])
         self.replica, self._mark, self._said = replica, mark, (event, who, reason)
 
-    async def propose(self, decision: Decision) -> None:
+    async def propose(self, decision: FleetDecision) -> None:
         """See `Fleet.propose`."""
         decision = replace(decision, version=self.version + 1, replica=self.replica)
         if self.connected:
@@ -102,7 +102,7 @@ class Member:
         self.version, self._mark = decision.version, decision.mark
         self._said = (decision.event, decision.who, decision.reason)
 
-    async def _publish(self, decision: Decision) -> None:
+    async def _publish(self, decision: FleetDecision) -> None:
         """Put it into the store in the place of a lower version, and of no other."""
         base = decision.version - 1
         for _ in range(_TRIES):
@@ -129,7 +129,7 @@ class Member:
             except StoreError as error:
                 self._lost(error)
 
-    def took(self, decision: Decision) -> None:
+    def took(self, decision: FleetDecision) -> None:
         """The fleet's decision is in force here."""
         self.version = self._shared = decision.version
         self.pending, self._mark = False, decision.mark
@@ -203,7 +203,7 @@ class Member:
         own, look = self.version, await self._store.look()
         if self._gave_way and look.version:
             gave_way, self._gave_way = self._gave_way, ""
-            await revisions.journal.superseded(gave_way, await self._mine(revisions))
+            await revisions.journal.superseded(gave_way, await self._own_decision(revisions))
         other = (look.version, look.mark) != (self.version, self._mark)
         if (other or self.pending) and look.version != self._refused:
             held = await self._store.decision()
@@ -216,9 +216,9 @@ class Member:
         await self.sharing.round(look)
         self._found()
 
-    async def _settle(self, revisions: Revisions, held: Decision | None) -> None:
+    async def _settle(self, revisions: Revisions, held: FleetDecision | None) -> None:
         """Come to one decision with the store's."""
-        mine = await self._mine(revisions)
+        mine = await self._own_decision(revisions)
         if held is None or held.version < self.version:
             await self._restore(revisions, mine, held)
             return
@@ -236,7 +236,9 @@ class Member:
         if lost:
             await revisions.journal.superseded(mine, held)
 
-    async def _restore(self, revisions: Revisions, mine: Decision, held: Decision | None) -> None:
+    async def _restore(
+        self, revisions: Revisions, mine: FleetDecision, held: FleetDecision | None
+    ) -> None:
         """Publish what was decided here while the store was away, or what it has forgotten."""
         unseen = held is not None and held.version > self._shared
         try:
@@ -250,7 +252,7 @@ class Member:
         else:
             await revisions.journal.keep(None)
 
-    async def _mine(self, revisions: Revisions) -> Decision:
+    async def _own_decision(self, revisions: Revisions) -> FleetDecision:
         event, who, reason = self._said
         made = replace(await revisions.decision(), event=event, who=who, reason=reason)
         return replace(made, version=max(1, self.version), replica=self.replica)
@@ -271,7 +273,7 @@ class Member:
 
 def member(
     url: str | None, fleet: str | None, telemetry: Telemetry, seen: Callable[[], Seen] = dict
-) -> Member | None:
+) -> FleetMember | None:
     """The member whose store is at this URL; None without one.
 
     Raises:
@@ -285,7 +287,7 @@ def member(
         fix = "install it: pip install 'header-sidecar[fleet]'"
         raise PolicyError((Problem("fleet.url needs the package redis", fix),)) from error
     try:
-        return Member(fleet, RedisStore(url, fleet), telemetry, seen)
+        return FleetMember(fleet, RedisStore(url, fleet), telemetry, seen)
     except ValueError as error:
         fix = "write redis://HOST:PORT/0, or redis+sentinel://HOST:PORT/MASTER"
         raise PolicyError((Problem("fleet.url is no URL that redis takes", fix),)) from error

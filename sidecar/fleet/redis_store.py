@@ -25,7 +25,7 @@ from redis.asyncio import Redis
 from sidecar.fleet.connecting import client
 from sidecar.fleet.store import Shared, StoreError, StoreState
 from sidecar.policy.data import read_text
-from sidecar.revisions.decision import Decision, Texts, from_json
+from sidecar.revisions.decision import FleetDecision, Texts, from_json
 
 Change: TypeAlias = Callable[[float], Awaitable[None]]
 """Waits for the next change, or so many seconds."""
@@ -89,7 +89,7 @@ class RedisStore:
         known = secret if isinstance(secret, str) else ""  # garbage there keeps no decision back
         return StoreState(_number(version), mark or "", _moment(asked_at), known)
 
-    async def decision(self) -> Decision | None:
+    async def decision(self) -> FleetDecision | None:
         """The fleet's decision; None when the store holds none."""
         key = self._key("decision")
         version, data = await self._asked(lambda: self._redis.hmget(key, ["version", "data"]))
@@ -103,7 +103,7 @@ class RedisStore:
             raise StoreError(f"the key {key} has two versions")
         return read
 
-    async def decide(self, decision: Decision, base: int) -> bool:
+    async def decide(self, decision: FleetDecision, base: int) -> bool:
         """Replace the decision of version `base` (0 = none); False when it has another version."""
         data = decision.data()
         whole = json.dumps(data)

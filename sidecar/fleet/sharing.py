@@ -45,7 +45,7 @@ class Report(NamedTuple):
     data: str
 
 
-class Gathered(NamedTuple):
+class SharedEvidence(NamedTuple):
     """What the other replicas saw, those included that are gone."""
 
     others: Mapping[str, Report]
@@ -103,7 +103,7 @@ class Sharing:
         await self._store.report(self._replica(), said)
         self._shared_at = time.monotonic()
 
-    async def gather(self) -> Gathered:
+    async def gather(self) -> SharedEvidence:
         """Ask all replicas what they saw; raises StoreError."""
         asked, listed = await self._store.ask(), await self._store.replicas()
         alive = {str(one["replica"]) for one in listed if one["ago"] <= _ALIVE}
@@ -115,7 +115,7 @@ class Sharing:
             if not silent or time.monotonic() > end:
                 break
             await asyncio.sleep(0.05)
-        return Gathered(self._read(shared), tuple(sorted(silent)), len(alive))
+        return SharedEvidence(self._read(shared), tuple(sorted(silent)), len(alive))
 
     async def received(self) -> Mapping[str, Report]:
         """What the other replicas said last, or the last known while the store is away."""

@@ -10,11 +10,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from sidecar.importing.apache_headers import TABLES, effects
-from sidecar.importing.draft import MAX_AGE, MOVING, Effect, Notes, Place, SourceLine, placed
-from sidecar.importing.hosts import Site, alone, by_host, host_patterns, one_per_name
+from sidecar.importing.draft import (
+    MAX_AGE,
+    MOVING,
+    HeaderEffect,
+    HeaderScope,
+    Notes,
+    SourceLine,
+    placed,
+)
+from sidecar.importing.hosts import VirtualServer, alone, by_host, host_patterns, one_per_name
 from sidecar.importing.paths import ALL, Pattern, below, meet
 from sidecar.importing.regexes import name_patterns, path_patterns
-from sidecar.importing.syntax import Block, Directive, everything
+from sidecar.importing.syntax import Block, ConfigDirective, everything
 
 _TRANSPARENT = ("ifmodule", "ifdefine", "ifversion")
 _PATHS = {
@@ -36,7 +44,7 @@ class Section:
     headers: Block
 
 
-def places(block: Block, notes: Notes) -> list[Place]:
+def places(block: Block, notes: Notes) -> list[HeaderScope]:
     """The places of a configuration, an .htaccess file or a part of one, first match first."""
     main = tuple(_opened(block, notes))
     base = _sections(main, main, notes)
@@ -48,9 +56,11 @@ def places(block: Block, notes: Notes) -> list[Place]:
         elif item.name in ("expiresdefault", "expiresbytype"):
             notes.lost(item.where, f"{item}: {MOVING}", MAX_AGE)
     if not hosts:
-        return list(_server((), base, Site((), Directive("", (), SourceLine(""))), notes))
+        return list(
+            _server((), base, VirtualServer((), ConfigDirective("", (), SourceLine(""))), notes)
+        )
     sites = [site for site in (_site(item, base, notes) for item in hosts) if site is not None]
-    found: list[Place] = []
+    found: list[HeaderScope] = []
     for names, site in by_host(one_per_name(sites, notes), in_order=True) if sites else ():
         inner = tuple(_opened(site.item.block or (), notes))
         sections = [*base, *_sections(inner, (*inner, *main), notes)]
@@ -58,7 +68,7 @@ def places(block: Block, notes: Notes) -> list[Place]:
     return found
 
 
-def _opened(block: Block, notes: Notes) -> Iterator[Directive]:
+def _opened(block: Block, notes: Notes) -> Iterator[ConfigDirective]:
     """The statements with <IfModule> and the like opened, as if every module were loaded."""
     for item in block:
         if item.name not in _TRANSPARENT:
@@ -75,7 +85,7 @@ def _touches(block: Block) -> bool:
     return any(inner.name == "header" for inner in everything(block))
 
 
-def _site(item: Directive, base: list[Section], notes: Notes) -> Site | None:
+def _site(item: ConfigDirective, base: list[Section], notes: Notes) -> VirtualServer | None:
     block = item.block or ()
     serving = ("documentroot", "proxypass", "proxypassmatch")
     serves = any(inner.name in serving for inner in everything(block))
@@ -91,7 +101,7 @@ def _site(item: Directive, base: list[Section], notes: Notes) -> Site | None:
     named = (arg for inner in item.inside("servername", "serveralias") for arg in inner.args)
     names = [re.sub("^https?://", "", name.lower()).partition(":")[0] for name in named]
     plain = not _touches(block) and not base
-    return Site(host_patterns(names, item.where, notes), item, tls, plain=plain)
+    return VirtualServer(host_patterns(names, item.where, notes), item, tls, plain=plain)
 
 
 def _sections(block: Block, around: Block, notes: Notes) -> list[Section]:
@@ -104,7 +114,7 @@ def _sections(block: Block, around: Block, notes: Notes) -> list[Section]:
 
 
 def _section(
-    item: Directive, around: Block, outer: tuple[Pattern, ...], notes: Notes
+    item: ConfigDirective, around: Block, outer: tuple[Pattern, ...], notes: Notes
 ) -> Iterator[Section]:
     """A section and those inside it; `outer` is where the one around it counts."""
     if item.block is None or item.name == "virtualhost" or not _touches(item.block):
@@ -122,14 +132,14 @@ def _section(
         yield from _section(inner, around, patterns, notes)
 
 
-def _names(section: Directive) -> str:
+def _names(section: ConfigDirective) -> str:
     """The headers that a section's statements are about."""
     statements = [item.args for item in everything(section.block or ()) if item.name == "header"]
     starts = [args[1:] if args[:1] and args[0].lower() in TABLES else args for args in statements]
     return ", ".join(dict.fromkeys(args[1] for args in starts if len(args) > 1))
 
 
-def _paths(item: Directive, around: Block, notes: Notes) -> tuple[Pattern, ...] | None:
+def _paths(item: ConfigDirective, around: Block, notes: Notes) -> tuple[Pattern, ...] | None:
     """The paths that a section covers; None when globs cannot express it."""
     regex = item.name.endswith("match") or item.args[:1] == ("~",)
     text = item.args[-1] if item.args else ""
@@ -152,7 +162,7 @@ def _globbed(glob: str) -> str:
 
 
 def _folder(
-    folder: str, around: Block, item: Directive, notes: Notes
+    folder: str, around: Block, item: ConfigDirective, notes: Notes
 ) -> tuple[Pattern, ...] | None:
     """The paths that are served from a folder on disk, by DocumentRoot and Alias."""
     lines = (str(item.where),)
@@ -173,12 +183,12 @@ def _folder(
 
 
 def _server(
-    hosts: tuple[str, ...], sections: list[Section], site: Site, notes: Notes
-) -> Iterator[Place]:
+    hosts: tuple[str, ...], sections: list[Section], site: VirtualServer, notes: Notes
+) -> Iterator[HeaderScope]:
     """The places of one server: for each region, the statements of every section that covers it."""
     ordered = sorted(sections, key=lambda section: section.rank)
 
-    def holds(path: Pattern) -> tuple[Effect, ...]:
+    def holds(path: Pattern) -> tuple[HeaderEffect, ...]:
         chosen = (one for one in ordered if any(each.covers(path) for each in one.patterns))
         items = tuple(item for section in chosen for item in section.headers)
         return site.on_scheme(effects(items, notes))

@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
-from sidecar.importing.draft import BY_HAND, COOKIE_RULE, FIXED, LISTED, Effect, Notes, When
+from sidecar.importing.draft import BY_HAND, COOKIE_RULE, FIXED, LISTED, HeaderEffect, Notes, When
 from sidecar.importing.regexes import alternatives
-from sidecar.importing.syntax import Block, Directive
+from sidecar.importing.syntax import Block, ConfigDirective
 from sidecar.policy import headers
 from sidecar.policy.terms import Action
 
@@ -49,10 +49,10 @@ _ATTRIBUTES = {"secure": "Secure", "httponly": "HttpOnly", "partitioned": "Parti
 
 
 @dataclass(frozen=True, slots=True)
-class Statement:
+class HeaderStatement:
     """One Header statement in parts; `when`: its env= or expr= as a policy's condition."""
 
-    item: Directive
+    item: ConfigDirective
     always: bool
     action: str
     name: str
@@ -60,10 +60,10 @@ class Statement:
     when: When
 
 
-def effects(items: Block, notes: Notes) -> tuple[Effect, ...]:
+def effects(items: Block, notes: Notes) -> tuple[HeaderEffect, ...]:
     """What Header statements do together: first to the service's lines, then those of `always`."""
-    ours: list[Effect] = []
-    beside: list[Effect] = []
+    ours: list[HeaderEffect] = []
+    beside: list[HeaderEffect] = []
     for item in items:
         cookie = _cookie_edit(item)
         statement = None if cookie else _taken_apart(item, notes)
@@ -79,7 +79,7 @@ def effects(items: Block, notes: Notes) -> tuple[Effect, ...]:
     return (*ours, *(_one_vary(line, notes) for line in beside))
 
 
-def _success(statement: Statement, notes: Notes) -> Effect:
+def _success(statement: HeaderStatement, notes: Notes) -> HeaderEffect:
     """What a statement does to the lines that the service sent."""
     action = _POLICY_ACTIONS[statement.action]
     name, where = statement.name, statement.item.where
@@ -92,11 +92,11 @@ def _success(statement: Statement, notes: Notes) -> Effect:
             notes.differs(where, f"{joins} {_JOINS}")
             action = "merge" if name.lower() in _LISTS & headers.MERGEABLE else "append"
     value = "" if action == "remove" else statement.value
-    effect = Effect(action, name, value, statement.when, where)
+    effect = HeaderEffect(action, name, value, statement.when, where)
     return _one_vary(effect, notes) if action == "append" else effect
 
 
-def _one_vary(line: Effect, notes: Notes) -> Effect:
+def _one_vary(line: HeaderEffect, notes: Notes) -> HeaderEffect:
     """httpd makes one line of all Vary lines when it sends them."""
     if line.key != "vary":
         return line
@@ -104,7 +104,9 @@ def _one_vary(line: Effect, notes: Notes) -> Effect:
     return replace(line, action="merge")
 
 
-def _always(beside: list[Effect], statement: Statement, notes: Notes) -> list[Effect]:
+def _always(
+    beside: list[HeaderEffect], statement: HeaderStatement, notes: Notes
+) -> list[HeaderEffect]:
     """What a statement does to the lines that httpd keeps beside the service's."""
     line = statement.item.effect("append", statement.name, statement.value, statement.when)
     same = [other for other in beside if other.key == line.key]
@@ -128,7 +130,7 @@ def _always(beside: list[Effect], statement: Statement, notes: Notes) -> list[Ef
     return [longer if other is same[0] else other for other in beside]
 
 
-def _cookie_edit(item: Directive) -> Effect | None:
+def _cookie_edit(item: ConfigDirective) -> HeaderEffect | None:
     """The cookie rule that `Header edit Set-Cookie ^(.*)$ "$1; Secure"` means; else None."""
     args = item.args[1:] if item.args[:1] == ("onsuccess",) else item.args
     if len(args) != 4 or args[0].lower() not in ("edit", "edit*"):
@@ -142,14 +144,14 @@ def _cookie_edit(item: Directive) -> Effect | None:
     for word in filter(None, map(str.strip, found[1].split(";"))):
         name, _, value = word.partition("=")
         attributes[_ATTRIBUTES.get(name.lower(), "SameSite")] = value.capitalize() or True
-    return Effect("set", "*", attributes=tuple(attributes.items()), where=item.where)
+    return HeaderEffect("set", "*", attributes=tuple(attributes.items()), where=item.where)
 
 
 _PAIR = re.compile(r"\\\\|%%")
 """What a value of mod_headers writes twice to mean it once; a backslash before others stays."""
 
 
-def _taken_apart(item: Directive, notes: Notes) -> Statement | None:
+def _taken_apart(item: ConfigDirective, notes: Notes) -> HeaderStatement | None:
     where = item.args[0].lower() if item.args else ""
     args = item.args[1:] if where in TABLES else item.args
     action, name, rest = args[0].lower() if args else "", "".join(args[1:2]).rstrip(":"), args[2:]
@@ -163,7 +165,7 @@ def _taken_apart(item: Directive, notes: Notes) -> Statement | None:
     if any(key == "content-type" for key, _ in when):
         notes.differs(item.where, f"{name}: {_FILES}")
     text = _PAIR.sub(lambda pair: pair[0][0], value)
-    return Statement(item, where == "always", action, name, text, when)
+    return HeaderStatement(item, where == "always", action, name, text, when)
 
 
 def _reason(action: str, name: str, value: str, when: When | None) -> tuple[str, str] | None:

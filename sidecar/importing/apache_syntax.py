@@ -12,7 +12,7 @@ from sidecar.importing.draft import Notes, SourceLine
 from sidecar.importing.syntax import (
     Block,
     Builder,
-    Directive,
+    ConfigDirective,
     Sources,
     assembled,
     everything,
@@ -38,7 +38,7 @@ def read_apache(sources: Sources, notes: Notes) -> Block:
         if item.name == "define" and len(item.args) == 2
     }
 
-    def replace(item: Directive) -> Block | None:
+    def replace(item: ConfigDirective) -> Block | None:
         if item.name in _INCLUDES and item.args:
             return included(item, blocks, notes if item.name == "include" else None)
         args = tuple(_defined(arg, defined) for arg in item.args)

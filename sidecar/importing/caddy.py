@@ -9,12 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Generator, Iterator, Mapping
 
-from sidecar.importing.caddy_headers import Step, effects, steps_of, upstream_step
+from sidecar.importing.caddy_headers import CaddyOperations, effects, steps_of, upstream_step
 from sidecar.importing.caddy_matchers import Matcher, definitions, matcher, split
-from sidecar.importing.draft import Effect, Notes, Place, placed
-from sidecar.importing.hosts import Site, alone, by_host, host_patterns, one_per_name
+from sidecar.importing.draft import HeaderEffect, HeaderScope, Notes, placed
+from sidecar.importing.hosts import VirtualServer, alone, by_host, host_patterns, one_per_name
 from sidecar.importing.paths import Pattern
-from sidecar.importing.syntax import Block, Directive, everything
+from sidecar.importing.syntax import Block, ConfigDirective, everything
 
 _BODY = frozenset(
     """
@@ -27,21 +27,21 @@ _EXCLUSIVE = ("handle", "handle_path")
 _PROXIES = ("reverse_proxy", "php_fastcgi")
 
 
-def places(block: Block, notes: Notes) -> list[Place]:
+def places(block: Block, notes: Notes) -> list[HeaderScope]:
     """The places of a Caddyfile, or of the inside of a site, first match first."""
     block = tuple(item for item in block if item.name)  # without global options
     if not block:
         return []
     if block[0].name in _BODY or block[0].name.startswith("@"):
-        block = (Directive("", (), block[0].where, block),)
+        block = (ConfigDirective("", (), block[0].where, block),)
     elif block[0].block is None:  # one site without braces
-        block = (Directive(block[0].name, block[0].args, block[0].where, block[1:]),)
+        block = (ConfigDirective(block[0].name, block[0].args, block[0].where, block[1:]),)
     sites = [site for site in (_site(item, notes) for item in block) if site is not None]
     if not sites:
         return []
     if len(sites) == 1:
         return list(_places((), sites[0], notes))
-    found: list[Place] = []
+    found: list[HeaderScope] = []
     for hosts, site in by_host(one_per_name(sites, notes), in_order=False):
         # Caddy serves only the hosts that it names.
         names = hosts or (() if not site.names else tuple(name for name in site.names if name))
@@ -49,7 +49,7 @@ def places(block: Block, notes: Notes) -> list[Place]:
     return found
 
 
-def _site(item: Directive, notes: Notes) -> Site | None:
+def _site(item: ConfigDirective, notes: Notes) -> VirtualServer | None:
     body = item.block or ()
     touches = bool(_headers(item))
     for inner in everything(body):
@@ -68,20 +68,20 @@ def _site(item: Directive, notes: Notes) -> Site | None:
         schemes.add((found[1] or "") if found else "")
     tls = False if schemes == {"http"} else True if schemes == {"https"} else None
     known = host_patterns([name for name in names if name], item.where, notes)
-    return Site(known, item, tls, plain=not touches, default="" in names)
+    return VirtualServer(known, item, tls, plain=not touches, default="" in names)
 
 
-def _headers(item: Directive) -> list[Directive]:
+def _headers(item: ConfigDirective) -> list[ConfigDirective]:
     """The header directives in a directive, itself among them."""
     every = (item, *everything(item.block or ()))
     return [inner for inner in every if inner.name in ("header", "header_down")]
 
 
-def _places(hosts: tuple[str, ...], site: Site, notes: Notes) -> Iterator[Place]:
+def _places(hosts: tuple[str, ...], site: VirtualServer, notes: Notes) -> Iterator[HeaderScope]:
     body = site.item.block or ()
     patterns = list(_patterns(body, definitions(body)))
 
-    def holds(region: Pattern) -> tuple[Effect, ...]:
+    def holds(region: Pattern) -> tuple[HeaderEffect, ...]:
         chain = list(_chain(body, region, {}, notes, literal=False))
         return site.on_scheme(effects(chain, notes))
 
@@ -102,7 +102,7 @@ def _patterns(block: Block, named: Mapping[str, Block]) -> Iterator[Pattern]:
 
 def _chain(
     block: Block, region: Pattern, named: Mapping[str, Block], notes: Notes, *, literal: bool
-) -> Generator[Step, None, bool]:
+) -> Generator[CaddyOperations, None, bool]:
     """The steps of a response for the region's paths, from outside in, up to the first proxy.
 
     Args:
@@ -135,7 +135,7 @@ def _chain(
     return False
 
 
-def _asked(item: Directive, scope: Mapping[str, Block], notes: Notes) -> Matcher | None:
+def _asked(item: ConfigDirective, scope: Mapping[str, Block], notes: Notes) -> Matcher | None:
     """The matcher of a directive that counts here; None = not here, or not expressible."""
     if item.name not in ("header", "route", *_EXCLUSIVE, *_PROXIES):
         return None
@@ -149,7 +149,7 @@ def _asked(item: Directive, scope: Mapping[str, Block], notes: Notes) -> Matcher
     return None
 
 
-def _names(headers: list[Directive]) -> str:
+def _names(headers: list[ConfigDirective]) -> str:
     """The fields that header directives are about."""
     fields = [
         name
@@ -159,7 +159,7 @@ def _names(headers: list[Directive]) -> str:
     return ", ".join(dict.fromkeys(field.lstrip("+-?>") for field in fields))
 
 
-def _order(entry: tuple[Directive, Matcher]) -> tuple[int, bool, int]:
+def _order(entry: tuple[ConfigDirective, Matcher]) -> tuple[int, bool, int]:
     """Caddy's order of directives, and among equals: longer paths first, no matcher last."""
     item, found = entry
     rank = {"header": 0, "handle": 1, "handle_path": 1, "route": 2}.get(item.name, 3)

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal, TypeAlias
 
-from sidecar.importing.draft import BY_HAND, FIXED, LISTED, Effect, Notes, When
-from sidecar.importing.syntax import Directive
+from sidecar.importing.draft import BY_HAND, FIXED, LISTED, HeaderEffect, Notes, When
+from sidecar.importing.syntax import ConfigDirective
 from sidecar.policy.terms import Action
 
 Moment: TypeAlias = Literal["before", "upstream", "leaving"]
@@ -25,11 +25,11 @@ _COMPUTED = re.compile(r"\{\$?[\w.:\[\]-]+\}")
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class CaddyOperations:
     """Operations of one handler, in Caddy's own order: added, set, removed."""
 
     moment: Moment
-    effects: tuple[Effect, ...]
+    effects: tuple[HeaderEffect, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +39,12 @@ class _Line:
     mark: str
     name: str
     value: str
-    item: Directive
+    item: ConfigDirective
 
 
-def steps_of(item: Directive, words: tuple[str, ...], when: When, notes: Notes) -> Iterator[Step]:
+def steps_of(
+    item: ConfigDirective, words: tuple[str, ...], when: When, notes: Notes
+) -> Iterator[CaddyOperations]:
     """The handlers of one header directive; `words` are its words without the matcher."""
     inner = item.block or ()
     written = [words] if words else [(one.name, *one.args) for one in inner]
@@ -58,29 +60,29 @@ def steps_of(item: Directive, words: tuple[str, ...], when: When, notes: Notes) 
     deferred = any(one.name == "defer" for one in inner)
     late = deferred or any(line.mark in (">", "-") for line in others)
     if others:
-        yield Step("leaving" if late else "before", _operations(others, when))
+        yield CaddyOperations("leaving" if late else "before", _operations(others, when))
     if len(defaults) > 1:
         names = ", ".join(line.name for line in defaults)
         text = "Caddy writes defaults of one block only where none of them is there"
         notes.differs(item.where, f"{names}: {text}; the policy decides for each")
     if defaults:
         said = (line.item.effect("default", line.name, line.value, when) for line in defaults)
-        yield Step("leaving", tuple(said))
+        yield CaddyOperations("leaving", tuple(said))
 
 
-def upstream_step(proxy: Directive, notes: Notes) -> Step:
+def upstream_step(proxy: ConfigDirective, notes: Notes) -> CaddyOperations:
     """What reverse_proxy's header_down does to the service's lines."""
     statements = [one for one in proxy.block or () if one.name == "header_down" and one.args]
     lines = _lines(((one.args, one) for one in statements), notes)
-    return Step("upstream", _operations(lines, ()))
+    return CaddyOperations("upstream", _operations(lines, ()))
 
 
-def _lines(written: Iterable[tuple[tuple[str, ...], Directive]], notes: Notes) -> list[_Line]:
+def _lines(written: Iterable[tuple[tuple[str, ...], ConfigDirective]], notes: Notes) -> list[_Line]:
     found = (_line(words, item, notes) for words, item in written)
     return [line for line in found if line is not None]
 
 
-def _line(words: tuple[str, ...], item: Directive, notes: Notes) -> _Line | None:
+def _line(words: tuple[str, ...], item: ConfigDirective, notes: Notes) -> _Line | None:
     field = words[0].rstrip(":")
     mark = field[0] if field[:1] in ("+", "-", "?", ">") else ""
     name, value = field[len(mark) :], words[1] if len(words) > 1 else ""
@@ -98,9 +100,9 @@ def _line(words: tuple[str, ...], item: Directive, notes: Notes) -> _Line | None
     return None
 
 
-def _operations(lines: list[_Line], when: When) -> tuple[Effect, ...]:
+def _operations(lines: list[_Line], when: When) -> tuple[HeaderEffect, ...]:
     """One handler's operations in Caddy's order; of several sets of a field the last counts."""
-    done: dict[Action, list[Effect]] = {"append": [], "set": [], "remove": []}
+    done: dict[Action, list[HeaderEffect]] = {"append": [], "set": [], "remove": []}
     for line in lines:
         action = _ACTIONS[line.mark]
         value = "" if action == "remove" else line.value
@@ -109,21 +111,21 @@ def _operations(lines: list[_Line], when: When) -> tuple[Effect, ...]:
     return (*done["append"], *sets.values(), *done["remove"])
 
 
-def effects(chain: list[Step], notes: Notes) -> tuple[Effect, ...]:
+def effects(chain: list[CaddyOperations], notes: Notes) -> tuple[HeaderEffect, ...]:
     """What a whole chain does to the service's response, as effects in order."""
 
-    def at(moment: Moment, steps: Iterable[Step]) -> list[Effect]:
+    def at(moment: Moment, steps: Iterable[CaddyOperations]) -> list[HeaderEffect]:
         return [effect for step in steps if step.moment == moment for effect in step.effects]
 
-    beside: list[Effect] = []
+    beside: list[HeaderEffect] = []
     for effect in at("before", chain):
         beside = _before(beside, effect, notes)
     return (*at("upstream", chain), *beside, *at("leaving", reversed(chain)))
 
 
-def _before(beside: list[Effect], effect: Effect, notes: Notes) -> list[Effect]:
+def _before(beside: list[HeaderEffect], effect: HeaderEffect, notes: Notes) -> list[HeaderEffect]:
     """One operation on the lines that Caddy will send beside the service's."""
-    line = Effect("append", effect.header, effect.value, effect.when, effect.where)
+    line = HeaderEffect("append", effect.header, effect.value, effect.when, effect.where)
     if effect.action == "append":
         return [*beside, line]
     if any(other.key == line.key and other.when != line.when for other in beside) and effect.when:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from sidecar.importing.draft import SourceLine, When
 from sidecar.importing.paths import ALL, Pattern, meet
 from sidecar.importing.regexes import path_patterns
-from sidecar.importing.syntax import Block, Directive
+from sidecar.importing.syntax import Block, ConfigDirective
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Matcher:
         )
 
 
-def split(item: Directive) -> tuple[str, tuple[str, ...]]:
+def split(item: ConfigDirective) -> tuple[str, tuple[str, ...]]:
     """A directive's matcher word ("" = none) and its other words."""
     first = item.args[0] if item.args else ""
     marked = first.startswith(("/", "@")) or first == "*"
@@ -53,7 +53,7 @@ def matcher(word: str, named: Mapping[str, Block], where: SourceLine) -> Matcher
     if word in ("", "*"):
         return Matcher()
     if word.startswith("/"):
-        return _lines((Directive("path", (word,), where),))
+        return _lines((ConfigDirective("path", (word,), where),))
     return _lines(named[word]) if word in named else None
 
 
@@ -66,8 +66,10 @@ def definitions(block: Block) -> dict[str, Block]:
     }
 
 
-def _one_line(item: Directive) -> Block:
-    return (Directive(item.args[0], item.args[1:], item.where, item.block),) if item.args else ()
+def _one_line(item: ConfigDirective) -> Block:
+    return (
+        (ConfigDirective(item.args[0], item.args[1:], item.where, item.block),) if item.args else ()
+    )
 
 
 def _lines(lines: Block) -> Matcher | None:
@@ -99,7 +101,7 @@ def _lines(lines: Block) -> Matcher | None:
     return Matcher(tuple(paths), tuple(when.items()), length)
 
 
-def _paths(part: Directive) -> tuple[Pattern, ...] | None:
+def _paths(part: ConfigDirective) -> tuple[Pattern, ...] | None:
     lines = (str(part.where),)
     if part.name == "path_regexp":
         return path_patterns(part.args[-1], lines) if part.args else None
@@ -117,7 +119,7 @@ def _paths(part: Directive) -> tuple[Pattern, ...] | None:
     return tuple(found)
 
 
-def _condition(part: Directive, when: dict[str, object]) -> bool:
+def _condition(part: ConfigDirective, when: dict[str, object]) -> bool:
     """Note what a line says as a condition; False when it cannot be said."""
     if part.name == "protocol" and part.args in (("http",), ("https",)) and "scheme" not in when:
         when["scheme"] = part.args[0]

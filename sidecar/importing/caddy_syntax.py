@@ -9,7 +9,15 @@ import re
 from dataclasses import replace as with_changes
 
 from sidecar.importing.draft import Notes, SourceLine
-from sidecar.importing.syntax import Block, Builder, Directive, Sources, assembled, included, refuse
+from sidecar.importing.syntax import (
+    Block,
+    Builder,
+    ConfigDirective,
+    Sources,
+    assembled,
+    included,
+    refuse,
+)
 
 _TOKEN = re.compile(
     r"""(?P<space>[^\S\n]+|\\[ \t]*\n)|(?P<line>\n)|(?P<comment>\#[^\n]*)"""
@@ -33,7 +41,7 @@ def read_caddy(sources: Sources, notes: Notes) -> Block:
         if item.name.startswith("(") and item.block is not None
     }
 
-    def replace(item: Directive) -> Block | None:
+    def replace(item: ConfigDirective) -> Block | None:
         if item.name.startswith("(") and item.block is not None:
             return ()
         if item.name != "import" or not item.args:

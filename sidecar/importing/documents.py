@@ -11,7 +11,7 @@ from typing import Any
 from sidecar.importing.draft import Notes, SourceLine
 from sidecar.importing.syntax import Sources, refuse
 from sidecar.policy.terms import Path
-from sidecar.source import Source, read_yaml
+from sidecar.source import SourceText, read_yaml
 
 _DIVIDER = re.compile(r"^---(?:[ \t].*)?$", re.MULTILINE)
 
@@ -73,7 +73,7 @@ def documents(sources: Sources, notes: Notes) -> Iterator[Document]:
                 yield Document(source.data, _placed(name, source))
 
 
-def _placed(name: str, source: Source) -> Callable[[Path], SourceLine]:
+def _placed(name: str, source: SourceText) -> Callable[[Path], SourceLine]:
     def where(path: Path) -> SourceLine:
         while path and path not in source.keys and path not in source.values:
             path = path[:-1]

@@ -40,7 +40,7 @@ class SourceLine:
 
 
 @dataclass(frozen=True, slots=True)
-class Effect:
+class HeaderEffect:
     """What is done to one header (or cookie) at a place. Effects that do the same are equal."""
 
     action: Action
@@ -62,12 +62,12 @@ class Effect:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class HeaderScope:
     """Where effects apply: host names and paths (() = all); the first place that matches counts."""
 
     hosts: tuple[str, ...]
     patterns: tuple[Pattern, ...]
-    effects: tuple[Effect, ...]
+    effects: tuple[HeaderEffect, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +104,9 @@ class Notes:
 def placed(
     hosts: tuple[str, ...],
     patterns: Iterable[Pattern],
-    holds: Callable[[Pattern], tuple[Effect, ...]],
+    holds: Callable[[Pattern], tuple[HeaderEffect, ...]],
     overlapping: tuple[SourceLine, str, Notes],
-) -> Iterator[Place]:
+) -> Iterator[HeaderScope]:
     """The places of one server, first match first.
 
     Args:
@@ -123,10 +123,12 @@ def placed(
         notes.lost(where, message, FEWER)
         cut = [((ALL,), holds(ALL))]
     for group, held in cut:
-        yield Place(hosts, () if group == (ALL,) else group, held)
+        yield HeaderScope(hosts, () if group == (ALL,) else group, held)
 
 
-def settle(effects: tuple[Effect, ...], server: str, notes: Notes) -> tuple[Effect, ...]:
+def settle(
+    effects: tuple[HeaderEffect, ...], server: str, notes: Notes
+) -> tuple[HeaderEffect, ...]:
     """The same effects as a policy may have them: legal, none superfluous, single headers once.
 
     Args:
@@ -134,7 +136,7 @@ def settle(effects: tuple[Effect, ...], server: str, notes: Notes) -> tuple[Effe
         server: how notes call it.
         notes: takes a message for what is left out or differs.
     """
-    settled: list[Effect] = []
+    settled: list[HeaderEffect] = []
     for written in effects:
         before = [other for other in settled if other.key == written.key]
         effect = written
@@ -155,7 +157,9 @@ def settle(effects: tuple[Effect, ...], server: str, notes: Notes) -> tuple[Effe
     return tuple(settled)
 
 
-def _appended(effect: Effect, before: list[Effect], server: str, notes: Notes) -> Effect:
+def _appended(
+    effect: HeaderEffect, before: list[HeaderEffect], server: str, notes: Notes
+) -> HeaderEffect:
     """An added line: the only one of a single header, or where the others were removed."""
     cleared = len(before) == 1 and before[0].action == "remove" and not before[0].when
     known, says = headers.get(effect.header), f"{effect.header}: {server} sends"
@@ -172,7 +176,7 @@ def _appended(effect: Effect, before: list[Effect], server: str, notes: Notes) -
     return replace(effect, action="set") if cleared and not effect.when else effect
 
 
-def _problem(effect: Effect) -> Problem | None:
+def _problem(effect: HeaderEffect) -> Problem | None:
     """What the policy itself would say against a rule of this effect."""
     if effect.attributes and not re.fullmatch("[!-~]+", effect.header):
         return Problem("illegal cookie name")

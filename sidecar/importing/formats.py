@@ -11,7 +11,7 @@ from typing import NamedTuple, TypeAlias
 from sidecar.importing import apache, caddy, ingress, nginx, observing, traefik
 from sidecar.importing.apache_syntax import read_apache
 from sidecar.importing.caddy_syntax import read_caddy
-from sidecar.importing.draft import Effect, Imported, Notes, Place, SourceLine, settle
+from sidecar.importing.draft import HeaderEffect, HeaderScope, Imported, Notes, SourceLine, settle
 from sidecar.importing.nginx_syntax import read_nginx
 from sidecar.importing.observations import Observation
 from sidecar.importing.syntax import Sources
@@ -19,7 +19,7 @@ from sidecar.importing.writing import policy_text
 from sidecar.policy.data import read_table
 from sidecar.policy.terms import PolicyError, Problem
 
-Importer: TypeAlias = Callable[[Sources, Notes], list[Place]]
+Importer: TypeAlias = Callable[[Sources, Notes], list[HeaderScope]]
 MAX_CHARS = 1 << 20
 
 
@@ -99,13 +99,15 @@ def from_observations(observations: Iterable[Observation]) -> Imported:
     return _written("imported-observed", about, "the server", places, notes)
 
 
-def _written(name: str, about: str, server: str, found: list[Place], notes: Notes) -> Imported:
+def _written(
+    name: str, about: str, server: str, found: list[HeaderScope], notes: Notes
+) -> Imported:
     places = [replace(place, effects=settle(place.effects, server, notes)) for place in found]
     _general([effect for place in places for effect in place.effects], server, notes)
     return Imported(policy_text(name, about, places), notes.reported())
 
 
-def _general(effects: list[Effect], server: str, notes: Notes) -> None:
+def _general(effects: list[HeaderEffect], server: str, notes: Notes) -> None:
     """The two differences that hold for every policy, named once."""
     added = next((effect for effect in effects if effect.action == "append"), None)
     if added is not None:

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from types import MappingProxyType
 
-from sidecar.importing.draft import Effect, Notes, SourceLine
-from sidecar.importing.syntax import Directive
+from sidecar.importing.draft import HeaderEffect, Notes, SourceLine
+from sidecar.importing.syntax import ConfigDirective
 
 # A host as a policy writes it: * stands for one run, at an end.
 _HOST = re.compile(r"(\*\.|\.)?[\w-]+(\.[\w-]+)*\.?(\.\*)?|\[[0-9a-fA-F:.]+\]|\*", re.ASCII)
@@ -19,7 +19,7 @@ _SCHEMES: Mapping[tuple[bool | None, bool | None], str] = MappingProxyType(
 
 
 @dataclass(frozen=True, slots=True)
-class Site:
+class VirtualServer:
     """One virtual server.
 
     `tls`: it speaks HTTPS only (True), HTTP only (False), or both or unknown (None). `plain`: it
@@ -27,14 +27,14 @@ class Site:
     """
 
     names: tuple[str, ...]
-    item: Directive
+    item: ConfigDirective
     tls: bool | None = None
     plain: bool = False
     default: bool = False
     scheme: str = ""
     """Its effects count for this scheme only: a site of the same name does nothing on the other."""
 
-    def on_scheme(self, effects: tuple[Effect, ...]) -> tuple[Effect, ...]:
+    def on_scheme(self, effects: tuple[HeaderEffect, ...]) -> tuple[HeaderEffect, ...]:
         """Its effects with the condition on the scheme, where there is one."""
         if not self.scheme:
             return effects
@@ -42,7 +42,7 @@ class Site:
         return tuple(replace(effect, when=(scheme, *effect.when)) for effect in effects)
 
 
-def alone(item: Directive, what: str, how: str, notes: Notes, *, touches: bool) -> None:
+def alone(item: ConfigDirective, what: str, how: str, notes: Notes, *, touches: bool) -> None:
     """Leave out a server that responds by itself: its responses never pass the sidecar."""
     if touches:
         message = f"{what} responds by itself ({how}); these headers are not the service's"
@@ -63,16 +63,16 @@ def host_patterns(names: Sequence[str], where: SourceLine, notes: Notes) -> tupl
     return tuple(dict.fromkeys(kept))
 
 
-def one_per_name(sites: Sequence[Site], notes: Notes) -> list[Site]:
+def one_per_name(sites: Sequence[VirtualServer], notes: Notes) -> list[VirtualServer]:
     """The sites with at most one for each name: a policy knows the host, not the port.
 
     The usual pair, one for HTTP that does nothing and one for HTTPS, becomes the latter with
     conditions on the scheme.
     """
-    kept: list[Site] = []
+    kept: list[VirtualServer] = []
     owner: dict[str, int] = {}
 
-    def keep(site: Site, at: int) -> None:
+    def keep(site: VirtualServer, at: int) -> None:
         kept[at : at + 1] = [site]
         owner.update(dict.fromkeys(site.names or ("",), at))
 
@@ -99,7 +99,9 @@ def one_per_name(sites: Sequence[Site], notes: Notes) -> list[Site]:
     return kept
 
 
-def by_host(sites: Sequence[Site], *, in_order: bool) -> Iterator[tuple[tuple[str, ...], Site]]:
+def by_host(
+    sites: Sequence[VirtualServer], *, in_order: bool
+) -> Iterator[tuple[tuple[str, ...], VirtualServer]]:
     """Host patterns and their site, first match first; the last has no hosts and is for all others.
 
     Args:
@@ -110,7 +112,7 @@ def by_host(sites: Sequence[Site], *, in_order: bool) -> Iterator[tuple[tuple[st
     default = next((site for site in sites if site.default), sites[0])
     rank: Callable[[str], tuple[int, int]] = (lambda _: (0, 0)) if in_order else _specificity
     named = [(rank(name), place, name) for place, site in enumerate(sites) for name in site.names]
-    groups: list[tuple[tuple[str, ...], Site]] = []
+    groups: list[tuple[tuple[str, ...], VirtualServer]] = []
     for _, place, name in sorted(named, key=lambda entry: entry[:2]):
         if groups and groups[-1][1] is sites[place]:
             groups[-1] = ((*groups[-1][0], name), sites[place])

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 from sidecar.importing import nginx, nginx_syntax
 from sidecar.importing.documents import Document, documents
-from sidecar.importing.draft import BY_HAND, Notes, Place, SourceLine
-from sidecar.importing.syntax import Block, Directive, Sources
+from sidecar.importing.draft import BY_HAND, HeaderScope, Notes, SourceLine
+from sidecar.importing.syntax import Block, ConfigDirective, Sources
 
 _ANNOTATION = "nginx.ingress.kubernetes.io/"
 _CONTROLLER = """
@@ -24,14 +24,14 @@ session-cookie-samesite
 """.split()
 
 
-def importer(sources: Sources, notes: Notes) -> list[Place]:
+def importer(sources: Sources, notes: Notes) -> list[HeaderScope]:
     """The places of all Ingress resources, first match first."""
     found = list(documents(sources, notes))
     maps = [document for document in found if document.at("kind") == "ConfigMap"]
     ingresses = [document for document in found if document.at("kind") == "Ingress"]
     controllers = (one for one in maps if any(key in one.mapping("data") for key in _CONTROLLER))
     controller = next(controllers, None)
-    http: list[Directive] = []
+    http: list[ConfigDirective] = []
     for_server: Block = ()
     for_location: Block = ()
     if controller is not None:
@@ -42,7 +42,7 @@ def importer(sources: Sources, notes: Notes) -> list[Place]:
         message = "the controller's own Strict-Transport-Security is not carried"
         where = ingresses[0].where(("spec", "tls"))
         notes.lost(where, message, "give the controller's ConfigMap too")
-    servers: dict[str, list[Directive]] = {}
+    servers: dict[str, list[ConfigDirective]] = {}
     for ingress in ingresses:
         for host, directive in _directives(ingress, maps, for_location, notes):
             servers.setdefault(host, list(for_server)).append(directive)
@@ -52,8 +52,16 @@ def importer(sources: Sources, notes: Notes) -> list[Place]:
     for host, block in servers.items():
         where = block[0].where if block else ingresses[0].where(("spec",))
         name, *args = ("server_name", host) if host else ("listen", "80", "default_server")
-        http.append(Directive("server", (), where, (Directive(name, tuple(args), where), *block)))
-    return nginx.places((Directive("http", (), http[0].where, tuple(http)),), notes) if http else []
+        http.append(
+            ConfigDirective(
+                "server", (), where, (ConfigDirective(name, tuple(args), where), *block)
+            )
+        )
+    return (
+        nginx.places((ConfigDirective("http", (), http[0].where, tuple(http)),), notes)
+        if http
+        else []
+    )
 
 
 def _snippet(document: Document, path: tuple[str, ...]) -> Block:
@@ -64,11 +72,13 @@ def _snippet(document: Document, path: tuple[str, ...]) -> Block:
     return nginx_syntax.parse(text, where.file, where.line + ("\n" in text))
 
 
-def _more(name: str, value: object, where: SourceLine) -> Directive:
-    return Directive("more_set_headers", (f"{name}: {value}",), where)
+def _more(name: str, value: object, where: SourceLine) -> ConfigDirective:
+    return ConfigDirective("more_set_headers", (f"{name}: {value}",), where)
 
 
-def _controller(document: Document, maps: list[Document], notes: Notes) -> Iterator[Directive]:
+def _controller(
+    document: Document, maps: list[Document], notes: Notes
+) -> Iterator[ConfigDirective]:
     """What the controller's ConfigMap says for every host."""
     data = document.mapping("data")
     if any(key.startswith("hsts") for key in data) and str(data.get("hsts", "true")) == "true":
@@ -79,10 +89,12 @@ def _controller(document: Document, maps: list[Document], notes: Notes) -> Itera
         key = next(key for key in data if key.startswith("hsts"))
         yield _more("Strict-Transport-Security", value, document.where(("data", key)))
     if str(data.get("server-tokens", "true")) == "false":
-        yield Directive("server_tokens", ("off",), document.where(("data", "server-tokens")))
+        yield ConfigDirective("server_tokens", ("off",), document.where(("data", "server-tokens")))
     hidden = map(str.strip, str(data.get("hide-headers", "")).split(","))
     for name in filter(None, hidden):
-        yield Directive("proxy_hide_header", (name,), document.where(("data", "hide-headers")))
+        yield ConfigDirective(
+            "proxy_hide_header", (name,), document.where(("data", "hide-headers"))
+        )
     if added := data.get("add-headers"):
         yield from _headers_of(str(added), maps, document.where(("data", "add-headers")), notes)
     yield from _snippet(document, ("data", "http-snippet"))
@@ -90,7 +102,7 @@ def _controller(document: Document, maps: list[Document], notes: Notes) -> Itera
 
 def _headers_of(
     reference: str, maps: list[Document], where: SourceLine, notes: Notes
-) -> Iterator[Directive]:
+) -> Iterator[ConfigDirective]:
     """The headers in another ConfigMap, named as namespace/name."""
     name = reference.rpartition("/")[2]
     found = next((one for one in maps if one.at("metadata", "name") == name), None)
@@ -104,7 +116,7 @@ def _headers_of(
 
 def _directives(
     ingress: Document, maps: list[Document], for_location: Block, notes: Notes
-) -> Iterator[tuple[str, Directive]]:
+) -> Iterator[tuple[str, ConfigDirective]]:
     """Host and directive of everything that one Ingress adds to a server."""
 
     def place(name: str) -> tuple[str, ...]:
@@ -124,7 +136,7 @@ def _directives(
     if not hosts and (ingress.mapping("spec", "defaultBackend") or inner):
         hosts = {"": None}
         where = ingress.where(("spec",))
-        yield "", Directive("location", ("/",), where, tuple(inner))
+        yield "", ConfigDirective("location", ("/",), where, tuple(inner))
     yield from ((host, directive) for host in hosts for directive in server)
     for rule, path, where in ingress.ingress_paths():
         for directive in _locations(path, where, tuple(inner), regex=regex):
@@ -133,16 +145,16 @@ def _directives(
 
 def _locations(
     path: dict[str, object], where: SourceLine, block: Block, *, regex: bool
-) -> Iterator[Directive]:
+) -> Iterator[ConfigDirective]:
     """The locations of one path: whole segments for Prefix, only the path for Exact."""
     text, kind = str(path.get("path") or "/"), path.get("pathType")
     if regex and kind != "Exact":
-        yield Directive("location", ("~*", f"^{text}"), where, block)
+        yield ConfigDirective("location", ("~*", f"^{text}"), where, block)
     elif kind == "Exact":
-        yield Directive("location", ("=", text), where, block)
+        yield ConfigDirective("location", ("=", text), where, block)
     elif kind == "Prefix" and text != "/":
         bare = text.rstrip("/")
-        yield Directive("location", ("=", bare), where, block)
-        yield Directive("location", (f"{bare}/",), where, block)
+        yield ConfigDirective("location", ("=", bare), where, block)
+        yield ConfigDirective("location", (f"{bare}/",), where, block)
     else:
-        yield Directive("location", (text,), where, block)
+        yield ConfigDirective("location", (text,), where, block)

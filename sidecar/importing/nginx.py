@@ -10,35 +10,43 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 
-from sidecar.importing.draft import COOKIE_RULE, MAX_AGE, MOVING, Effect, Notes, Place, placed
-from sidecar.importing.hosts import Site, alone, by_host, host_patterns, one_per_name
+from sidecar.importing.draft import (
+    COOKIE_RULE,
+    MAX_AGE,
+    MOVING,
+    HeaderEffect,
+    HeaderScope,
+    Notes,
+    placed,
+)
+from sidecar.importing.hosts import VirtualServer, alone, by_host, host_patterns, one_per_name
 from sidecar.importing.nginx_headers import TOUCHING, Level, effects, named, tell_dropped
 from sidecar.importing.paths import Pattern
 from sidecar.importing.regexes import path_patterns
-from sidecar.importing.syntax import Block, Directive
+from sidecar.importing.syntax import Block, ConfigDirective
 
 _RESPONSES = ("return", "deny")
 
 
-def places(block: Block, notes: Notes) -> list[Place]:
+def places(block: Block, notes: Notes) -> list[HeaderScope]:
     """The places of a configuration (or a snippet of one), first match first."""
     opened = ((item.block or ()) if item.name == "http" else (item,) for item in block)
     http = tuple(chain.from_iterable(opened))
     outer = Level().below(http)
     servers = [item for item in http if item.name == "server" and item.block is not None]
     if not servers:
-        servers = [Directive("server", (), block[0].where, http)] if block else []
+        servers = [ConfigDirective("server", (), block[0].where, http)] if block else []
         outer = Level()
     sites = [*filter(None, (_site(server, outer, notes) for server in servers))]
     if not sites:
         return []
-    found: list[Place] = []
+    found: list[HeaderScope] = []
     for hosts, site in by_host(one_per_name(sites, notes), in_order=False):
         found.extend(_server(hosts, site, outer, notes))
     return found
 
 
-def _site(server: Directive, outer: Level, notes: Notes) -> Site | None:
+def _site(server: ConfigDirective, outer: Level, notes: Notes) -> VirtualServer | None:
     block = server.block or ()
     listens = [item.args for item in server.inside("listen")]
     tls = {"ssl" in args or f":{''.join(args[:1])}".endswith(":443") for args in listens}
@@ -50,14 +58,16 @@ def _site(server: Directive, outer: Level, notes: Notes) -> Site | None:
     named = [name.lower() for item in server.inside("server_name") for name in item.args]
     names = host_patterns(named, server.where, notes)
     only = next(iter(tls)) if len(tls) == 1 else None
-    return Site(names, server, only, plain=plain, default=default)
+    return VirtualServer(names, server, only, plain=plain, default=default)
 
 
 def _touches(block: Block) -> bool:
     return any(item.name in TOUCHING or _touches(item.block or ()) for item in block)
 
 
-def _server(hosts: tuple[str, ...], site: Site, outer: Level, notes: Notes) -> Iterator[Place]:
+def _server(
+    hosts: tuple[str, ...], site: VirtualServer, outer: Level, notes: Notes
+) -> Iterator[HeaderScope]:
     tell_dropped(outer, site.item, notes)
     level = outer.below(site.item.block or ())
     at_server = effects(level, notes)
@@ -75,7 +85,7 @@ def _server(hosts: tuple[str, ...], site: Site, outer: Level, notes: Notes) -> I
             message = f"{location.item} ignores case; the policy does not"
             notes.differs(location.item.where, message)
 
-    def holds(pattern: Pattern) -> tuple[Effect, ...]:
+    def holds(pattern: Pattern) -> tuple[HeaderEffect, ...]:
         location, _ = _find(tree, pattern)
         return site.on_scheme(at_server if location is None else _handed_on(location, tree, notes))
 
@@ -84,7 +94,7 @@ def _server(hosts: tuple[str, ...], site: Site, outer: Level, notes: Notes) -> I
     yield from placed(hosts, patterns, holds, overlapping)
 
 
-def _others(lists: Iterable[tuple[Effect, ...]]) -> str:
+def _others(lists: Iterable[tuple[HeaderEffect, ...]]) -> str:
     """The headers on which not all of these lists are the same."""
     known = list(lists)
     every = [effect for effects in known for effect in effects]
@@ -94,7 +104,7 @@ def _others(lists: Iterable[tuple[Effect, ...]]) -> str:
 
 def _handed_on(
     location: _Location, tree: tuple[_Location, ...], notes: Notes
-) -> tuple[Effect, ...]:
+) -> tuple[HeaderEffect, ...]:
     """The effects of a location, or of the one that the end of try_files names (@name, path)."""
     tries = next((item for item in location.item.inside("try_files") if item.args), None)
     target = tries.args[-1].partition("?")[0] if tries else ""
@@ -112,7 +122,7 @@ def _handed_on(
     return other.effects
 
 
-def _refusals(server: Directive, notes: Notes, *, differ: bool) -> None:
+def _refusals(server: ConfigDirective, notes: Notes, *, differ: bool) -> None:
     """Statements that a policy cannot express; `differ`: not all locations do the same."""
     todo = [server]
     while todo:
@@ -124,7 +134,7 @@ def _refusals(server: Directive, notes: Notes, *, differ: bool) -> None:
                 notes.lost(item.where, *reason)
 
 
-def _reason(item: Directive, *, differ: bool) -> tuple[str, str] | None:
+def _reason(item: ConfigDirective, *, differ: bool) -> tuple[str, str] | None:
     """Why a statement cannot be carried, and what to do by hand; None = it can."""
     if item.name == "if" and _touches(item.block or ()):
         fix = "write a rule with when, or a route with match: {method: ...}"
@@ -148,9 +158,9 @@ class _Location:
     kind: str
     patterns: tuple[Pattern, ...] | None
     folds: bool
-    effects: tuple[Effect, ...]
+    effects: tuple[HeaderEffect, ...]
     inner: tuple[_Location, ...]
-    item: Directive
+    item: ConfigDirective
 
 
 def _locations_of(block: Block, level: Level, notes: Notes) -> tuple[_Location, ...]:
@@ -174,7 +184,7 @@ def _flat(tree: tuple[_Location, ...]) -> Iterator[_Location]:
         yield from _flat(location.inner)
 
 
-def _matched(item: Directive) -> tuple[str, bool, tuple[Pattern, ...] | None]:
+def _matched(item: ConfigDirective) -> tuple[str, bool, tuple[Pattern, ...] | None]:
     kind, text = item.args if len(item.args) == 2 else ("", item.args[0])
     for mark in ("^~", "~*", "~", "="):  # nginx takes `location =/x` too
         if not kind and text.startswith(mark):

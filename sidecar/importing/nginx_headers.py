@@ -11,8 +11,8 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sidecar.importing.draft import FIXED, LISTED, Effect, Notes, When
-from sidecar.importing.syntax import Block, Directive
+from sidecar.importing.draft import FIXED, LISTED, HeaderEffect, Notes, When
+from sidecar.importing.syntax import Block, ConfigDirective
 from sidecar.policy.terms import Action
 
 # ngx_http_headers_module: without `always` a line is added for these only.
@@ -32,12 +32,12 @@ class Level:
     mores: Block = ()
     hides: Block = ()
     inherit: str = "on"
-    tokens: Directive | None = None
+    tokens: ConfigDirective | None = None
 
     def below(self, block: Block) -> Level:
         """What counts in a block inside."""
 
-        def first(name: str) -> Directive | None:
+        def first(name: str) -> ConfigDirective | None:
             return next((item for item in block if item.name == name and item.args), None)
 
         own = [item for item in block if item.name == "add_header" and len(item.args) >= 2]
@@ -55,7 +55,7 @@ class Level:
         )
 
 
-def tell_dropped(level: Level, item: Directive, notes: Notes) -> None:
+def tell_dropped(level: Level, item: ConfigDirective, notes: Notes) -> None:
     """Report inherited lines that a block drops by adding its own: authors seldom mean it."""
     block = item.block or ()
     adds = (one.args for one in block if one.name == "add_header" and len(one.args) >= 2)
@@ -79,7 +79,7 @@ def tell_dropped(level: Level, item: Directive, notes: Notes) -> None:
     notes.differs(item.where, text, fix)
 
 
-def effects(level: Level, notes: Notes) -> tuple[Effect, ...]:
+def effects(level: Level, notes: Notes) -> tuple[HeaderEffect, ...]:
     """What a level does to a response, in nginx's order: hidden, headers-more, added lines."""
     found = [
         item.effect("remove", item.args[0])
@@ -88,13 +88,13 @@ def effects(level: Level, notes: Notes) -> tuple[Effect, ...]:
     ]
     if level.tokens is not None and level.tokens.args[0] == "off":
         about = "nginx never passes the service's own"
-        found.append(Effect("remove", "Server", where=level.tokens.where, about=about))
+        found.append(HeaderEffect("remove", "Server", where=level.tokens.where, about=about))
     found += (effect for item in level.mores for effect in _more(item, notes))
     found += (effect for item in level.adds for effect in _add(item, notes))
     return tuple(found)
 
 
-def named(block: Directive) -> str:
+def named(block: ConfigDirective) -> str:
     """The headers that a block's own statements are about."""
     found = [
         word.partition(":")[0]
@@ -105,7 +105,7 @@ def named(block: Directive) -> str:
     return ", ".join(dict.fromkeys(found))
 
 
-def _variable(text: str, item: Directive, notes: Notes) -> bool:
+def _variable(text: str, item: ConfigDirective, notes: Notes) -> bool:
     name = re.search(r"\$\{?\w*\}?", text)
     if name is not None:
         message = f"{item.name} {item.args[0]}: the variable {name[0]} cannot be carried"
@@ -113,7 +113,7 @@ def _variable(text: str, item: Directive, notes: Notes) -> bool:
     return name is not None
 
 
-def _add(item: Directive, notes: Notes) -> Iterator[Effect]:
+def _add(item: ConfigDirective, notes: Notes) -> Iterator[HeaderEffect]:
     name, value = item.args[:2]
     when: When = () if "always" in item.args[2:] else (("status", SAFE_STATUS),)
     if _variable(name + value, item, notes):
@@ -124,7 +124,7 @@ def _add(item: Directive, notes: Notes) -> Iterator[Effect]:
         yield item.effect("append", name, value, when)
 
 
-def _more(item: Directive, notes: Notes) -> Iterator[Effect]:
+def _more(item: ConfigDirective, notes: Notes) -> Iterator[HeaderEffect]:
     """more_set_headers, more_clear_headers: [-a] [-s STATUS]... [-t TYPE]... 'NAME[: VALUE]'..."""
     words = iter(item.args)
     status: list[str] = []
@@ -147,8 +147,8 @@ def _conditions(status: list[str], types: list[str]) -> When:
 
 
 def _more_one(
-    item: Directive, word: str, when: When, *, added: bool, notes: Notes
-) -> Iterator[Effect]:
+    item: ConfigDirective, word: str, when: When, *, added: bool, notes: Notes
+) -> Iterator[HeaderEffect]:
     name, _, value = word.partition(":")
     name, value = name.strip().rstrip(";"), value.strip()
     if "*" in name:

@@ -5,7 +5,15 @@ from __future__ import annotations
 import re
 
 from sidecar.importing.draft import Notes, SourceLine
-from sidecar.importing.syntax import Block, Builder, Directive, Sources, assembled, included, refuse
+from sidecar.importing.syntax import (
+    Block,
+    Builder,
+    ConfigDirective,
+    Sources,
+    assembled,
+    included,
+    refuse,
+)
 
 _TOKEN = re.compile(
     r"""(?P<space>\s+)|(?P<comment>\#[^\n]*)"""
@@ -30,7 +38,7 @@ def read_nginx(sources: Sources, notes: Notes) -> Block:
     """
     blocks = {name: parse(text, name) for name, text in sources.items()}
 
-    def replace(item: Directive) -> Block | None:
+    def replace(item: ConfigDirective) -> Block | None:
         if item.name != "include" or not item.args:
             return None
         return included(item, blocks, None if _HARMLESS.search(item.args[0]) else notes)

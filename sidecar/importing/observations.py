@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 from urllib.parse import unquote
 
-from sidecar.observed import Response
+from sidecar.observed import ObservedResponse
 from sidecar.policy import headers
 from sidecar.policy.rules.classes import of_media_type
 
@@ -41,9 +41,9 @@ _ID = re.compile(
 class Observation:
     """A response, a second one to the same request, and the service's own; None = not asked."""
 
-    response: Response
-    again: Response | None = None
-    bare: Response | None = None
+    response: ObservedResponse
+    again: ObservedResponse | None = None
+    bare: ObservedResponse | None = None
     probe: bool = False
     """A path that does not exist, to see an error response: it stands for all paths."""
 

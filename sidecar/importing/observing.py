@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import NamedTuple, TypeAlias
 
-from sidecar.importing.draft import Effect, Notes, Place, SourceLine, When, placed
+from sidecar.importing.draft import HeaderEffect, HeaderScope, Notes, SourceLine, When, placed
 from sidecar.importing.observations import LEAVE, Edit, Observation, discloses, looked_at
 from sidecar.importing.paths import ALL, Pattern, below
 from sidecar.policy.headers import cookies
@@ -55,7 +55,7 @@ class _Found:
 Plan: TypeAlias = tuple[_Found, ...]
 
 
-def places(observations: Iterable[Observation], notes: Notes) -> list[Place]:
+def places(observations: Iterable[Observation], notes: Notes) -> list[HeaderScope]:
     """The places of all that was seen, first match first; only the first host's responses count."""
     every = tuple(observations)
     host = next((one for one in every if one.kind == "page"), every[0]).response.place.hostname
@@ -74,11 +74,11 @@ def places(observations: Iterable[Observation], notes: Notes) -> list[Place]:
         for key, held in rows.items()
     ]
     for key, held in rows.items():
-        _tell_varying(key, held, source, notes)
-    _tell_unseen(seen, [display_name(key) for key in rows if discloses(key)], source, notes)
+        _note_varying(key, held, source, notes)
+    _note_unseen(seen, [display_name(key) for key in rows if discloses(key)], source, notes)
     always = tuple(_cookies(seen, source, notes))
 
-    def holds(pattern: Pattern) -> tuple[Effect, ...]:
+    def holds(pattern: Pattern) -> tuple[HeaderEffect, ...]:
         made = (effect for tree in trees for effect in _at(pattern, tree))
         return (*made, *always)
 
@@ -91,8 +91,8 @@ Tree: TypeAlias = list[tuple[tuple[Pattern, ...], Plan]]
 
 
 def _at(
-    pattern: Pattern, tree: Sequence[tuple[tuple[Pattern, ...], tuple[Effect, ...]]]
-) -> tuple[Effect, ...]:
+    pattern: Pattern, tree: Sequence[tuple[tuple[Pattern, ...], tuple[HeaderEffect, ...]]]
+) -> tuple[HeaderEffect, ...]:
     return next(found for area, found in tree if any(one.covers(pattern) for one in area))
 
 
@@ -214,17 +214,17 @@ def _common(rows: Sequence[_Row]) -> list[Edit]:
     return [edit for edit in rows[0].edits if all(edit in row.edits for row in rows)]
 
 
-def _effects(key: str, plan: Plan, source: SourceLine) -> Iterator[Effect]:
+def _effects(key: str, plan: Plan, source: SourceLine) -> Iterator[HeaderEffect]:
     """The effects of a plan: of several lines the first is set, the others are appended."""
     for found in plan:
         action, lines = found.edit
         about = _about(found.seen)
         name = display_name(key)
         if action == "remove":
-            yield Effect("remove", name, "", found.when, where=source, about=about)
+            yield HeaderEffect("remove", name, "", found.when, where=source, about=about)
         for number, line in enumerate(lines):
             how: Action = "set" if action == "set" and not number else "append"
-            yield Effect(how, name, line, found.when, where=source, about=about)
+            yield HeaderEffect(how, name, line, found.when, where=source, about=about)
 
 
 def _about(seen: Seen) -> str:
@@ -239,7 +239,7 @@ def _paths(seen: Iterable[Observation]) -> str:
     return ", ".join(paths[:4]) + (f" and {len(paths) - 4} more" if len(paths) > 4 else "")
 
 
-def _tell_varying(key: str, rows: Rows, source: SourceLine, notes: Notes) -> None:
+def _note_varying(key: str, rows: Rows, source: SourceLine, notes: Notes) -> None:
     """Report values that change in a way that no rule can follow."""
     name = display_name(key)
     varying = [(row.observation, what) for row in rows if (what := row.observation.varies(key))]
@@ -262,7 +262,7 @@ def _tell_varying(key: str, rows: Rows, source: SourceLine, notes: Notes) -> Non
         notes.lost(source, message, "write the rule by hand, with a condition on the request")
 
 
-def _tell_unseen(seen: Seen, software: Sequence[str], source: SourceLine, notes: Notes) -> None:
+def _note_unseen(seen: Seen, software: Sequence[str], source: SourceLine, notes: Notes) -> None:
     """Report what responses cannot show."""
     if not any(one.bare for one in seen):
         text = "whether this server removes headers of the service behind it cannot be seen"
@@ -276,7 +276,7 @@ def _tell_unseen(seen: Seen, software: Sequence[str], source: SourceLine, notes:
         notes.differs(source, f"{text}; rules without conditions hold for them too", fix)
 
 
-def _cookies(seen: Seen, source: SourceLine, notes: Notes) -> Iterator[Effect]:
+def _cookies(seen: Seen, source: SourceLine, notes: Notes) -> Iterator[HeaderEffect]:
     """A rule for each cookie whose attributes agree in all responses and are not the service's."""
     names: dict[str, list[tuple[Observation, dict[str, bool | str], bool]]] = {}
     for one in seen:
@@ -297,7 +297,7 @@ def _cookies(seen: Seen, source: SourceLine, notes: Notes) -> Iterator[Effect]:
             notes.lost(source, message, "write cookie rules on routes")
         elif wanted and any(changed for _, _, changed in found):
             demands, about = tuple(wanted.items()), _about(where)
-            yield Effect("set", name, attributes=demands, where=source, about=about)
+            yield HeaderEffect("set", name, attributes=demands, where=source, about=about)
 
 
 def _attributes(lines: Iterable[str]) -> Iterator[tuple[str, dict[str, bool | str]]]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TypeAlias
 
-from sidecar.importing.draft import GIVE, Effect, Notes, SourceLine, When
+from sidecar.importing.draft import GIVE, HeaderEffect, Notes, SourceLine, When
 from sidecar.policy.terms import Action, PolicyError, Problem
 
 MAX_NESTING = 24
@@ -16,27 +16,27 @@ MAX_DIRECTIVES = 50_000
 
 
 @dataclass(frozen=True, slots=True)
-class Directive:
+class ConfigDirective:
     """One statement: its words, its line, and the statements in its block (None = no block)."""
 
     name: str
     args: tuple[str, ...]
     where: SourceLine
-    block: tuple[Directive, ...] | None = None
+    block: tuple[ConfigDirective, ...] | None = None
 
-    def effect(self, action: Action, header: str, value: str = "", when: When = ()) -> Effect:
+    def effect(self, action: Action, header: str, value: str = "", when: When = ()) -> HeaderEffect:
         """What it does to a header."""
-        return Effect(action, header, value, when, self.where)
+        return HeaderEffect(action, header, value, when, self.where)
 
     def __str__(self) -> str:
         return " ".join((self.name, *self.args))
 
-    def inside(self, *names: str) -> Iterator[Directive]:
+    def inside(self, *names: str) -> Iterator[ConfigDirective]:
         """The statements of its block with one of these names."""
         return (item for item in self.block or () if item.name in names)
 
 
-Block: TypeAlias = tuple[Directive, ...]
+Block: TypeAlias = tuple[ConfigDirective, ...]
 Sources: TypeAlias = Mapping[str, str]
 """Texts by file name."""
 
@@ -50,12 +50,12 @@ class Builder:
     """Blocks as they are opened and closed; without recursion, because of hostile nesting."""
 
     def __init__(self) -> None:
-        self._open: list[tuple[str, tuple[str, ...], SourceLine, list[Directive]]] = []
-        self._here: list[Directive] = []
+        self._open: list[tuple[str, tuple[str, ...], SourceLine, list[ConfigDirective]]] = []
+        self._here: list[ConfigDirective] = []
 
     def add(self, words: list[str], where: SourceLine) -> None:
         """A statement without block."""
-        self._here.append(Directive(words[0], tuple(words[1:]), where))
+        self._here.append(ConfigDirective(words[0], tuple(words[1:]), where))
 
     def open(self, words: list[str], where: SourceLine) -> None:
         """A statement whose block starts here."""
@@ -73,7 +73,7 @@ class Builder:
         if name is not None and name != opened:
             message = f"</{name}> ends <{opened}> of line {start.line}"
             raise refuse(where, message, f"write </{opened}>")
-        outer.append(Directive(opened, args, start, tuple(self._here)))
+        outer.append(ConfigDirective(opened, args, start, tuple(self._here)))
         self._here = outer
 
     def done(self) -> Block:
@@ -84,7 +84,7 @@ class Builder:
         return tuple(self._here)
 
 
-def spliced(block: Block, replace: Callable[[Directive], Block | None]) -> Block:
+def spliced(block: Block, replace: Callable[[ConfigDirective], Block | None]) -> Block:
     """The block with some statements replaced by others, as include and import do.
 
     Args:
@@ -96,7 +96,7 @@ def spliced(block: Block, replace: Callable[[Directive], Block | None]) -> Block
     """
     count = 0
 
-    def walk(block: Block, depth: int) -> Iterator[Directive]:
+    def walk(block: Block, depth: int) -> Iterator[ConfigDirective]:
         nonlocal count
         for item in block:
             count += 1
@@ -108,14 +108,14 @@ def spliced(block: Block, replace: Callable[[Directive], Block | None]) -> Block
                 yield from walk(other, depth + 1)
             elif item.block is not None:
                 inner = tuple(walk(item.block, depth + 1))
-                yield Directive(item.name, item.args, item.where, inner)
+                yield ConfigDirective(item.name, item.args, item.where, inner)
             else:
                 yield item
 
     return tuple(walk(block, 0))
 
 
-def everything(block: Block) -> Iterator[Directive]:
+def everything(block: Block) -> Iterator[ConfigDirective]:
     """Every statement, in blocks too, in no fixed order."""
     todo = list(block)
     while todo:
@@ -125,7 +125,9 @@ def everything(block: Block) -> Iterator[Directive]:
 
 
 def assembled(
-    blocks: Mapping[str, Block], names: Sequence[str], replace: Callable[[Directive], Block | None]
+    blocks: Mapping[str, Block],
+    names: Sequence[str],
+    replace: Callable[[ConfigDirective], Block | None],
 ) -> Block:
     """All directives of several texts; included ones replace the statements of these names.
 
@@ -143,7 +145,7 @@ def assembled(
     return spliced(tuple(item for name in roots for item in blocks[name]), replace)
 
 
-def included(item: Directive, blocks: Mapping[str, Block], notes: Notes | None) -> Block:
+def included(item: ConfigDirective, blocks: Mapping[str, Block], notes: Notes | None) -> Block:
     """What an include statement includes; `notes` takes a message where no text is meant."""
     names = _meant(item.args[0], blocks)
     if not names and notes is not None:

@@ -8,18 +8,18 @@ from itertools import islice
 from typing import Any
 
 from sidecar.importing.documents import Document, documents
-from sidecar.importing.draft import GIVE, Effect, Notes, Place, SourceLine, placed
+from sidecar.importing.draft import GIVE, HeaderEffect, HeaderScope, Notes, SourceLine, placed
 from sidecar.importing.paths import Pattern
 from sidecar.importing.syntax import Sources
 from sidecar.importing.traefik_headers import Option, effects
-from sidecar.importing.traefik_rules import Ground, grounds
+from sidecar.importing.traefik_rules import RuleAlternative, rule_alternatives
 from sidecar.policy.terms import Path
 
 _ANNOTATION = "traefik.ingress.kubernetes.io/router.middlewares"
 
 
 @dataclass(frozen=True, slots=True)
-class Middleware:
+class TraefikMiddleware:
     """One middleware: its kind in lower case, its options, or the names that a chain stands for."""
 
     kind: str
@@ -42,24 +42,24 @@ class Router:
 class _Found:
     """What the texts have, by name."""
 
-    middlewares: dict[str, Middleware] = field(default_factory=dict)
+    middlewares: dict[str, TraefikMiddleware] = field(default_factory=dict)
     routers: list[Router] = field(default_factory=list)
     everywhere: list[str] = field(default_factory=list)
     """Middlewares of entry points: outside of every router's own."""
 
-    def get(self, name: str) -> Middleware | None:
+    def get(self, name: str) -> TraefikMiddleware | None:
         """A middleware by its name, or by namespace and name, as annotations have it."""
         if name in self.middlewares:
             return self.middlewares[name]
         known = self.middlewares.items()
         return next((one for key, one in known if name.endswith(f"-{key}")), None)
 
-    def all(self, names: Iterable[str]) -> list[Middleware]:
+    def all(self, names: Iterable[str]) -> list[TraefikMiddleware]:
         """The middlewares of these names that are known, in their order."""
         return [one for name in names if (one := self.get(name)) is not None]
 
 
-def importer(sources: Sources, notes: Notes) -> list[Place]:
+def importer(sources: Sources, notes: Notes) -> list[HeaderScope]:
     """The places of a dynamic configuration, first match first."""
     found = _Found()
     for document in documents(sources, notes):
@@ -82,7 +82,7 @@ def importer(sources: Sources, notes: Notes) -> list[Place]:
     for name in headers:
         message = f"no router names the middleware {name!r}; it counts for every request"
         notes.differs(found.middlewares[name].where, message)
-    return [Place((), (), _response(found, tuple(headers), notes))]
+    return [HeaderScope((), (), _response(found, tuple(headers), notes))]
 
 
 def _middleware(found: _Found, name: str, document: Document, path: Path) -> None:
@@ -101,7 +101,9 @@ def _middleware(found: _Found, name: str, document: Document, path: Path) -> Non
         else:
             inner.append(Option((option,), value, document.where(place)))
     names_in_chain = tuple(_names(chain.get("middlewares")))
-    found.middlewares[name] = Middleware(kind, tuple(inner), names_in_chain, document.where(path))
+    found.middlewares[name] = TraefikMiddleware(
+        kind, tuple(inner), names_in_chain, document.where(path)
+    )
 
 
 def _names(value: object) -> list[str]:
@@ -190,21 +192,21 @@ def _unchained(found: _Found, names: tuple[str, ...], depth: int) -> Iterator[st
             yield name
 
 
-def _response(found: _Found, names: tuple[str, ...], notes: Notes) -> tuple[Effect, ...]:
+def _response(found: _Found, names: tuple[str, ...], notes: Notes) -> tuple[HeaderEffect, ...]:
     """What middlewares do to a response: the innermost first, so that outer ones win."""
     outside_in = found.all(islice(_unchained(found, names, 0), 200))
     known = [one for one in reversed(outside_in) if one.kind == "headers"]
     return tuple(effect for one in known for effect in effects(one.options, notes))
 
 
-def _places(found: _Found, notes: Notes) -> Iterator[Place]:
+def _places(found: _Found, notes: Notes) -> Iterator[HeaderScope]:
     """Routers by priority, for each host that a rule names and then for all others."""
-    standing: list[tuple[Ground, Router]] = []
+    standing: list[tuple[RuleAlternative, Router]] = []
     for router in sorted(found.routers, key=lambda router: -router.priority):
         kinds = {one.kind for one in found.all(router.middlewares)}
         if kinds & {"redirectscheme", "redirectregex"}:
             continue  # it responds by itself
-        known = grounds(router.rule, (str(router.where),))
+        known = rule_alternatives(router.rule, (str(router.where),))
         missing = [name for name in router.middlewares if found.get(name) is None]
         if missing:
             message = f"middlewares {', '.join(missing)} are not among the given texts"
@@ -225,9 +227,12 @@ def _places(found: _Found, notes: Notes) -> Iterator[Place]:
 
 
 def _host(
-    hosts: tuple[str, ...], standing: list[tuple[Ground, Router]], found: _Found, notes: Notes
-) -> Iterator[Place]:
-    def holds(region: Pattern) -> tuple[Effect, ...]:
+    hosts: tuple[str, ...],
+    standing: list[tuple[RuleAlternative, Router]],
+    found: _Found,
+    notes: Notes,
+) -> Iterator[HeaderScope]:
+    def holds(region: Pattern) -> tuple[HeaderEffect, ...]:
         for ground, router in standing:
             if any(pattern.covers(region) for pattern in ground.patterns):
                 return _response(found, (*found.everywhere, *router.middlewares), notes)

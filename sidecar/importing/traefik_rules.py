@@ -19,7 +19,7 @@ MAX_ALTERNATIVES = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Ground:
+class RuleAlternative:
     """One alternative of a rule: these hosts (() = all) and these paths."""
 
     hosts: tuple[str, ...]
@@ -30,7 +30,7 @@ class _Inexpressible(ValueError):  # noqa: N818 - no error of the rule, but no p
     pass
 
 
-def grounds(rule: str, lines: tuple[str, ...]) -> list[Ground] | None:
+def rule_alternatives(rule: str, lines: tuple[str, ...]) -> list[RuleAlternative] | None:
     """The alternatives of a rule; None when a policy cannot express it."""
     try:
         text = _TOKEN.sub(_in_python, rule[:MAX_RULE])
@@ -49,7 +49,7 @@ def _in_python(token: re.Match[str]) -> str:
     return token[0] if text is None else repr(text)
 
 
-def _alternatives(node: ast.expr, lines: tuple[str, ...]) -> list[Ground]:
+def _alternatives(node: ast.expr, lines: tuple[str, ...]) -> list[RuleAlternative]:
     if isinstance(node, ast.BoolOp):
         parts = [_alternatives(value, lines) for value in node.values]
         found = parts[0]
@@ -70,20 +70,20 @@ def _alternatives(node: ast.expr, lines: tuple[str, ...]) -> list[Ground]:
     return [_matcher(node.func.id, texts, lines)]
 
 
-def _matcher(name: str, texts: list[str], lines: tuple[str, ...]) -> Ground:
+def _matcher(name: str, texts: list[str], lines: tuple[str, ...]) -> RuleAlternative:
     if name == "Host":
-        return Ground(tuple(text.lower() for text in texts), (ALL,))
+        return RuleAlternative(tuple(text.lower() for text in texts), (ALL,))
     plain = all(text.startswith("/") and not set("{*") & set(text) for text in texts)
     if name in ("Path", "PathPrefix") and plain:
         tail = "" if name == "PathPrefix" else None
-        return Ground((), tuple(Pattern(text, tail, lines) for text in texts))
+        return RuleAlternative((), tuple(Pattern(text, tail, lines) for text in texts))
     patterns = path_patterns(texts[0], lines) if name == "PathRegexp" and len(texts) == 1 else None
     if patterns is None:
         raise _Inexpressible
-    return Ground((), patterns)
+    return RuleAlternative((), patterns)
 
 
-def _joined(one: Ground, two: Ground) -> list[Ground]:
+def _joined(one: RuleAlternative, two: RuleAlternative) -> list[RuleAlternative]:
     hosts = one.hosts or two.hosts
     if one.hosts and two.hosts:
         hosts = tuple(host for host in one.hosts if host in two.hosts)
@@ -91,4 +91,4 @@ def _joined(one: Ground, two: Ground) -> list[Ground]:
             return []
     met = (meet(first, second) for first in one.patterns for second in two.patterns)
     patterns = tuple(dict.fromkeys(found for both in met for found in both))
-    return [Ground(hosts, patterns)] if patterns else []
+    return [RuleAlternative(hosts, patterns)] if patterns else []

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from sidecar.importing.draft import FEWER, Effect, Place, condition
+from sidecar.importing.draft import FEWER, HeaderEffect, HeaderScope, condition
 from sidecar.policy.engine.resolve import MAX_RULES
 from sidecar.policy.terms import PolicyError, Problem
 from sidecar.scalars import Value, flow, scalar
@@ -17,10 +17,10 @@ MAX_CHARS = 900_000
 """Below what a policy file may hold (source.MAX_BYTES)."""
 
 Slot = tuple[str, int]
-Slots = Mapping[Slot, Effect]
+Slots = Mapping[Slot, HeaderEffect]
 
 
-def policy_text(name: str, reason: str, places: Sequence[Place]) -> str:
+def policy_text(name: str, reason: str, places: Sequence[HeaderScope]) -> str:
     """The whole file.
 
     Raises:
@@ -52,7 +52,7 @@ def policy_text(name: str, reason: str, places: Sequence[Place]) -> str:
     return text
 
 
-def _numbered(effects: Sequence[Effect]) -> dict[Slot, Effect]:
+def _numbered(effects: Sequence[HeaderEffect]) -> dict[Slot, HeaderEffect]:
     """The effects by header and by their number on it, which align the places.
 
     Headers come in the order of the source; what is done to one does not depend on the others.
@@ -62,7 +62,7 @@ def _numbered(effects: Sequence[Effect]) -> dict[Slot, Effect]:
         place = (effect.where.file, effect.where.line)
         first[effect.key] = min(place, first.get(effect.key, place))
     counts: dict[str, int] = {}
-    found: dict[Slot, Effect] = {}
+    found: dict[Slot, HeaderEffect] = {}
     for effect in sorted(effects, key=lambda effect: first[effect.key]):
         counts[effect.key] = counts.get(effect.key, 0) + 1
         found[effect.key, counts[effect.key]] = effect
@@ -93,7 +93,9 @@ def _free(base: str, taken: set[str]) -> str:
     return name
 
 
-def _rule(name: str, effect: Effect, above: Effect | None, indent: str) -> Iterator[str]:
+def _rule(
+    name: str, effect: HeaderEffect, above: HeaderEffect | None, indent: str
+) -> Iterator[str]:
     """A rule, or how it differs from the one of the same name above."""
     keys: dict[str, Value] = {}
     if above is None:
@@ -113,14 +115,14 @@ def _rule(name: str, effect: Effect, above: Effect | None, indent: str) -> Itera
     yield from (f"{indent}  {key}: {flow(value)}" for key, value in keys.items())
 
 
-def _route_name(place: Place, taken: set[str]) -> str:
+def _route_name(place: HeaderScope, taken: set[str]) -> str:
     path = str(place.patterns[0]) if place.patterns else ""
     base = _word("-".join((*place.hosts[:1], "root" if path == "/" else path)).replace(".", "-"))
     return _free(base, taken)
 
 
 def _route(
-    name: str, place: Place, own: Slots, above: Slots, names: Mapping[Slot, str]
+    name: str, place: HeaderScope, own: Slots, above: Slots, names: Mapping[Slot, str]
 ) -> Iterator[str]:
     lines = dict.fromkeys(line for pattern in place.patterns for line in pattern.lines)
     if lines:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _ID: Final = re.compile(rb"[!-~]{1,128}")
 
 
-class Request(NamedTuple):
+class InProcessRequest(NamedTuple):
     """A request: the path as sent, if the server knows it; the lines without the nonce's header."""
 
     method: str
@@ -37,12 +37,12 @@ class Request(NamedTuple):
         return next((value for name, value in self.lines if name.lower() == key), b"")
 
 
-class Exchange:
+class InProcessExchange:
     """What is known between a request and its response. The caller puts up to `reads_body` bytes of
     the request's body into `begun`, and gives the service the `nonce`, if it is not b"".
     """
 
-    def __init__(self, host: Host, asked: Request) -> None:
+    def __init__(self, host: Host, asked: InProcessRequest) -> None:
         self._host, self._asked, self._active = host, asked, host.active
         self._route = self._active.plan.route(asked.host, asked.method, asked.path)
         self._began = time.perf_counter()

@@ -28,7 +28,7 @@ from sidecar.runtime.settings_file import read_settings
 from sidecar.settings import Settings
 from sidecar.source import load_policy
 from sidecar.telemetry import Telemetry
-from sidecar.telemetry.events import Sink
+from sidecar.telemetry.events import QueuedOutput
 
 HERE: Final = "in process"
 """The addresses of the data listener and of the service, which do not exist."""
@@ -189,7 +189,7 @@ class Host:
                 text = f"events cannot be written: {error.strerror or error}"
                 problem = Problem(text, "name another: events=FILE", file=os.fspath(self._events))
                 raise PolicyError((problem,)) from error
-        sink = Sink(fd)
+        sink = QueuedOutput(fd)
         try:
             self._service = Service(settings, sink, partial(_Here, catch_up=self._do))
             self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()

@@ -54,7 +54,7 @@ def failure(error: Exception) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Response:
+class ObservedResponse:
     """One response to a request for `url`."""
 
     url: str

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from sidecar.observed import (
     Fields,
     NoResponse,
-    Response,
+    ObservedResponse,
     complete,
     failure,
     split,
@@ -36,7 +36,7 @@ def ask(
     most: int = 0,
     timeout: float = TIMEOUT,
     trust: ssl.SSLContext | None = None,
-) -> Response:
+) -> ObservedResponse:
     """Send one request and read the response, whatever its status.
 
     Args:
@@ -71,7 +71,7 @@ def ask(
     finally:
         connection.close()
     request = tuple((name.encode(), value.encode("latin-1")) for name, value in sent.items())
-    return Response(full, raw.status, fields, data, method=method, request=request)
+    return ObservedResponse(full, raw.status, fields, data, method=method, request=request)
 
 
 def _fields(head: http.client.HTTPMessage) -> Fields:

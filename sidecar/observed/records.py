@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from sidecar.observed import SCHEMES, Fields, NoResponse, Response, split
+from sidecar.observed import SCHEMES, Fields, NoResponse, ObservedResponse, split
 from sidecar.policy.values import TOKEN
 
 MAX_RECORD = 256 << 20
@@ -19,7 +19,7 @@ _STATUS = re.compile(rb"^HTTP/[0-9](?:\.[0-9])? +([1-5][0-9][0-9])[^\r\n]*\r?\n"
 _GZIP = b"\x1f\x8b"
 
 
-def from_har(data: bytes, name: str = "the archive") -> tuple[Response, ...]:
+def from_har(data: bytes, name: str = "the archive") -> tuple[ObservedResponse, ...]:
     """The responses of an HTTP archive, in order; entries without a response are left out.
 
     Raises:
@@ -37,7 +37,7 @@ def from_har(data: bytes, name: str = "the archive") -> tuple[Response, ...]:
     return found
 
 
-def _entry(entry: Any) -> Response | None:
+def _entry(entry: Any) -> ObservedResponse | None:
     """The response of one entry; None where none came, or none by HTTP."""
     try:
         request, raw = entry["request"], entry["response"]
@@ -50,7 +50,7 @@ def _entry(entry: Any) -> Response | None:
         body = base64.b64decode(text) if coded else text.encode("utf-8", "replace")
         fields = _as_decoded(_lines(raw["headers"]), body)
         sent = tuple(_lines(request.get("headers") or ()))
-        return Response(url, status, fields, body, method=method, request=sent)
+        return ObservedResponse(url, status, fields, body, method=method, request=sent)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError, binascii.Error):
         return None
 
@@ -84,7 +84,7 @@ def _as_decoded(fields: Iterable[tuple[bytes, bytes]], body: bytes) -> Fields:
     return tuple(one for one in fields if coded or one[0].lower() != b"content-encoding")
 
 
-def from_raw(data: bytes, url: str, name: str = "the text") -> tuple[Response, ...]:
+def from_raw(data: bytes, url: str, name: str = "the text") -> tuple[ObservedResponse, ...]:
     """The responses in the output of `curl -si` or `curl -siL` for `url`; `name` is for errors.
 
     Raises:
@@ -93,11 +93,11 @@ def from_raw(data: bytes, url: str, name: str = "the text") -> tuple[Response, .
     heads = [head for head in _STATUS.finditer(data[:MAX_RECORD]) if int(head[1]) >= 200]
     if not heads or data[: heads[0].start()].strip().partition(b" ")[0][:5] not in (b"", b"HTTP/"):
         raise NoResponse(f"{name} has no status line; record responses with `curl -si URL`")
-    found: list[Response] = []
+    found: list[ObservedResponse] = []
     for head, end in zip(heads, [*(head.start() for head in heads[1:]), len(data)], strict=True):
         address = (found[-1].target if found else "") or url
         fields, body = _parts(data[head.end() : end])
-        found.append(Response(address, int(head[1]), _as_decoded(fields, body), body))
+        found.append(ObservedResponse(address, int(head[1]), _as_decoded(fields, body), body))
     return tuple(found)
 
 

@@ -26,7 +26,7 @@ address and User-Agent.
 
 
 @dataclass(frozen=True, slots=True)
-class Bounds:
+class RequestLimits:
     """The settings that every request looks at, as plain numbers: a model of pydantic's is slow to
     ask.
 
@@ -43,11 +43,11 @@ class Bounds:
     total: float
 
 
-def bounds_of(settings: Settings) -> Bounds:
+def bounds_of(settings: Settings) -> RequestLimits:
     """Taken from the settings once."""
     limits, timeouts = settings.limits, settings.timeouts
     times = (timeouts.header, timeouts.body_idle, timeouts.response, timeouts.idle, timeouts.total)
-    return Bounds(limits.requests, limits.tunnels, limits.body, *map(float, times))
+    return RequestLimits(limits.requests, limits.tunnels, limits.body, *map(float, times))
 
 
 @dataclass(slots=True)
@@ -60,7 +60,7 @@ class Context:
 
     loop: asyncio.AbstractEventLoop
     settings: Settings
-    bounds: Bounds
+    bounds: RequestLimits
     telemetry: Telemetry
     deadlines: Deadlines
     pool: Pool
@@ -87,7 +87,7 @@ def by_route(context: Context) -> dict[str, Context]:
     }
 
 
-def _of_route(bounds: Bounds, own: RouteTimeouts) -> Bounds:
+def _of_route(bounds: RequestLimits, own: RouteTimeouts) -> RequestLimits:
     return replace(
         bounds,
         response=bounds.response if own.response is None else float(own.response),

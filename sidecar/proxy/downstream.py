@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from sidecar.proxy.deadlines import NEVER
 from sidecar.proxy.exchange import Exchange
 from sidecar.proxy.faults import ClientGone, Refused
-from sidecar.proxy.flow import Tunnelled
+from sidecar.proxy.flow import ClientTunnel
 from sidecar.proxy.http1.requests import Request
 from sidecar.proxy.incoming import HELD, LINGER_BYTES, Incoming, header_late
 from sidecar.proxy.responder import Rest
@@ -24,7 +24,7 @@ from sidecar.proxy.waiter import Waiter
 if TYPE_CHECKING:
     from sidecar.proxy.forwarding import Peer
     from sidecar.proxy.listener import Listener
-    from sidecar.proxy.proxy_protocol import Source
+    from sidecar.proxy.proxy_protocol import ProxiedClient
 
 HIGH_WATER: Final = 131_072
 """Bytes of responses that wait for a slow client before more is written."""
@@ -51,7 +51,7 @@ class Downstream(Incoming):
 
     peer: Peer
 
-    def __init__(self, listener: Listener, source: Source | None = None) -> None:
+    def __init__(self, listener: Listener, source: ProxiedClient | None = None) -> None:
         super().__init__(listener.context, listener.no_body)
         self._source = source
         self._listener = listener
@@ -75,14 +75,14 @@ class Downstream(Incoming):
             self.expect(self._context.bounds.idle, _client_stuck)
             await waiter
 
-    def upgrade(self, tunnel: Tunnelled) -> bytes:
+    def upgrade(self, tunnel: ClientTunnel) -> bytes:
         """From here on bytes go to `tunnel`; returns those that came behind the request."""
         self._tunnel = tunnel
         held, self._held = self._held, b""
         self.resume_transport()
         return held
 
-    def hurry(self) -> None:
+    def end_soon(self) -> None:
         """The process ends: close a kept connection that waits, and give a new one a moment for
         its first request.
         """

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from sidecar.proxy.deadlines import NEVER
 from sidecar.proxy.faults import ClientGone, Refused, UpstreamFailed
-from sidecar.proxy.forwarding import Origin, new_nonce
+from sidecar.proxy.forwarding import ClientOrigin, new_nonce
 from sidecar.proxy.http1.grammar import BODILESS, CHUNKED, IDEMPOTENT, UNTIL_CLOSE
 from sidecar.proxy.http1.requests import Request
 from sidecar.proxy.http1.responses import Response
@@ -58,7 +58,7 @@ class Exchange(Responder):
         self, context: Context, client: Downstream, head: Request | Refused, body: Body
     ) -> None:
         super().__init__(context, client, head, body)
-        self._origin: Origin | None = None
+        self._origin: ClientOrigin | None = None
         self._data = b""
         self._upstream: Connection | None = None
         self._total: asyncio.TimerHandle | None = None
@@ -109,7 +109,7 @@ class Exchange(Responder):
             return self._wait(self._give_up(upstream.failure))
         response = upstream.response
         assert response is not None
-        now = self._heard()
+        now = self._response_begins()
         if not upstream.done or response.length < 0 or response.status == 101:
             return self._wait(self._relay(request, upstream, response))
         try:
@@ -226,7 +226,7 @@ class Exchange(Responder):
                 await upstream.wake(client.waiter())
         except UpstreamFailed as failure:
             return await self._give_up(failure)
-        self._heard()
+        self._response_begins()
         if upstream.done and response.length >= 0 and response.status != 101:
             return self._relay_whole(request, upstream, response)
         return await self._relay(request, upstream, response)
@@ -250,7 +250,7 @@ class Exchange(Responder):
         self._context.pool.release(upstream, self._sent_at, clean=False)
         return await self._ask(fresh=True)
 
-    def _heard(self) -> float:
+    def _response_begins(self) -> float:
         """The head of the response is here: how long that took. Returns the time."""
         now = self._context.loop.time()
         self._waited = now - self._sent_at

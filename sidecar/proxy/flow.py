@@ -15,7 +15,7 @@ from sidecar.proxy.waiter import Waiter
 _RESET: Final = struct.pack("ii", 1, 0)
 
 
-class Tunnelled(Protocol):
+class ClientTunnel(Protocol):
     """What a connection needs of the tunnel that it became a part of."""
 
     def from_client(self, data: bytes) -> None: ...
@@ -29,7 +29,7 @@ class Flow(asyncio.Protocol):
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._tunnel: Tunnelled | None = None
+        self._tunnel: ClientTunnel | None = None
         self.due: float = NEVER
         self.late: Callable[[], Exception] = TimeoutError
         self.transport: asyncio.Transport | None = None
@@ -65,7 +65,7 @@ class Flow(asyncio.Protocol):
                 self.transport.resume_reading()
 
     @property
-    def tunnel(self) -> Tunnelled | None:
+    def tunnel(self) -> ClientTunnel | None:
         """What this connection has become a part of."""
         return self._tunnel
 

@@ -40,7 +40,7 @@ _REWRITTEN = frozenset(
 """Lower-case names of the claims that are read and written anew."""
 
 
-class Origin:
+class ClientOrigin:
     """Who asks, as far as trusted proxies tell.
 
     `client` is an address, or "unknown" behind a Unix socket; `lines` are header lines for the
@@ -107,7 +107,7 @@ class Forwarder:
         """The noun for a new connection."""
         return Peer(address or "unknown", port, scheme, trusted=self._trusts(address))
 
-    def origin(self, peer: Peer, request: Request) -> Origin:
+    def origin(self, peer: Peer, request: Request) -> ClientOrigin:
         """Who asks, and the lines that tell the upstream.
 
         Raises:
@@ -132,7 +132,7 @@ class Forwarder:
         if request.via and self._via:
             via = self._via_line(request.via, http10=request.http10)
         lines = b"%b%b%b\r\n%b" % (lines, self._id_start, request_id.encode("ascii"), via)
-        return Origin(client, scheme, request_id, lines)
+        return ClientOrigin(client, scheme, request_id, lines)
 
     def nonce_line(self, nonce: bytes) -> bytes:
         """The line that brings the service the nonce of one response; b"" where the setting says

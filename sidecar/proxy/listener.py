@@ -36,14 +36,14 @@ def room(limits: Limits) -> int:
     return min(limits.connections, max(left - limits.upstream_connections, left // 2))
 
 
-class Open(Protocol):
+class OpenConnection(Protocol):
     """What draining asks of an open connection."""
 
     @property
     def tunnel(self) -> object:
         """What it has become a part of; None = nothing."""
 
-    def hurry(self) -> None: ...
+    def end_soon(self) -> None: ...
     def reset(self) -> None: ...
 
 
@@ -53,7 +53,7 @@ class Listener:
     def __init__(self, context: Context) -> None:
         self.context = context
         self.most = room(context.settings.limits)
-        self.open: set[Open] = set()
+        self.open: set[OpenConnection] = set()
         self.no_body = Body(lambda: None)
         """The body of every request without one: one for each connection would hold it in a
         cycle.
@@ -71,7 +71,7 @@ class Listener:
             self._emptied = self.context.loop.create_future()
             await self._emptied
 
-    def closed(self, connection: Open) -> None:
+    def closed(self, connection: OpenConnection) -> None:
         """A connection has ended."""
         self.open.discard(connection)
         if not self.open and self._emptied is not None and not self._emptied.done():

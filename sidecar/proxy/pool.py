@@ -127,7 +127,7 @@ class Pool:
         """
         if not clean or not connection.keep_alive:
             connection.abort()
-            self._vacate()
+            self._free_place()
             return
         connection.release(now)
         if not (self._waiting and self._hand(connection)):
@@ -174,7 +174,7 @@ class Pool:
                 # The turn came as we were called away.
                 handed = waiting.result()
                 if handed is None:
-                    self._vacate()
+                    self._free_place()
                 else:
                     self.release(handed, self._loop.time(), clean=True)
             raise
@@ -187,7 +187,7 @@ class Pool:
                 return True
         return False
 
-    def _vacate(self) -> None:
+    def _free_place(self) -> None:
         if not self._hand(None):
             self._open -= 1
 
@@ -199,10 +199,10 @@ class Pool:
             connection = await connecting
         except BaseException:
             connecting.add_done_callback(_discard)
-            self._vacate()
+            self._free_place()
             raise
         if connection.transport.is_closing():  # the service ended it before it was asked
-            self._vacate()
+            self._free_place()
             raise UpstreamFailed(502, "closed")
         return connection
 

@@ -36,7 +36,7 @@ class BadHeader(Exception):  # noqa: N818  (a peer's fault, not ours)
     """What came is no header of the PROXY protocol; the text says why."""
 
 
-class Source(NamedTuple):
+class ProxiedClient(NamedTuple):
     """The client as the proxy names it: its address, the port it connected to, and whether it
     spoke TLS to the proxy.
     """
@@ -55,7 +55,7 @@ class HeaderReader:
 
     def __init__(self) -> None:
         self.missing = _SHORTEST
-        self.source: Source | None = None
+        self.source: ProxiedClient | None = None
         self._data = b""
 
     @property
@@ -116,13 +116,13 @@ class HeaderReader:
         tls = _over_tls(body[room:]) if family else False
         if family == 0x11:
             address: ipaddress.IPv4Address | ipaddress.IPv6Address = ipaddress.IPv4Address(body[:4])
-            self.source = Source(str(address), struct.unpack_from("!H", body, 10)[0], tls)
+            self.source = ProxiedClient(str(address), struct.unpack_from("!H", body, 10)[0], tls)
         elif family == 0x21:
             address = ipaddress.IPv6Address(body[:16])
-            self.source = Source(str(address), struct.unpack_from("!H", body, 34)[0], tls)
+            self.source = ProxiedClient(str(address), struct.unpack_from("!H", body, 34)[0], tls)
 
 
-def _line(line: bytes) -> Source | None:
+def _line(line: bytes) -> ProxiedClient | None:
     text = line.decode("latin-1")
     if text == "PROXY UNKNOWN" or text.startswith("PROXY UNKNOWN "):
         return None
@@ -136,7 +136,7 @@ def _line(line: bytes) -> Source | None:
         raise BadHeader("no address of its family") from None
     if max(int(found[4]), int(found[5])) > 65535:
         raise BadHeader("no port")
-    return Source(str(client), int(found[5]), tls=False)
+    return ProxiedClient(str(client), int(found[5]), tls=False)
 
 
 def _over_tls(extensions: bytes) -> bool:

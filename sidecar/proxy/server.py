@@ -15,10 +15,10 @@ from sidecar.proxy.context import Context, Reports, bounds_of, by_route
 from sidecar.proxy.deadlines import Deadlines, tick_for
 from sidecar.proxy.forwarding import Forwarder
 from sidecar.proxy.http1.requests import RequestReader
-from sidecar.proxy.introduction import Introduction
 from sidecar.proxy.listener import Listener
 from sidecar.proxy.memory import keep_freed_memory
 from sidecar.proxy.pool import Pool
+from sidecar.proxy.proxy_header import ProxyHeaderReader
 from sidecar.proxy.splice import new_pipe
 from sidecar.proxy.timing import server_timing
 from sidecar.proxy.tunnel import Tunnel
@@ -109,7 +109,7 @@ class DataPlane:
         made: Callable[[], asyncio.BaseProtocol] = self._listener
         tls = self._tls
         if self._settings.forwarding.proxy_protocol == "required":
-            made, tls = partial(Introduction, self._listener, tls), None
+            made, tls = partial(ProxyHeaderReader, self._listener, tls), None
         handshake = self._settings.timeouts.header if tls else None
         options: dict[str, Any] = {
             "ssl": tls,
@@ -144,7 +144,7 @@ class DataPlane:
             if isinstance(connection.tunnel, Tunnel):
                 connection.tunnel.close()
             else:
-                connection.hurry()
+                connection.end_soon()
         try:
             async with asyncio.timeout(self._settings.timeouts.drain):
                 await self._listener.emptied()

@@ -54,7 +54,7 @@ CLOSED: Final = 7
 """Where a connection stands in its exchange."""
 
 
-class Tunnelled(Protocol):
+class UpstreamTunnel(Protocol):
     """What a connection needs of the tunnel that it became a part of."""
 
     def from_upstream(self, data: bytes) -> None: ...
@@ -88,7 +88,7 @@ class Connection(asyncio.BufferedProtocol):
         self._full = False
         self._room: Waiter | None = None
         """Ended when there is room again."""
-        self._tunnel: Tunnelled | None = None
+        self._tunnel: UpstreamTunnel | None = None
         self.response: Response | None = None
         self.extra = False
         self.keep_alive = True
@@ -175,7 +175,7 @@ class Connection(asyncio.BufferedProtocol):
         if self._tunnel is None:  # a tunnel closes its ends itself, in order
             self.transport.abort()
 
-    def tunnel(self, tunnel: Tunnelled) -> bytes:
+    def tunnel(self, tunnel: UpstreamTunnel) -> bytes:
         """From here on bytes go to `tunnel`; returns those that came already."""
         self._state, self._tunnel = TUNNEL, tunnel
         return self.take()

@@ -15,8 +15,8 @@ from typing import Any, NamedTuple, TypeAlias
 
 from sidecar.policy.engine.plan import Plan, compile_policy
 from sidecar.policy.terms import Mode, PolicyError, Problem, lowest
-from sidecar.revisions.decision import Decision, Fleet, Overtaken
-from sidecar.revisions.history import History, Override, Refused, Revision
+from sidecar.revisions.decision import FleetClient, FleetDecision, Overtaken
+from sidecar.revisions.history import History, OrderRefused, Override, Revision
 from sidecar.revisions.journal import Journal, Result
 from sidecar.revisions.policy_file import PolicyFile
 from sidecar.revisions.store import Store
@@ -54,7 +54,7 @@ class Revisions:
         *,
         ceiling: Mode | None = None,
         publish: Publish | None = None,
-        fleet: Fleet | None = None,
+        fleet: FleetClient | None = None,
         seen: Callable[[], object] = lambda: None,
         observers: Sequence[Callable[[Active, Revision], None]] = (),
         clock: Callable[[], float] = time.time,
@@ -101,7 +101,7 @@ class Revisions:
                 continue  # another replica has just decided: start with that
         return await self._begin(state, None)
 
-    async def _begin(self, state: dict[str, Any], fleet: Fleet | None) -> None:
+    async def _begin(self, state: dict[str, Any], fleet: FleetClient | None) -> None:
         self.pinned = state.get("pinned")
         self.override = Override.restored(state.get("override"), self._clock())
         last = await asyncio.to_thread(self._history.kept, state.get("active"))
@@ -141,7 +141,7 @@ class Revisions:
             self.journal.reloaded("activated")
         await self._started("start", joined)
 
-    async def _started(self, who: str, joined: Decision | None) -> None:
+    async def _started(self, who: str, joined: FleetDecision | None) -> None:
         if joined is not None:
             await self.journal.learned(joined)
         await self.journal.activated(who)
@@ -173,17 +173,17 @@ class Revisions:
             self._still(leaving or left.id)
             target = to or left.parent
             if target is None:
-                raise Refused("there is no earlier revision to go back to")
+                raise OrderRefused("there is no earlier revision to go back to")
             found = await asyncio.to_thread(self._history.find, target)
             if found.id == left.id:
-                raise Refused(f"revision {found.id} is in force already")
+                raise OrderRefused(f"revision {found.id} is in force already")
             found = replace(found, activated=self._clock(), who=who)
             held_back = (self.pinned or left.id) if self._fleet else (self._in_file or self.pinned)
             pinned = held_back if held_back != found.id else None
             await self._propose("policy.rolled_back", found, pinned, self.override, who, reason)
             await self._install(found)
             self.pinned = pinned
-            self._telemetry.metrics.cell("sidecar_rollbacks_total", cause).n += 1
+            self._telemetry.metrics.counter("sidecar_rollbacks_total", cause).n += 1
             facts = {"revision": found.id, "left": left.id, "who": who, "reason": reason}
             about = {"cause": cause, "mode": self.mode, **facts}
             self._telemetry.emit("policy.rolled_back", level="warning", **about)
@@ -347,18 +347,18 @@ class Revisions:
             made = await self._shared(revision, pinned, override)
             await self._fleet.propose(replace(made, event=event, who=who, reason=reason))
 
-    async def decision(self) -> Decision:
+    async def decision(self) -> FleetDecision:
         """What is in force here, as a fleet can share it."""
         return await self._shared(self.current, self.pinned, self.override)
 
     async def _shared(
         self, revision: Revision, pinned: str | None, override: Override | None
-    ) -> Decision:
+    ) -> FleetDecision:
         about = (revision.id, revision.text, revision.parent, pinned, override)
         promotion = await self.journal.promotion(revision.id)
-        return Decision(*about, "policy.activated", revision.who, "", promotion)
+        return FleetDecision(*about, "policy.activated", revision.who, "", promotion)
 
-    async def follow(self, decision: Decision) -> None:
+    async def follow(self, decision: FleetDecision) -> None:
         """Put the fleet's decision in force. The lock is held.
 
         Raises: PolicyError: its text is no policy here, or not the one it is named after; nothing
@@ -369,14 +369,14 @@ class Revisions:
         self._take(decision)
         await (self._swap() if found.id == left.id else self._install(found))
         if decision.event == "policy.rolled_back" and found.id != left.id:
-            self._telemetry.metrics.cell("sidecar_rollbacks_total", "fleet").n += 1
+            self._telemetry.metrics.counter("sidecar_rollbacks_total", "fleet").n += 1
         await self.journal.followed(decision, left.id)
 
-    def _received(self, decision: Decision) -> Revision:
+    def _received(self, decision: FleetDecision) -> Revision:
         about = (decision.revision, decision.text, decision.who, decision.parent)
         return self._history.received(*about)
 
-    def _take(self, decision: Decision) -> None:
+    def _take(self, decision: FleetDecision) -> None:
         assert self._fleet is not None
         self.pinned, override = decision.held_back, decision.override
         self.override = override and Override.restored(asdict(override), self._clock())

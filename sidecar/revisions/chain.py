@@ -21,7 +21,7 @@ COMPACTED = "journal.compacted"
 """The event of an entry that replaces dropped ones."""
 
 
-class Check(NamedTuple):
+class ChainCheck(NamedTuple):
     """A journal that was checked."""
 
     entries: int
@@ -66,7 +66,7 @@ def is_gap(entry: Mapping[str, Any]) -> bool:
     return entry.get("event") == COMPACTED
 
 
-def check(entries: Sequence[Mapping[str, Any]]) -> Check:
+def check(entries: Sequence[Mapping[str, Any]]) -> ChainCheck:
     """Look whether each entry is as it was sealed and follows the one before; the oldest first."""
     breaks = []
     head = START if len(entries) < SENT else None
@@ -78,7 +78,7 @@ def check(entries: Sequence[Mapping[str, Any]]) -> Check:
         head = str(entry.get("hash", ""))
         if not is_gap(entry) and head != _digest(own):
             breaks.append(f"{at} was edited")
-    return Check(len(entries), head or START, tuple(breaks))
+    return ChainCheck(len(entries), head or START, tuple(breaks))
 
 
 def _digest(entry: Mapping[str, Any]) -> str:

@@ -6,7 +6,7 @@ import asyncio
 import time
 from typing import Final
 
-from sidecar.revisions.retention import Bounds
+from sidecar.revisions.retention import Retention
 from sidecar.revisions.store import Store
 from sidecar.settings import History
 from sidecar.telemetry import Telemetry
@@ -27,7 +27,7 @@ class Compaction:
         if not starting and time.monotonic() - self._done < EVERY:
             return
         self._done = time.monotonic()
-        bounds = Bounds(self._setting.keep, self._setting.age, time.time())
+        bounds = Retention(self._setting.keep, self._setting.age, time.time())
         try:
             entries, revisions = await asyncio.to_thread(
                 self._store.compact, bounds, starting=starting

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 from pydantic import ValidationError
 
 from sidecar.revisions.granted import GRANTED
-from sidecar.revisions.history import Override, Refused
+from sidecar.revisions.history import OrderRefused, Override
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -22,7 +22,7 @@ Texts: TypeAlias = Mapping[str, tuple[str, "str | None"]]
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
+class FleetDecision:
     """What all replicas put in force: a revision with its text, what is held back, the override.
 
     `event` is the journal's word for what was decided; `replica` the one that was asked; `version`
@@ -42,7 +42,7 @@ class Decision:
     replica: str = ""
     version: int = 0
 
-    def same(self, other: Decision) -> bool:
+    def same(self, other: FleetDecision) -> bool:
         """Whether both put the same in force; who decided it does not matter."""
         mine = (self.revision, self.held_back, self.override)
         return mine == (other.revision, other.held_back, other.override)
@@ -70,7 +70,7 @@ class Decision:
         return f"{what} by {self.who} on {self.replica}{why}"
 
 
-def from_json(text: str) -> Decision:
+def from_json(text: str) -> FleetDecision:
     """A decision as it came from a store, which may hold anything.
 
     Raises:
@@ -90,10 +90,10 @@ def from_json(text: str) -> Decision:
 
 
 @cache
-def _reader() -> TypeAdapter[Decision]:
+def _reader() -> TypeAdapter[FleetDecision]:
     from pydantic import TypeAdapter  # with the first decision that is read
 
-    return TypeAdapter(Decision)
+    return TypeAdapter(FleetDecision)
 
 
 def _is_of(promotion: Mapping[str, Any], revision: str) -> bool:
@@ -107,11 +107,11 @@ def _is_of(promotion: Mapping[str, Any], revision: str) -> bool:
     )
 
 
-class Overtaken(Refused):
+class Overtaken(OrderRefused):
     """Another decision came first; nothing was changed."""
 
 
-class Fleet(Protocol):
+class FleetClient(Protocol):
     """What the revisions of one replica ask of its fleet. They call it with their lock held."""
 
     version: int
@@ -119,20 +119,20 @@ class Fleet(Protocol):
     pending: bool
     """The decision in force was taken here while the store was away, and is not published yet."""
 
-    async def join(self, saved: object, mirror: Callable[[Texts], None]) -> Decision | None:
+    async def join(self, saved: object, mirror: Callable[[Texts], None]) -> FleetDecision | None:
         """What the fleet has in force; None where it is no newer than `saved`, or the store is
         away.
 
         `mirror` is given the fleet's earlier revisions.
         """
 
-    async def propose(self, decision: Decision) -> None:
+    async def propose(self, decision: FleetDecision) -> None:
         """Make it the fleet's, or this replica's while the store is away; raises Overtaken."""
 
     async def note(self, entry: dict[str, Any]) -> None:
         """Add what is no decision to the fleet's journal, if the store is there."""
 
-    def took(self, decision: Decision) -> None:
+    def took(self, decision: FleetDecision) -> None:
         """The fleet's decision is in force here."""
 
     def saved(self) -> dict[str, Any]:

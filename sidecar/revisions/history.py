@@ -50,7 +50,7 @@ class Override:
         return cls(saved["mode"], saved.get("reason", ""), saved.get("who", ""), until)
 
 
-class Refused(Exception):  # noqa: N818 - a response to the operator, not a fault
+class OrderRefused(Exception):  # noqa: N818 - a response to the operator, not a fault
     """An order that cannot be carried out; the text says why and what to do."""
 
 
@@ -84,13 +84,13 @@ class History:
         if revision in known:
             fitting = [revision]
         if len(fitting) > 1:
-            raise Refused(
+            raise OrderRefused(
                 f"{revision!r} is the beginning of {len(fitting)} revisions:"
                 f" {', '.join(fitting[:5])}; write more of it"
             )
         found = (self._recent.get(fitting[0]) or self.kept(fitting[0])) if fitting else None
         if found is None:
-            raise Refused(f"no revision {revision!r}; `sidecar history` lists them")
+            raise OrderRefused(f"no revision {revision!r}; `sidecar history` lists them")
         return found
 
     def knows(self, revision: str) -> bool:

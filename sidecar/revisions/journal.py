@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from sidecar.policy.terms import Mode, PolicyError
-from sidecar.revisions.decision import Decision, Fleet
+from sidecar.revisions.decision import FleetClient, FleetDecision
 from sidecar.revisions.history import History
 from sidecar.telemetry import Telemetry
 
@@ -32,7 +32,7 @@ class Journal:
         revisions: Revisions,
         history: History,
         telemetry: Telemetry,
-        fleet: Fleet | None,
+        fleet: FleetClient | None,
         clock: Callable[[], float],
     ) -> None:
         self._of = revisions
@@ -68,12 +68,14 @@ class Journal:
     def reloaded(self, result: Result) -> Result:
         """Count the result of a reload."""
         metrics = self._telemetry.metrics
-        metrics.cell("sidecar_config_reloads_total", result).n += 1
+        metrics.counter("sidecar_config_reloads_total", result).n += 1
         good = result != "rejected"
-        metrics.cell("sidecar_config_last_reload_successful").n = float(good)
+        metrics.counter("sidecar_config_last_reload_successful").n = float(good)
         if good:
             self._of.problems = ()
-            metrics.cell("sidecar_config_last_reload_success_timestamp_seconds").n = self._clock()
+            metrics.counter(
+                "sidecar_config_last_reload_success_timestamp_seconds"
+            ).n = self._clock()
         return result
 
     async def rejected(self, who: str) -> None:
@@ -103,13 +105,13 @@ class Journal:
             self.mode(override.mode, override.who, override.reason)
         await self.keep({"event": "policy.activated", "seen": self._of.left, **facts})
 
-    async def learned(self, decision: Decision) -> None:
+    async def learned(self, decision: FleetDecision) -> None:
         """Keep the promotion that comes with a decision of the fleet, where it is not known yet."""
         known, came = await self.promotion(decision.revision), decision.promotion
         if came is not None and (known is None or known["promotion"] != came["promotion"]):
             await self.record({"replica": decision.replica, **came}, shared=False)
 
-    async def followed(self, decision: Decision, left: str) -> None:
+    async def followed(self, decision: FleetDecision, left: str) -> None:
         """The fleet's decision came in force."""
         await self.learned(decision)
         facts = {
@@ -125,7 +127,7 @@ class Journal:
         self._telemetry.emit("decision.followed", level="warning", fleet=decision.version, **facts)
         await self.keep({"event": "decision.followed", "seen": self._of.left, **facts})
 
-    def refused(self, decision: Decision, error: PolicyError) -> None:
+    def refused(self, decision: FleetDecision, error: PolicyError) -> None:
         """The fleet's decision cannot be put in force here."""
         facts = {"fleet": decision.version, "revision": decision.revision}
         problems = [str(problem) for problem in error.problems[:20]]
@@ -133,7 +135,7 @@ class Journal:
             "decision.refused", level="error", **facts, replica=decision.replica, problems=problems
         )
 
-    async def superseded(self, lost: Decision | str, holds: Decision) -> None:
+    async def superseded(self, lost: FleetDecision | str, holds: FleetDecision) -> None:
         """Of two decisions taken apart, while the store was away, one gave way to the other."""
         facts = {"lost": str(lost), "revision": holds.revision, "holds": str(holds)}
         self._telemetry.emit("decision.superseded", level="warning", fleet=holds.version, **facts)

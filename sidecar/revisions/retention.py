@@ -12,7 +12,7 @@ _NAMES = ("revision", "parent", "left", "held_back")
 """Where entries name revisions."""
 
 
-class Bounds(NamedTuple):
+class Retention(NamedTuple):
     """So many journal entries, none older than `age` seconds before `now` (epoch seconds)."""
 
     keep: int
@@ -21,7 +21,7 @@ class Bounds(NamedTuple):
 
 
 def kept_entries(
-    entries: Sequence[Mapping[str, Any]], state: Mapping[str, Any], bounds: Bounds
+    entries: Sequence[Mapping[str, Any]], state: Mapping[str, Any], bounds: Retention
 ) -> list[int]:
     """The indices of the entries that stay.
 
@@ -44,7 +44,7 @@ def kept_revisions(
     entries: Sequence[Mapping[str, Any]],
     state: Mapping[str, Any],
     written: Mapping[str, float],
-    bounds: Bounds,
+    bounds: Retention,
 ) -> set[str]:
     """The revisions whose texts stay: active, held back, named by a kept entry, or recent.
 

@@ -19,7 +19,7 @@ from typing import Any
 
 from sidecar.files import BESIDE, replace_bytes, sync_folder
 from sidecar.revisions.chain import START, gap, is_gap, sealed
-from sidecar.revisions.retention import Bounds, kept_entries, kept_revisions, pruned
+from sidecar.revisions.retention import Retention, kept_entries, kept_revisions, pruned
 
 _SHAPES = {"active": str, "pinned": str, "parents": dict, "override": dict, "fleet": dict}
 _MODE = 0o600
@@ -126,7 +126,7 @@ class Store:
         """
         return [entry for entry, _ in self._lines(b'"promotion"') if "promotion" in entry]
 
-    def compact(self, bounds: Bounds, *, starting: bool = False) -> tuple[int, int]:
+    def compact(self, bounds: Retention, *, starting: bool = False) -> tuple[int, int]:
         """Drop what is beyond the bounds and not needed; how many entries and revisions went.
 
         Journal and state are replaced whole, and texts go last: a crash leaves too much, never too

@@ -19,7 +19,7 @@ from sidecar.policy.problems import did_you_mean, translate
 from sidecar.policy.rules.conditions import Facts, RawFields
 from sidecar.policy.terms import Mode, Path, PolicyError, Problem, ViolationKind
 from sidecar.policy.values import any_header_name, header_value, request_method, request_path
-from sidecar.source import Source, load, located
+from sidecar.source import SourceText, load, located
 
 
 def _pairs(value: object) -> object:
@@ -54,7 +54,7 @@ Pairs = Annotated[tuple[tuple[str, str], ...], BeforeValidator(_pairs)]
 Expected = Annotated[dict[str, tuple[str, ...]], BeforeValidator(_expected)]
 
 
-class Request(StrictModel):
+class CaseRequest(StrictModel):
     """The client's request."""
 
     method: Annotated[str, BeforeValidator(request_method)] = "GET"
@@ -65,7 +65,7 @@ class Request(StrictModel):
     client: str = ""
 
 
-class Response(StrictModel):
+class CaseResponse(StrictModel):
     """The service's response."""
 
     status: int = Field(200, ge=100, le=599)
@@ -93,8 +93,8 @@ class Case(StrictModel):
     """
 
     name: str = Field(min_length=1, max_length=200)
-    request: Request = Field(default_factory=Request)
-    response: Response = Field(default_factory=Response)
+    request: CaseRequest = Field(default_factory=CaseRequest)
+    response: CaseResponse = Field(default_factory=CaseResponse)
     mode: Mode | None = None
     enforce_all: bool = False
     expect: Expect
@@ -113,7 +113,7 @@ What: TypeAlias = Literal["route", "violation", "header"]
 class Suite:
     """One file: its cases, and the policy's file as it names it."""
 
-    source: Source
+    source: SourceText
     policy: str
     cases: Sequence[Case]
 
@@ -133,7 +133,7 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class CaseResult:
     """The result of one case; it passed when there are no failures."""
 
     file: str
@@ -180,7 +180,7 @@ def _case_problems(cases: Sequence[Case]) -> Iterator[Problem]:
             yield Problem(f"case {case.name!r} expects nothing", fix, (*path, "expect"))
 
 
-def run(suite: Suite, resolved: Resolved) -> tuple[Result, ...]:
+def run(suite: Suite, resolved: Resolved) -> tuple[CaseResult, ...]:
     """Judge all cases.
 
     Raises:
@@ -205,7 +205,7 @@ def _unknown(cases: Sequence[Case], resolved: Resolved) -> Iterator[Problem]:
             yield Problem(f"unknown route {name!r}", did_you_mean(name, routes), (*path, "route"))
 
 
-def _run(suite: Suite, position: int, resolved: Resolved) -> Result:
+def _run(suite: Suite, position: int, resolved: Resolved) -> CaseResult:
     case = suite.cases[position]
     if case.mode is not None:
         policy = resolved.policy.model_copy(update={"mode": case.mode})
@@ -218,7 +218,7 @@ def _run(suite: Suite, position: int, resolved: Resolved) -> Result:
     facts = Facts(*request, sent.status, _raw(sent.headers), asked.client)
     failures = tuple(_failures(case.expect, route.name, decide(route, facts)))
     line, _ = suite.source.values[("cases", position)]
-    return Result(suite.source.name, line, case.name, failures)
+    return CaseResult(suite.source.name, line, case.name, failures)
 
 
 def all_enforced(resolved: Resolved) -> Resolved:
@@ -271,10 +271,10 @@ def _violations(expected: Sequence[Violation], decision: Decision) -> Iterator[F
 _NOT_XML = re.compile(r"[^\t\n\r -~]")
 
 
-def junit(results: Iterable[Result]) -> str:
+def junit(results: Iterable[CaseResult]) -> str:
     """The results as JUnit XML, one suite for each file."""
     root = Element("testsuites", name="sidecar test")
-    suites: dict[str, list[Result]] = {}
+    suites: dict[str, list[CaseResult]] = {}
     for result in results:
         suites.setdefault(result.file, []).append(result)
     for file, held in suites.items():
@@ -295,6 +295,6 @@ def _xml(text: str) -> str:
     return _NOT_XML.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
-def to_data(results: Iterable[Result]) -> list[dict[str, Any]]:
+def to_data(results: Iterable[CaseResult]) -> list[dict[str, Any]]:
     """The results for JSON."""
     return [dataclasses.asdict(result) | {"passed": not result.failures} for result in results]

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field
 
-from sidecar.policy.browsers.reports import RANKS, Report
+from sidecar.policy.browsers.reports import RANKS, BrowserReport
 from sidecar.policy.browsers.trial import CANARY
 from sidecar.policy.engine.plan import Plan
 from sidecar.rollout.clients import Clients
@@ -83,7 +83,7 @@ class Cause:
 
 
 def classify(
-    report: Report,
+    report: BrowserReport,
     served: ServedPages,
     route: str,
     pages: Sequence[str] = (),
@@ -129,7 +129,7 @@ def classify(
     return "served", "the browser met it while it loaded the page"
 
 
-def _of_extension(report: Report, served: ServedPages, route: str) -> tuple[CauseKind, str]:
+def _of_extension(report: BrowserReport, served: ServedPages, route: str) -> tuple[CauseKind, str]:
     """An extension is named. A site may use one on purpose, as one of its own."""
     source, scheme = report.source, report.blocked.partition(":")[0]
     if source.startswith(f"{report.origin}/") and source != f"{report.origin}{report.document}":
@@ -139,7 +139,7 @@ def _of_extension(report: Report, served: ServedPages, route: str) -> tuple[Caus
     return "noise", "a browser extension caused it"
 
 
-def _would_stand(report: Report) -> bool:
+def _would_stand(report: BrowserReport) -> bool:
     """Whether a page would hold it: code with a sample, or an address of another origin."""
     if report.type != "csp-violation" or "-src" not in report.directive:
         return False
@@ -149,7 +149,9 @@ def _would_stand(report: Report) -> bool:
     return bool(parts.netloc) and f"{parts.scheme}://{parts.netloc}" != report.origin
 
 
-def _stands(report: Report, served: ServedPages, route: str, addresses: Sequence[str]) -> bool:
+def _stands(
+    report: BrowserReport, served: ServedPages, route: str, addresses: Sequence[str]
+) -> bool:
     """Whether a page has it as code, as an address, or named in the page's own inline code."""
     if not _would_stand(report):
         return False
@@ -167,7 +169,7 @@ def _stands(report: Report, served: ServedPages, route: str, addresses: Sequence
 class _OpenCause:
     """A cause that grows."""
 
-    report: Report
+    report: BrowserReport
     first: float
     last: float
     context: RuleContext = _NOTHING
@@ -214,7 +216,7 @@ class Causes:
         }
 
     def add(
-        self, key: str, report: Report, client: str, engine: str
+        self, key: str, report: BrowserReport, client: str, engine: str
     ) -> tuple[str, str, str] | None:
         """Count one report; returns route, rule and kind, or None when it does not count.
 
@@ -265,7 +267,7 @@ class Causes:
             cause.addresses.append(report.blocked)
         return (*place, self._judged(place[0], cause)[0])
 
-    def _unlike(self, place: tuple[str, str], report: Report) -> bool:
+    def _unlike(self, place: tuple[str, str], report: BrowserReport) -> bool:
         """Whether pages of the rule were seen with COEP and without."""
         seen = self._isolated.setdefault(place, set())
         if report.isolated is not None:
@@ -289,7 +291,7 @@ class Causes:
         made = [_frozen(identity, route, rule, cause) for identity, cause in held.items()]
         context = self._contexts.get((route, rule), _NOTHING)
         for directive, blocked, why in unreported(self._served, route, context):
-            report = Report("other", directive, "report", blocked, "", noise=False)
+            report = BrowserReport("other", directive, "report", blocked, "", noise=False)
             silent = _OpenCause(report, 0.0, 0.0, verdict=("unexplained", why))
             made.append(_frozen(_identity((route, rule), report), route, rule, silent))
         return tuple(sorted(made, key=lambda cause: (RANKS[cause.kind], -cause.count, cause.id)))
@@ -328,7 +330,7 @@ class Causes:
         return True
 
 
-def _is_canary(report: Report, engine: str) -> bool:
+def _is_canary(report: BrowserReport, engine: str) -> bool:
     """The canary's preload, which rules in trial report too: its own scheme; in Firefox a data:
     address that no line of a page asks for.
     """
@@ -340,7 +342,7 @@ def _is_canary(report: Report, engine: str) -> bool:
     return preload and report.directive in ("connect-src", "default-src")
 
 
-def _identity(place: tuple[str, str], report: Report) -> str:
+def _identity(place: tuple[str, str], report: BrowserReport) -> str:
     """Equal for reports of one cause: rule, directive, blocked origin or beginning of the code."""
     parts = urlsplit(report.blocked)
     blocked = f"{parts.scheme}://{parts.netloc}" if parts.netloc else report.blocked

@@ -17,7 +17,7 @@ from sidecar.policy.terms import PolicyError, Problem
 from sidecar.revisions.granted import Move
 from sidecar.rollout.edits import policy_of
 from sidecar.rollout.gate import admit, judge
-from sidecar.rollout.model import Evidence, Gathered, Minimums, Verdict
+from sidecar.rollout.model import Evidence, GatheredEvidence, Minimums, Verdict
 from sidecar.rollout.note import digest
 from sidecar.rollout.promotion import effective, promote, standing, step_back
 
@@ -32,7 +32,7 @@ class Promotion:
     """Of the policy: a file, or a revision."""
     policy: str
     edited: str
-    gathered: Gathered
+    gathered: GatheredEvidence
     verdicts: Sequence[Verdict] = ()
     kept: Sequence[str] = ()
     """What browsers go on keeping after a step back."""
@@ -127,7 +127,7 @@ def decide(
     rules: Sequence[str],
     move: Move,
     policy: tuple[str, str],
-    gathered: Gathered,
+    gathered: GatheredEvidence,
     minimums: Minimums,
     waived: Collection[str] = (),
     override: str | None = None,
@@ -164,7 +164,9 @@ def decide(
     return Promotion(rules, move, name, text, edited, gathered, *decided)
 
 
-def _of_file(resolved: Resolved, rules: Collection[str], gathered: Gathered) -> list[Evidence]:
+def _of_file(
+    resolved: Resolved, rules: Collection[str], gathered: GatheredEvidence
+) -> list[Evidence]:
     """The evidence, in doubt where the file does not demand what was watched: it may not be in
     force, or an override of the mode may hold down a rule that acts on what this one sees.
     """

@@ -9,7 +9,7 @@ from functools import lru_cache
 
 from sidecar.policy.engine.resolve import Resolved
 from sidecar.policy.terms import Path, PolicyError, Problem
-from sidecar.source import Source, load_policy
+from sidecar.source import SourceText, load_policy
 
 
 @lru_cache(2)
@@ -22,7 +22,7 @@ def policy_of(text: str, name: str) -> Resolved:
 
 
 @dataclass(frozen=True, slots=True)
-class Edit:
+class TextEdit:
     """Characters `start` to `end` of a text become `text`."""
 
     start: int
@@ -30,7 +30,7 @@ class Edit:
     text: str
 
 
-def applied(text: str, edits: Iterable[Edit]) -> str:
+def applied(text: str, edits: Iterable[TextEdit]) -> str:
     """The text with all edits made; they must not overlap."""
     ordered = sorted(edits, key=lambda edit: edit.start)  # of two at one place the first is first
     for edit in reversed(ordered):
@@ -38,7 +38,7 @@ def applied(text: str, edits: Iterable[Edit]) -> str:
     return text
 
 
-def set_word(source: Source, path: Path, key: str, word: str) -> Edit:
+def set_word(source: SourceText, path: Path, key: str, word: str) -> TextEdit:
     """The one edit that makes `key:` of the mapping at `path` say `word`.
 
     Raises:
@@ -50,7 +50,7 @@ def set_word(source: Source, path: Path, key: str, word: str) -> Edit:
         anchor = re.match(r"&\S+\s+", text[held.start : held.end])
         kept = anchor.group() if anchor and held.style == "scalar" else ""
         quote = text[held.end - 1] if held.style == "scalar" and text[held.end - 1] in "'\"" else ""
-        return Edit(held.start + len(kept), held.end, f"{quote}{word}{quote}")
+        return TextEdit(held.start + len(kept), held.end, f"{quote}{word}{quote}")
     here = source.spans.get(path)
     if here is None:
         return _new_rule(source, str(path[-1]), f"{key}: {word}", newline)
@@ -60,27 +60,29 @@ def set_word(source: Source, path: Path, key: str, word: str) -> Edit:
         raise PolicyError((source.place(problem),))
     if here.style == "flow":
         separator = "" if here.inside == here.end - 1 and text[here.inside] == "}" else ", "
-        return Edit(here.inside, here.inside, f"{key}: {word}{separator}")
-    return Edit(here.inside, here.inside, f"{key}: {word}{newline}{indent(text, here.inside)}")
+        return TextEdit(here.inside, here.inside, f"{key}: {word}{separator}")
+    return TextEdit(here.inside, here.inside, f"{key}: {word}{newline}{indent(text, here.inside)}")
 
 
-def _new_rule(source: Source, rule: str, said: str, newline: str) -> Edit:
+def _new_rule(source: SourceText, rule: str, said: str, newline: str) -> TextEdit:
     """An override for a rule that comes from a preset."""
     rules = source.spans.get(("rules",))
     line = f"{rule}: {{{said}}}"
     if rules is None:
         end = len(source.text)
-        return Edit(end, end, f"  {line}{newline}")
+        return TextEdit(end, end, f"  {line}{newline}")
     if rules.style == "flow":
         separator = "" if source.text[rules.inside] == "}" else ", "
-        return Edit(rules.inside, rules.inside, line + separator)
+        return TextEdit(rules.inside, rules.inside, line + separator)
     if rules.style != "block":
         problem = Problem("rules is not written as a mapping here", "write it out", ("rules",))
         raise PolicyError((source.place(problem),))
-    return Edit(rules.inside, rules.inside, f"{line}{newline}{indent(source.text, rules.inside)}")
+    return TextEdit(
+        rules.inside, rules.inside, f"{line}{newline}{indent(source.text, rules.inside)}"
+    )
 
 
-def edited(source: Source, edits: Sequence[Edit]) -> tuple[str, Resolved]:
+def edited(source: SourceText, edits: Sequence[TextEdit]) -> tuple[str, Resolved]:
     """The text with all edits made, and what it then means.
 
     Raises:
@@ -91,7 +93,7 @@ def edited(source: Source, edits: Sequence[Edit]) -> tuple[str, Resolved]:
         # The first override of a preset's rule needs a line above it.
         newline, end = line_end(text), len(text)
         found.insert(
-            0, Edit(end, end, f"{'' if text.endswith(chr(10)) else newline}rules:{newline}")
+            0, TextEdit(end, end, f"{'' if text.endswith(chr(10)) else newline}rules:{newline}")
         )
     made = applied(text, found)
     try:
@@ -101,7 +103,7 @@ def edited(source: Source, edits: Sequence[Edit]) -> tuple[str, Resolved]:
         raise PolicyError((*hint.problems, *error.problems)) from error
 
 
-def by_hand(source: Source, message: str) -> PolicyError:
+def by_hand(source: SourceText, message: str) -> PolicyError:
     """Why a person has to make an edit."""
     return PolicyError((Problem(message, "make it by hand", file=source.name),))
 

@@ -15,7 +15,7 @@ from sidecar.policy.browsers.trial import by_api
 from sidecar.policy.browsers.witness import replacing, witnesses
 from sidecar.policy.engine.plan import Plan, RoutePlan, RuleLine
 from sidecar.policy.terms import KINDS
-from sidecar.rollout.model import Climb, Evidence, Trial
+from sidecar.rollout.model import Climb, Evidence, TrialEvidence
 from sidecar.rollout.sent_ages import SentAges
 from sidecar.telemetry import Metrics
 from sidecar.telemetry.metric_table import ENGINES, SEEN
@@ -198,7 +198,7 @@ class EvidenceStore:
         }
         data = tuple(asdict(witness) for witness in witnesses(line.named.rule))
         also = replacing(line.named.rule)
-        trial = self._trial(route, line, mark, grown) if "loads" in grown else Trial()
+        trial = self._trial(route, line, mark, grown) if "loads" in grown else TrialEvidence()
         numbers = (grown["evaluated"], grown["affected"], kinds, outcomes)
         climb = None
         if (rule := line.named.rule).ladder is not None:
@@ -211,7 +211,7 @@ class EvidenceStore:
 
     def _trial(
         self, route: RoutePlan, line: RuleLine, mark: _Start, grown: Mapping[str, float]
-    ) -> Trial:
+    ) -> TrialEvidence:
         """What the trial of a rule has shown; settled counts are those of a moment ago, since
         reports take their time.
         """
@@ -226,7 +226,7 @@ class EvidenceStore:
         engines: dict[str, float] = {engine: grown[f"browser {engine}"] for engine in ENGINES}
         reports = {kind: grown[f"report {kind}"] for kind in CAUSE_KINDS}
         causes = tuple(self._causes(route.name, line.name))
-        return Trial(
+        return TrialEvidence(
             grown["loads"],
             settle,
             settled,
@@ -276,7 +276,7 @@ _OF_ENGINES = {
 }
 
 
-class Trend:
+class ViolationTrend:
     """Responses with a violation in each of the last 30 intervals of ten seconds, by route and
     rule. What the evidence holds when it is made came in no interval.
     """

@@ -16,7 +16,7 @@ from sidecar.policy.model import Guard
 from sidecar.policy.words import counted
 from sidecar.revisions import Revisions
 from sidecar.revisions.decision import Overtaken
-from sidecar.revisions.history import Refused
+from sidecar.revisions.history import OrderRefused
 from sidecar.telemetry import Metrics, Telemetry
 
 _BEFORE = 600
@@ -43,7 +43,7 @@ class Counts(NamedTuple):
         return {name: getattr(self, name) / exchanges if exchanges else 0.0 for name in names}
 
 
-class Breach(NamedTuple):
+class GuardBreach(NamedTuple):
     """Why the activation is taken back: the signal, its share before and now, the rise allowed."""
 
     signal: str
@@ -61,7 +61,7 @@ class Breach(NamedTuple):
         )
 
 
-class Watch:
+class ActivationWatch:
     """Readings of the counters over time, and the watch that is on, if one is."""
 
     def __init__(self, metrics: Metrics, clock: Callable[[], float] = time.monotonic) -> None:
@@ -75,7 +75,7 @@ class Watch:
         self._start: tuple[float, Counts] | None = None
         self._earlier = Counts()
         self._guard = Guard()
-        self._gauge = metrics.cell("sidecar_guard_watching")
+        self._gauge = metrics.counter("sidecar_guard_watching")
 
     def activated(self, revision: str, plan: Plan, guard: Guard | str) -> None:
         """A plan came in force: watch it when it enforces more than the one before."""
@@ -99,7 +99,7 @@ class Watch:
         """Seconds that a watch lasts."""
         return self._guard.window
 
-    def tick(self) -> Breach | None:
+    def tick(self) -> GuardBreach | None:
         """Take a reading; a breach ends the watch and is returned once."""
         now, counts = self._clock(), self._read()
         if self._start is None:
@@ -126,7 +126,7 @@ class Watch:
         return Counts(sum(responses.values()), *errors, failed)
 
 
-def compare(before: Counts, now: Counts, guard: Guard) -> Breach | None:
+def compare(before: Counts, now: Counts, guard: Guard) -> GuardBreach | None:
     """The first signal whose share rose too far; None while too little was seen.
 
     With too little seen before, no server errors are assumed for the time before, and client errors
@@ -141,7 +141,7 @@ def compare(before: Counts, now: Counts, guard: Guard) -> Breach | None:
             continue
         share, allowed = (was[signal] if known else 0.0), getattr(guard, signal)
         if shares[signal] > share + allowed:
-            return Breach(signal, share, shares[signal], allowed, now.responses)
+            return GuardBreach(signal, share, shares[signal], allowed, now.responses)
     return None
 
 
@@ -170,7 +170,7 @@ async def nothing() -> str:
 
 
 async def take_back(
-    breach: Breach,
+    breach: GuardBreach,
     before: str | None,
     revisions: Revisions,
     telemetry: Telemetry,
@@ -182,7 +182,7 @@ async def take_back(
     it back for all.
     """
     now, reason = revisions.current.id, str(breach)
-    telemetry.metrics.cell("sidecar_guard_fired_total", breach.signal).n += 1
+    telemetry.metrics.counter("sidecar_guard_fired_total", breach.signal).n += 1
     facts = {"revision": now, "signal": breach.signal, "reason": reason}
     telemetry.emit("guard.fired", level="error", **facts)
     if missing := await lacking():
@@ -196,5 +196,5 @@ async def take_back(
             await revisions.rollback(before, **order)
     except Overtaken as overtaken:  # another replica, or an operator, was quicker
         telemetry.emit("guard.overtaken", level="warning", detail=str(overtaken))
-    except Refused as refused:
+    except OrderRefused as refused:
         await revisions.set_mode("report-only", who="guard", reason=f"{breach}; {refused}")

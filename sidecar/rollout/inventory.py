@@ -27,7 +27,7 @@ _SCRIPT_KINDS = ("script", "handler", "javascript-url")
 _SCRIPT_DIRECTIVES = ("script-src", "worker-src")
 
 
-class Script(StrictModel):
+class InventoryScript(StrictModel):
     """One script: its address, or the hash of inline code."""
 
     script: str = Field(min_length=1)
@@ -54,10 +54,10 @@ class Script(StrictModel):
 
 class _File(StrictModel):
     version: int = Field(ge=1, le=1)
-    scripts: list[Script] = Field(default_factory=list)
+    scripts: list[InventoryScript] = Field(default_factory=list)
 
 
-def read_inventory(data: bytes, name: str) -> tuple[Script, ...]:
+def read_inventory(data: bytes, name: str) -> tuple[InventoryScript, ...]:
     """The scripts of a file.
 
     Raises:
@@ -74,14 +74,14 @@ def read_inventory(data: bytes, name: str) -> tuple[Script, ...]:
     return tuple(file.scripts)
 
 
-def write_inventory(scripts: Iterable[Script]) -> str:
+def write_inventory(scripts: Iterable[InventoryScript]) -> str:
     """The text of the file."""
     if not (held := tuple(scripts)):
         return f"{_HEAD}version: 1\nscripts: []\n"
     return f"{_HEAD}version: 1\nscripts:\n{''.join(map(_entry, held))}"
 
 
-def _entry(one: Script) -> str:
+def _entry(one: InventoryScript) -> str:
     said = {name: getattr(one, name) for name in ("script", "owner", "why", "first", "last")}
     seen = {name: held for name in ("hashes", "pages") if (held := getattr(one, name))}
     # What is written as JSON is YAML too, but for escaped pairs of surrogates: nothing is escaped.
@@ -90,12 +90,12 @@ def _entry(one: Script) -> str:
     return f"  - {'    '.join(lines)}"
 
 
-def seen_scripts(data: Mapping[str, Any]) -> tuple[Script, ...]:
+def seen_scripts(data: Mapping[str, Any]) -> tuple[InventoryScript, ...]:
     """The scripts of pages that were read, and those that browsers loaded (`GET /api/pages`)."""
     return merged((), _seen(data))
 
 
-def _seen(data: Mapping[str, Any]) -> Iterator[Script]:
+def _seen(data: Mapping[str, Any]) -> Iterator[InventoryScript]:
     for route in data["routes"].values():
         for one in route["inline"]:
             if one["kind"] in _SCRIPT_KINDS:
@@ -107,13 +107,15 @@ def _seen(data: Mapping[str, Any]) -> Iterator[Script]:
         yield _script(one["url"], one, one["hash"])
 
 
-def _script(script: str, one: Mapping[str, Any], digest: str = "") -> Script:
+def _script(script: str, one: Mapping[str, Any], digest: str = "") -> InventoryScript:
     days = {"first": _day(one["first"]), "last": _day(one["last"])}
     hashes, pages = (digest,) if digest else (), tuple(one["pages"])
-    return Script(script=script, hashes=hashes, pages=pages, **days)
+    return InventoryScript(script=script, hashes=hashes, pages=pages, **days)
 
 
-def merged(held: Sequence[Script], seen: Iterable[Script]) -> tuple[Script, ...]:
+def merged(
+    held: Sequence[InventoryScript], seen: Iterable[InventoryScript]
+) -> tuple[InventoryScript, ...]:
     """The inventory with what was seen since; new scripts come last, without owner and reason."""
     found = {one.script: one for one in held}
     for one in seen:
@@ -121,7 +123,7 @@ def merged(held: Sequence[Script], seen: Iterable[Script]) -> tuple[Script, ...]
     return tuple(found.values())
 
 
-def _joined(held: Script, seen: Script) -> Script:
+def _joined(held: InventoryScript, seen: InventoryScript) -> InventoryScript:
     joined = {
         "hashes": tuple(dict.fromkeys((*held.hashes, *seen.hashes))),
         "pages": tuple(dict.fromkeys((*held.pages, *seen.pages))),

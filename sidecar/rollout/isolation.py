@@ -12,7 +12,7 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from sidecar.policy.browsers.pages import ALLOW
-from sidecar.policy.browsers.reports import Report
+from sidecar.policy.browsers.reports import BrowserReport
 from sidecar.policy.browsers.signs import (
     GIVES,
     IMPORT,
@@ -120,7 +120,7 @@ def unreported(
         yield SIGN, what[:_LONGEST], "browsers do not report that a script asks"
 
 
-def both_ends(plan: Plan, rule: str, report: Report) -> Literal["", "page", "any"]:
+def both_ends(plan: Plan, rule: str, report: BrowserReport) -> Literal["", "page", "any"]:
     """Whether the rule applies to the other page, frame or worker too: enforced, they agree.
 
     "page" = where it is a page.
@@ -157,7 +157,7 @@ _PARTINGS = {
 """What COOP reports of windows that it would part, whether or not one of them uses the other."""
 
 
-def unclear(report: Report, context: RuleContext) -> str:
+def unclear(report: BrowserReport, context: RuleContext) -> str:
     """Why a report does not show whether anything breaks; "" where it does."""
     if report.type == "coop" and report.directive in _PARTINGS:
         return f"{_PARTINGS[report.directive]}: whether they need each other is reported apart"
@@ -181,7 +181,11 @@ def other_page(
 
 
 def framed(
-    report: Report, served: ServedPages, route: str, addresses: Sequence[str], context: RuleContext
+    report: BrowserReport,
+    served: ServedPages,
+    route: str,
+    addresses: Sequence[str],
+    context: RuleContext,
 ) -> tuple[Literal["served", "noise", "unexplained"], str]:
     """Whether a page gives a frame of another origin a feature that the policy forbids."""
     urls = (report.blocked, *addresses)

@@ -28,7 +28,7 @@ _Read = TypeVar("_Read")
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class TrialEvidence:
     """What browsers said of one rule on one route while it was in trial.
 
     `loads` are page loads that carried the report-only header in a browser that reports it;
@@ -101,7 +101,7 @@ class Evidence:
     kinds: Mapping[str, Count] = field(default_factory=dict)
     outcomes: Mapping[str, Count] = field(default_factory=dict)
     witnesses: Sequence[Mapping[str, str]] = ()
-    trial: Trial = field(default_factory=Trial)
+    trial: TrialEvidence = field(default_factory=TrialEvidence)
     climb: Climb | None = None
     """Of a rule with a ladder."""
     demand: str = ""
@@ -144,7 +144,7 @@ class Evidence:
 
 
 @dataclass(frozen=True, slots=True)
-class Gathered:
+class GatheredEvidence:
     """The evidence, the moment of which it is (epoch seconds), and whose it is."""
 
     found: Sequence[Evidence]
@@ -238,14 +238,14 @@ def parse_mode(text: str) -> Mode:
     return next((mode for mode in MODES if mode == text), "report-only")
 
 
-def gathered(data: Mapping[str, Any]) -> Gathered:
+def gathered(data: Mapping[str, Any]) -> GatheredEvidence:
     """Evidence from what `Gathered.data` said.
 
     Raises:
         ValueError: it is no evidence.
     """
     try:
-        return read(Gathered, data)
+        return read(GatheredEvidence, data)
     except ValidationError as error:
         raise ValueError("the evidence is none of `sidecar evidence`") from error
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sidecar.policy.words import number
-from sidecar.revisions.chain import Check, check
+from sidecar.revisions.chain import ChainCheck, check
 from sidecar.revisions.granted import GRANTED, fulfilled, in_words, unfulfilled
 from sidecar.rollout.model import span
 from sidecar.templates import page
@@ -54,7 +54,7 @@ class Note:
     after: Sequence[Mapping[str, Any]]
     """Evidence since then."""
     timeline: Sequence[Mapping[str, str]]
-    journal: Check
+    journal: ChainCheck
     """Whether the journal is as it was written, and its last hash."""
     drift: Mapping[str, Any] | None = None
     """What differs from the configured baseline now; None = no baseline is configured."""

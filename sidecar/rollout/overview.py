@@ -31,7 +31,7 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class RuleOnRoute:
     """The rule on one route."""
 
     route: str
@@ -61,7 +61,7 @@ class RuleView:
     rule: str
     does: str
     mode: Mode
-    places: tuple[Place, ...]
+    places: tuple[RuleOnRoute, ...]
     outcome: str
     reasons: tuple[str, ...]
     next: str
@@ -96,7 +96,7 @@ def _view(
     own = {item.route: item for item in evidence if item.rule == rule}
     counts = {route: (item.evaluated, item.affected) for route, item in own.items()}
     places = tuple(
-        Place(route, line.mode, line.ceiling, *counts.get(route, (0.0, 0.0)))
+        RuleOnRoute(route, line.mode, line.ceiling, *counts.get(route, (0.0, 0.0)))
         for route, line in where
     )
     modes = {place.mode for place in places}

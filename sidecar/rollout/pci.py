@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sidecar.revisions.chain import Check
-from sidecar.rollout.inventory import Script
+from sidecar.revisions.chain import ChainCheck
+from sidecar.rollout.inventory import InventoryScript
 from sidecar.templates import page
 
 _REACH = (
@@ -33,7 +33,7 @@ class PciNote:
     """Rule -> its mode; where routes differ, each mode once."""
     inventory: str
     """The file of the scripts."""
-    scripts: Sequence[Script]
+    scripts: Sequence[InventoryScript]
     pages_read: int
     """How many pages were read for it."""
     baseline: str
@@ -42,15 +42,15 @@ class PciNote:
     """What differs from it now."""
     compared: int
     """Kinds of responses that came since the last look, and that the baseline holds."""
-    journal: Check
+    journal: ChainCheck
 
     @property
-    def unauthorised(self) -> tuple[Script, ...]:
+    def unauthorised(self) -> tuple[InventoryScript, ...]:
         """Scripts without owner or reason."""
         return tuple(one for one in self.scripts if not one.authorised)
 
     @property
-    def changed(self) -> tuple[Script, ...]:
+    def changed(self) -> tuple[InventoryScript, ...]:
         """Addresses from which more than one text arrived."""
         return tuple(one for one in self.scripts if len(one.hashes) > 1)
 
@@ -68,9 +68,9 @@ def pci_note(
     status: Mapping[str, Any],
     pages: Mapping[str, Any],
     drift: Mapping[str, Any] | None,
-    journal: Check,
+    journal: ChainCheck,
     inventory: str,
-    scripts: Sequence[Script],
+    scripts: Sequence[InventoryScript],
 ) -> PciNote:
     """Build the note.
 

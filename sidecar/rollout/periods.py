@@ -62,7 +62,7 @@ def edited(url: str, window: str, selector: str, at: float) -> dict[str, float]:
     return found
 
 
-def strangers(url: str, selector: str, at: float, name: str) -> str:
+def mixed_services(url: str, selector: str, at: float, name: str) -> str:
     """Why the series are not those of one service whose policy has this `name`, each once; "" where
     they are. How to choose others is not said.
     """

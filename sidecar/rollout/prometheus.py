@@ -12,7 +12,7 @@ from typing import Any
 
 from sidecar.policy.browsers.reports import CAUSE_KINDS
 from sidecar.policy.values import seconds
-from sidecar.rollout.model import Doubt, Evidence, Trial, parse_mode
+from sidecar.rollout.model import Doubt, Evidence, TrialEvidence, parse_mode
 from sidecar.rollout.periods import edited, gaps, since_when, window_since
 from sidecar.rollout.queries import (
     BY,
@@ -60,7 +60,7 @@ def evidence(
     for (route, rule, mode), numbers in sorted(found.items()):
         one, unseen = own[route, rule, mode], missed[route, rule, mode]
         start = min(at, starts[route, rule, mode] + unseen)
-        trial = trials.get((route, rule), Trial()) if mode == "trial" else Trial()
+        trial = trials.get((route, rule), TrialEvidence()) if mode == "trial" else TrialEvidence()
         seen: dict[str, Any] = {}
         if one is not None:
             keys = ("witnesses", "climb", "demand", "subject", "replacing")
@@ -174,7 +174,7 @@ def _trials(
     at: float,
     known: Mapping[tuple[str, str], Evidence],
     rule: str = "",
-) -> dict[tuple[str, str], Trial]:
+) -> dict[tuple[str, str], TrialEvidence]:
     """What trials of the fleet have shown, of one `rule` or all.
 
     Settled page loads and canaries are those of a while ago, as reports take their time; canaries
@@ -215,5 +215,5 @@ def _trials(
     for place, value in loads.items():
         counted = (value, settle, min(value, settled.get(place, 0.0)), canaries)
         causes = known[place].trial.causes if place in known else ()
-        found[place] = Trial(*counted, reports.get(place, {}), causes, engines)
+        found[place] = TrialEvidence(*counted, reports.get(place, {}), causes, engines)
     return found

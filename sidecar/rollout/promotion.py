@@ -13,8 +13,8 @@ from sidecar.policy.model import Rule
 from sidecar.policy.problems import did_you_mean
 from sidecar.policy.rules.ladder import described
 from sidecar.policy.terms import MODES, Mode, Path, PolicyError, Problem
-from sidecar.rollout.edits import Edit, applied, by_hand, edited, policy_of, set_word
-from sidecar.source import Source, read_yaml
+from sidecar.rollout.edits import TextEdit, applied, by_hand, edited, policy_of, set_word
+from sidecar.source import SourceText, read_yaml
 
 _ABOUT = ("owner", "expected", "rollback")
 
@@ -39,7 +39,7 @@ def promote(
     if to == "enforce":
         problems += _without_about(before, wanted)
     _refuse(source, problems)
-    edits: list[Edit] = []
+    edits: list[TextEdit] = []
     for rule in wanted:
         climbing = to == "enforce" and _enforces(before, rule)
         edits += (
@@ -78,7 +78,7 @@ def step_back(text: str, rules: Iterable[str], name: str = "policy.yaml") -> str
             if mode in ("off", "report-only")
         ],
     )
-    edits: list[Edit] = []
+    edits: list[TextEdit] = []
     targets: dict[str, Mode] = {}
     for rule, mode in highest.items():
         down = list(_stepped(source, before, rule, -1)) if mode == "enforce" else []
@@ -142,7 +142,7 @@ def _modes(resolved: Resolved, rule: str) -> list[Mode]:
     return [mode for (_, name), mode in effective(resolved).items() if name == rule]
 
 
-def _refuse(source: Source, problems: Iterable[Problem]) -> None:
+def _refuse(source: SourceText, problems: Iterable[Problem]) -> None:
     found = tuple(source.place(problem) for problem in problems)
     if found:
         raise PolicyError(found)
@@ -197,14 +197,14 @@ def _places(resolved: Resolved, rule: str, key: str) -> Iterator[tuple[Path, Rul
             yield ("routes", position, "rules", rule), whole
 
 
-def _raised(source: Source, resolved: Resolved, rule: str, to: Mode) -> Iterator[Edit]:
+def _raised(source: SourceText, resolved: Resolved, rule: str, to: Mode) -> Iterator[TextEdit]:
     for path, whole in _places(resolved, rule, "mode"):
         mode = whole.mode or resolved.mode
         if mode != "off" and MODES.index(mode) < MODES.index(to):
             yield set_word(source, path, "mode", to)
 
 
-def _lowered(source: Source, resolved: Resolved, rule: str, to: Mode) -> Iterator[Edit]:
+def _lowered(source: SourceText, resolved: Resolved, rule: str, to: Mode) -> Iterator[TextEdit]:
     for path, whole in _places(resolved, rule, "mode"):
         if MODES.index(whole.mode or resolved.mode) > MODES.index(to):
             yield set_word(source, path, "mode", to)
@@ -220,7 +220,9 @@ def _enforces(resolved: Resolved, rule: str) -> bool:
     )
 
 
-def _stepped(source: Source, resolved: Resolved, rule: str, by: Literal[1, -1]) -> Iterator[Edit]:
+def _stepped(
+    source: SourceText, resolved: Resolved, rule: str, by: Literal[1, -1]
+) -> Iterator[TextEdit]:
     """One step up where the rule stands lowest, or down where it stands highest; nothing at the end
     of its ladder.
     """
@@ -235,7 +237,7 @@ def _stepped(source: Source, resolved: Resolved, rule: str, by: Literal[1, -1]) 
             yield set_word(source, path, "step", str(step))
 
 
-def _kept(source: Source, resolved: Resolved, rule: str) -> Iterator[Edit]:
+def _kept(source: SourceText, resolved: Resolved, rule: str) -> Iterator[TextEdit]:
     """The rule stays where it is when the policy's own ceiling rises."""
     for path, whole in _places(resolved, rule, "mode"):
         if whole.mode is None or MODES.index(whole.mode) > MODES.index(resolved.mode):
@@ -243,9 +245,9 @@ def _kept(source: Source, resolved: Resolved, rule: str) -> Iterator[Edit]:
 
 
 def _edited(
-    source: Source,
+    source: SourceText,
     before: Resolved,
-    edits: list[Edit],
+    edits: list[TextEdit],
     targets: Mapping[str, Mode],
     toward: Callable[..., Mode],
 ) -> str:

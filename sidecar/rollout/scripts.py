@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
-from sidecar.policy.browsers.reports import Report
+from sidecar.policy.browsers.reports import BrowserReport
 from sidecar.rollout.clients import Clients
 from sidecar.rollout.served_pages import Occurrence, rarest
 
@@ -29,7 +29,7 @@ class LoadedScripts:
         self._client = Clients()
         self._held: dict[tuple[str, str], Occurrence] = {}
 
-    def add(self, report: Report, client: str) -> None:
+    def add(self, report: BrowserReport, client: str) -> None:
         """Count one report of a script that was loaded."""
         key, now = (report.blocked, report.hash), self._clock()
         if key not in self._held and len(self._held) >= MAX_SCRIPTS:

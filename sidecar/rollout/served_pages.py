@@ -20,7 +20,7 @@ from sidecar.policy.browsers.pages import (
     SRCDOC,
     Inline,
     InlineKind,
-    Page,
+    PageElements,
     sample_of,
 )
 from sidecar.policy.engine.plan import Plan
@@ -144,7 +144,7 @@ class ServedPages:
         self._tried = frozenset(route.name for route in plan.routes if route.trials)
         self._routes = {name: it for name, it in self._routes.items() if name in self._tried}
 
-    def add(self, route: str, path: str, client: str, page: Page) -> None:
+    def add(self, route: str, path: str, client: str, page: PageElements) -> None:
         """Count one page that was read."""
         known = route in self._routes or len(self._routes) < MAX_ROUTES
         if route not in self._tried or not known:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TypeAlias
 from sidecar.policy.browsers.reports import RANKS
 from sidecar.policy.words import counted
 from sidecar.rollout.causes import MAX_OF_RULE, Cause
-from sidecar.rollout.model import Climb, Evidence, Trial, read
+from sidecar.rollout.model import Climb, Evidence, TrialEvidence, read
 
 Row: TypeAlias = Mapping[str, Any]
 """One line of what `EvidenceStore.shared` gives."""
@@ -147,7 +147,7 @@ def _sum(own: Evidence, others: Sequence[Evidence]) -> Evidence:
         affected=sum(item.affected for item in every),
         kinds=_added(item.kinds for item in every),
         outcomes=_added(item.outcomes for item in every),
-        trial=Trial(
+        trial=TrialEvidence(
             sum(trial.loads for trial in trials),
             own.trial.settle,
             sum(trial.settled for trial in trials),
@@ -168,7 +168,7 @@ def _added(counts: Iterable[Mapping[str, float]]) -> dict[str, float]:
     return found
 
 
-def _canaries(trials: Iterable[Trial]) -> dict[str, tuple[float, float]]:
+def _canaries(trials: Iterable[TrialEvidence]) -> dict[str, tuple[float, float]]:
     found: dict[str, tuple[float, float]] = {}
     for trial in trials:
         for engine, (sent, returned) in trial.canaries.items():

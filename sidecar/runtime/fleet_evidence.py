@@ -10,12 +10,12 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sidecar.fleet.member import Member
+from sidecar.fleet.member import FleetMember
 from sidecar.fleet.sharing import Report, Seen, needed, unpacked
 from sidecar.fleet.store import StoreError
 from sidecar.policy.engine.plan import Plan
 from sidecar.policy.words import counted
-from sidecar.revisions.history import Refused
+from sidecar.revisions.history import OrderRefused
 from sidecar.rollout.causes import Causes
 from sidecar.rollout.evidence import EvidenceStore
 from sidecar.rollout.model import Evidence, Minimums, span
@@ -40,7 +40,7 @@ class FleetEvidence:
     """
 
     def __init__(self, store: EvidenceStore, causes: Causes) -> None:
-        self.member: Member | None = None
+        self.member: FleetMember | None = None
         self._store = store
         self._causes = causes
         self._read: dict[str, _Read] = {}
@@ -102,11 +102,11 @@ class FleetEvidence:
         above.
         """
         if self.member is None:
-            raise Refused("this sidecar is in no fleet; set fleet.url, or leave --fleet out")
+            raise OrderRefused("this sidecar is in no fleet; set fleet.url, or leave --fleet out")
         try:
             got = await self.member.sharing.gather()
         except StoreError as error:
-            raise Refused(
+            raise OrderRefused(
                 f"the fleet {self.member.name} cannot be asked: {error}; "
                 "without --fleet this replica alone is asked"
             ) from error

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from sidecar.admin.orders import PromotionOrder
 from sidecar.policy.terms import PolicyError
 from sidecar.revisions import Revisions
-from sidecar.revisions.history import Refused, Revision
-from sidecar.rollout.model import Gathered, Minimums, gathered
+from sidecar.revisions.history import OrderRefused, Revision
+from sidecar.rollout.model import GatheredEvidence, Minimums, gathered
 from sidecar.rollout.summing import source
 from sidecar.runtime.fleet_evidence import FleetEvidence
 from sidecar.source import load_policy
@@ -63,7 +63,7 @@ class Promotions:
             await self._revisions.journal.record(entry, surely=surely)
         except OSError as error:
             why = error.strerror or str(error)
-            raise Refused(
+            raise OrderRefused(
                 f"the journal cannot be written ({why}), and no promotion goes without an entry:"
                 " let the state folder be writable, with room on its disk"
             ) from error
@@ -77,21 +77,21 @@ class Promotions:
         about = {"event": event, "who": who, "reason": reason, "leaving": leaving}
         return (await self._revisions.promote(made.edited, **about)).id
 
-    async def _gathered(self, order: PromotionOrder) -> Gathered:
+    async def _gathered(self, order: PromotionOrder) -> GatheredEvidence:
         """The evidence that the order is judged on."""
         if order.evidence is not None:
             return await asyncio.to_thread(gathered, order.evidence)
         await self._refresh()
         if order.fleet and order.move != "back":
             found, about = await self._evidence.gathered()
-            return Gathered(found, time.time(), source(about), tuple(about["silent"]))
+            return GatheredEvidence(found, time.time(), source(about), tuple(about["silent"]))
         admin = self._admin()
         url = admin if admin.startswith("unix:") else f"http://{admin}"
-        return Gathered(await self._evidence.evidence(), time.time(), url)
+        return GatheredEvidence(await self._evidence.evidence(), time.time(), url)
 
 
 def _decided(
-    order: PromotionOrder, current: Revision, seen: Gathered, minimums: Minimums
+    order: PromotionOrder, current: Revision, seen: GatheredEvidence, minimums: Minimums
 ) -> Promotion:
     from sidecar.rollout.deciding import decide  # for promotions alone
 

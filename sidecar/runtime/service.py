@@ -21,7 +21,7 @@ from sidecar.admin.status import status
 from sidecar.baseline.monitor import DriftMonitor
 from sidecar.fleet.member import member
 from sidecar.observed import failure
-from sidecar.policy.browsers.reports import Report
+from sidecar.policy.browsers.reports import BrowserReport
 from sidecar.policy.terms import PolicyError, Problem
 from sidecar.proxy import DataPlane
 from sidecar.revisions import Active, Revisions
@@ -29,8 +29,8 @@ from sidecar.revisions.compaction import Compaction
 from sidecar.revisions.history import Revision
 from sidecar.revisions.store import Store
 from sidecar.rollout.causes import Causes
-from sidecar.rollout.evidence import EvidenceStore, Trend
-from sidecar.rollout.guard import Watch, take_back
+from sidecar.rollout.evidence import EvidenceStore, ViolationTrend
+from sidecar.rollout.guard import ActivationWatch, take_back
 from sidecar.rollout.kept import KeptEvidence
 from sidecar.rollout.scripts import LoadedScripts
 from sidecar.rollout.served_pages import ServedPages
@@ -41,7 +41,7 @@ from sidecar.runtime.request_server import ProxyServer, RequestServer
 from sidecar.runtime.workers import Workers
 from sidecar.settings import Settings
 from sidecar.telemetry import Events, Metrics, Telemetry
-from sidecar.telemetry.events import Sink
+from sidecar.telemetry.events import QueuedOutput
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -61,7 +61,7 @@ class Service:
     def __init__(
         self,
         settings: Settings,
-        sink: Sink,
+        sink: QueuedOutput,
         server: Callable[[Telemetry], RequestServer] | None = None,
     ) -> None:
         self.settings = settings
@@ -79,7 +79,7 @@ class Service:
         self.telemetry.trial_report = self._reported
         self.evidence = EvidenceStore(self.telemetry.metrics, causes=self.causes.data)
         self._kept = KeptEvidence(self.evidence, self._store, self.telemetry, settings)
-        self._guard = Watch(self.telemetry.metrics)
+        self._guard = ActivationWatch(self.telemetry.metrics)
         self._fleet_evidence = FleetEvidence(self.evidence, self.causes)
         named = settings.fleet.url, settings.fleet.name
         self._fleet = member(*named, self.telemetry, self._fleet_evidence.seen)
@@ -132,7 +132,7 @@ class Service:
         await self._kept.take()
         await self.revisions.start()
         # What was kept over a restart came in no interval of this process.
-        self._trend = Trend(self.evidence)
+        self._trend = ViolationTrend(self.evidence)
         process = Process(
             self._facts,
             self._ready,
@@ -272,7 +272,7 @@ class Service:
     def _seen(self) -> list[dict[str, Any]]:
         return [item.data() for item in self.evidence.evidence() if item.evaluated]
 
-    def _reported(self, key: str, report: Report, client: str, engine: str) -> None:
+    def _reported(self, key: str, report: BrowserReport, client: str, engine: str) -> None:
         if report.hash:
             self.scripts.add(report, client)
             return
@@ -377,7 +377,7 @@ class Service:
 
 
 async def serve(
-    settings: Settings, sink: Sink, started: Callable[[Service], None] | None = None
+    settings: Settings, sink: QueuedOutput, started: Callable[[Service], None] | None = None
 ) -> None:
     """Run one sidecar until a signal stops it; `started` is called when it listens. asyncio's own
     complaints go out as JSON lines too.

@@ -15,7 +15,7 @@ from typing import Any
 
 from sidecar.baseline import Cell, total
 from sidecar.policy.browsers.pages import page_from
-from sidecar.policy.browsers.reports import Report
+from sidecar.policy.browsers.reports import BrowserReport
 from sidecar.policy.terms import Mode
 from sidecar.revisions.history import Revision
 from sidecar.runtime.channel import Channel
@@ -110,7 +110,7 @@ class Workers(RequestServer):
         if not all(worker and worker.addresses for worker in first):
             self.abort()
             raise OSError("a worker did not start; its own message stands above")
-        self._tasks = [asyncio.create_task(self._mind(worker)) for worker in first if worker]
+        self._tasks = [asyncio.create_task(self._supervise(worker)) for worker in first if worker]
         return [self._address]
 
     async def publish(self, revision: Revision, ceiling: Mode | None) -> None:
@@ -242,7 +242,7 @@ class Workers(RequestServer):
                 self._telemetry.pass_on(message["line"])
             elif "trial" in message:
                 key, report, client, engine = message["trial"]
-                self._telemetry.trial_report(key, Report(**report), client, engine)
+                self._telemetry.trial_report(key, BrowserReport(**report), client, engine)
             elif "page" in message:
                 route, path, client, page = message["page"]
                 self._telemetry.pages.on_page(route, path, client, page_from(page))
@@ -254,7 +254,7 @@ class Workers(RequestServer):
                 worker.answered(message)
         worker.gone()
 
-    async def _mind(self, worker: WorkerHandle) -> None:
+    async def _supervise(self, worker: WorkerHandle) -> None:
         """Wait for a worker's end, and replace it, slower when they keep dying."""
         loop = asyncio.get_running_loop()
         waits = iter(_BACKOFF)
@@ -262,7 +262,7 @@ class Workers(RequestServer):
             started = loop.time()
             code = await worker.process.wait()
             await asyncio.wait({worker.listening}, timeout=_LAST_WORDS)
-            self._bury(worker)
+            self._remove(worker)
             if self._ending():
                 return
             self._telemetry.emit("worker.died", level="error", pid=worker.process.pid, code=code)
@@ -280,7 +280,7 @@ class Workers(RequestServer):
     def _ending(self) -> bool:
         return self.draining
 
-    def _bury(self, worker: WorkerHandle) -> None:
+    def _remove(self, worker: WorkerHandle) -> None:
         """Keep a dead worker's counts, so that sums never fall; what it held open is gone."""
         if worker in self._alive:
             self._alive.remove(worker)

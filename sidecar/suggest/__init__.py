@@ -6,16 +6,16 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from sidecar.policy.csp import Policy, normalise, parse
+from sidecar.policy.csp import CspPolicy, normalise, parse
 from sidecar.policy.csp.extend import extended
 from sidecar.policy.engine.resolve import NamedRule, Resolved
 from sidecar.policy.headers import CSP_NAMES
 from sidecar.policy.problems import did_you_mean
 from sidecar.policy.terms import Path, PolicyError, Problem
 from sidecar.rollout.causes import Cause
-from sidecar.rollout.edits import Edit, by_hand, edited, set_word
+from sidecar.rollout.edits import TextEdit, by_hand, edited, set_word
 from sidecar.rollout.isolation import SIGN
-from sidecar.source import Source, load_policy, read_yaml
+from sidecar.source import SourceText, load_policy, read_yaml
 from sidecar.suggest.csp import advise, contradicted
 from sidecar.suggest.model import PageContents, Proposal, Terms, proposal
 from sidecar.suggest.other import advise_other
@@ -39,7 +39,7 @@ class _Place:
     """The place of a value of one or more rules in the file, and the text that replaces it."""
 
     named: NamedRule
-    policies: list[Policy]
+    policies: list[CspPolicy]
     value: str
     comments: dict[tuple[str, str], str]
 
@@ -120,7 +120,7 @@ def _named(resolved: Resolved, cause: Cause) -> NamedRule | None:
     return next((named for named in next(rules, ()) if named.name == cause.rule), None)
 
 
-def _value_path(source: Source, resolved: Resolved, named: NamedRule, route: str) -> Path:
+def _value_path(source: SourceText, resolved: Resolved, named: NamedRule, route: str) -> Path:
     """The path of the rule's value; of a rule from a preset, where it would be overridden."""
     if named.origin.get("value") == f"route {route}":
         position = [one.name for one in resolved.policy.routes].index(route)
@@ -194,7 +194,7 @@ def _comment(found: Proposal) -> str:
     return text if len(text) <= _COMMENT else f"{text[:_COMMENT]}..."
 
 
-def _edits(source: Source, path: Path, place: _Place) -> Iterable[Edit]:
+def _edits(source: SourceText, path: Path, place: _Place) -> Iterable[TextEdit]:
     before = _text(place.named)
     if _is_csp(place.named):
         if tuple(place.policies) != tuple(one for one in parse(before) if one.directives):
@@ -206,11 +206,11 @@ def _edits(source: Source, path: Path, place: _Place) -> Iterable[Edit]:
             yield set_word(source, path[:-1], "value", written)
         else:
             end = span.start + len(source.text[span.start : span.end].rstrip())
-            yield Edit(span.start, end, written)
+            yield TextEdit(span.start, end, written)
 
 
 def _verify(
-    before: Resolved, after: Resolved, places: Mapping[Path, _Place], source: Source
+    before: Resolved, after: Resolved, places: Mapping[Path, _Place], source: SourceText
 ) -> None:
     """The edit says what was meant, and nothing else has changed."""
     for was, now in zip(before.routes, after.routes, strict=True):
@@ -223,11 +223,11 @@ def _verify(
                 raise by_hand(source, text)
 
 
-def _wanted(place: _Place) -> Sequence[Policy] | str:
+def _wanted(place: _Place) -> Sequence[CspPolicy] | str:
     return [*map(normalise, place.policies)] if _is_csp(place.named) else place.value
 
 
-def _meaning(named: NamedRule) -> Sequence[Policy] | str:
+def _meaning(named: NamedRule) -> Sequence[CspPolicy] | str:
     text = _text(named)
     found = (normalise(one) for one in parse(text) if one.directives)
     return [*found] if _is_csp(named) else text

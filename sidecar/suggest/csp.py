@@ -10,7 +10,7 @@ from itertools import chain
 from urllib.parse import urlsplit
 
 from sidecar.policy.browsers.reports import CUT
-from sidecar.policy.csp import Policy, effective
+from sidecar.policy.csp import CspPolicy, effective
 from sidecar.policy.csp.extend import FAMILY
 from sidecar.policy.csp.match import Address, address, allows_address
 from sidecar.policy.csp.sources import source_list
@@ -33,7 +33,7 @@ _PASSIVE = frozenset(
 _WORDS = frozenset({"data", "blob", "filesystem", "mediastream", "about"})
 
 
-def advise(cause: Cause, policy: Policy, contents: PageContents, terms: Terms) -> Proposal:
+def advise(cause: Cause, policy: CspPolicy, contents: PageContents, terms: Terms) -> Proposal:
     """What to do about one cause that browsers reported of this policy."""
     name, word = cause.directive, cause.blocked.lower().removesuffix(":")
     if DIRECTIVES.get(name) != "sources":
@@ -51,7 +51,7 @@ def advise(cause: Cause, policy: Policy, contents: PageContents, terms: Terms) -
     return _address(cause, policy, contents, terms)
 
 
-def contradicted(cause: Cause, policy: Policy, *, merged: bool) -> Proposal:
+def contradicted(cause: Cause, policy: CspPolicy, *, merged: bool) -> Proposal:
     """The value that browsers reported allows the cause already: why they block it all the same."""
     if policy.get("upgrade-insecure-requests") and cause.blocked.startswith(("http:", "ws:")):
         return proposal(cause, "upgraded")
@@ -66,7 +66,7 @@ def _no_sources(cause: Cause) -> Proposal:
     return proposal(cause, code, script=cause.source or "the script")
 
 
-def _eval(cause: Cause, policy: Policy, terms: Terms, *, wasm: bool) -> Proposal:
+def _eval(cause: Cause, policy: CspPolicy, terms: Terms, *, wasm: bool) -> Proposal:
     governing = effective(policy, "script-src")
     held = source_list(governing.values if governing else ())
     if "'unsafe-eval'" in held or (wasm and "'wasm-unsafe-eval'" in held):
@@ -78,7 +78,7 @@ def _eval(cause: Cause, policy: Policy, terms: Terms, *, wasm: bool) -> Proposal
     return _short(cause, terms) or made
 
 
-def _framing(cause: Cause, policy: Policy, terms: Terms) -> Proposal:
+def _framing(cause: Cause, policy: CspPolicy, terms: Terms) -> Proposal:
     """Anyone who frames the page causes the report, wanted or not."""
     target = address(cause.blocked)
     if target is None or not target.host or is_own(cause.blocked, cause):
@@ -91,7 +91,7 @@ def _framing(cause: Cause, policy: Policy, terms: Terms) -> Proposal:
     return proposal(cause, "may-frame", source=source, sources=(source,))
 
 
-def _local(cause: Cause, policy: Policy, terms: Terms, source: str) -> Proposal:
+def _local(cause: Cause, policy: CspPolicy, terms: Terms, source: str) -> Proposal:
     name = cause.directive
     if allows_address(policy, name, source, cause.origin):
         return proposal(cause, "allowed")
@@ -107,7 +107,7 @@ def _local(cause: Cause, policy: Policy, terms: Terms, source: str) -> Proposal:
     return proposal(cause, "local-refused", source=source, fix=fixes.get(name, usual))
 
 
-def _address(cause: Cause, policy: Policy, contents: PageContents, terms: Terms) -> Proposal:
+def _address(cause: Cause, policy: CspPolicy, contents: PageContents, terms: Terms) -> Proposal:
     name, target = cause.directive, address(cause.blocked)
     if target is None or not target.host:
         return proposal(cause, "unsaid", blocked=cause.blocked or "nothing")

@@ -10,7 +10,7 @@ from os.path import commonprefix
 from typing import Any
 
 from sidecar.policy.browsers.pages import INLINE_DIRECTIVES, sample_of
-from sidecar.policy.csp import Policy
+from sidecar.policy.csp import CspPolicy
 from sidecar.policy.csp.match import allows_inline, allows_nonce
 from sidecar.policy.csp.sources import REQUEST_NONCE
 from sidecar.rollout.causes import Cause
@@ -41,7 +41,9 @@ _STEP = (
 )
 
 
-def advise_inline(cause: Cause, policy: Policy, contents: PageContents, terms: Terms) -> Proposal:
+def advise_inline(
+    cause: Cause, policy: CspPolicy, contents: PageContents, terms: Terms
+) -> Proposal:
     """What to do about inline code that browsers reported."""
     name = cause.directive
     name = name if name in _WORDS else f"{name}-elem"

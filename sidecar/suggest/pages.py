@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from sidecar.policy.browsers.pages import MAX_TEXT, Page, read_page
+from sidecar.policy.browsers.pages import MAX_TEXT, PageElements, read_page
 from sidecar.rollout.served_pages import bare
 from sidecar.suggest.model import OWN, VARIES, PageContents, Snippet, Terms
 
@@ -25,7 +25,7 @@ def from_loads(loads: Iterable[Load]) -> PageContents:
 
     Code that all of at least two loads have counts by the cause's own numbers.
     """
-    pages: dict[str, list[Page]] = {}
+    pages: dict[str, list[PageElements]] = {}
     urls: dict[tuple[str, str], str] = {}
     for load in loads:
         path = urlsplit(load.url).path or "/"
@@ -76,7 +76,7 @@ def _place(one: Mapping[str, Any]) -> tuple[str, str, int]:
     return one["kind"], next(iter(one["pages"]), "/"), one["line"]
 
 
-def _named(page: Page, path: str, url: str) -> dict[tuple[str, str], str]:
+def _named(page: PageElements, path: str, url: str) -> dict[tuple[str, str], str]:
     """The page's addresses; its own origin becomes `OWN`, as pages are read at several origins."""
     parts = urlsplit(url)
     own = f"{parts.scheme}://{parts.netloc}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sidecar.policy.browsers.reports import CUT
-from sidecar.policy.csp import Directive, Policy
+from sidecar.policy.csp import CspDirective, CspPolicy
 from sidecar.policy.csp.match import Address, allows_address
 from sidecar.policy.csp.table import ANGULAR_HOSTS, JSONP_HOSTS, PLUGIN_HOSTS, UPLOAD_DOMAINS
 from sidecar.policy.csp.weaknesses import allowed, is_unmatched_address
@@ -16,7 +16,7 @@ CODE = frozenset({"script-src", "script-src-elem", "worker-src"})
 
 
 def refusal(
-    cause: Cause, policy: Policy, target: Address, blocked: Sequence[str]
+    cause: Cause, policy: CspPolicy, target: Address, blocked: Sequence[str]
 ) -> Proposal | None:
     """Where an edit would undo the policy, or browsers would not obey it."""
     if cause.directive in CODE and "'strict-dynamic'" in allowed(policy, cause.directive):
@@ -50,7 +50,7 @@ def _reason(cause: Cause, target: Address, blocked: Sequence[str]) -> str:
 
 def is_own(url: str, cause: Cause) -> bool:
     """Whether an address is of the origin of the page that was reported."""
-    own = Policy((Directive("img-src", ("'self'",)),))
+    own = CspPolicy((CspDirective("img-src", ("'self'",)),))
     return bool(cause.origin) and allows_address(own, "img-src", url, cause.origin)
 
 

@@ -8,11 +8,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from sidecar.policy import csp
-from sidecar.policy.csp import Directive
+from sidecar.policy.csp import CspDirective
 from sidecar.policy.csp.table import DIRECTIVES
 from sidecar.policy.terms import Path, PolicyError, Problem
-from sidecar.rollout.edits import Edit, indent, line_end, set_word
-from sidecar.source import Source, Span
+from sidecar.rollout.edits import TextEdit, indent, line_end, set_word
+from sidecar.source import SourceText, TextSpan
 
 Comments: TypeAlias = Mapping[tuple[str, str], str]
 """The comment after a source, by directive and source."""
@@ -22,8 +22,8 @@ _REST = re.compile(r"[ \t]*(,?)[ \t]*(?:#.*)?\r?$", re.MULTILINE)
 
 
 def value_edits(
-    source: Source, path: Path, after: Sequence[csp.Policy], comments: Comments
-) -> list[Edit]:
+    source: SourceText, path: Path, after: Sequence[csp.CspPolicy], comments: Comments
+) -> list[TextEdit]:
     """The edits that make the value at `path` say `after`, which only adds to it.
 
     With `comments` a value that has no comments of its own is written out, a source on each line.
@@ -44,11 +44,11 @@ def value_edits(
     if isinstance(value, str):
         kept = source.text[span.start : span.end].rstrip()
         text = _quoted(edited_text(value, after), kept)
-        return [Edit(span.start, span.start + len(kept), text)]
+        return [TextEdit(span.start, span.start + len(kept), text)]
     return [*_mapping(source, path, value, after[0], comments)]
 
 
-def edited_text(value: str, after: Sequence[csp.Policy]) -> str:
+def edited_text(value: str, after: Sequence[csp.CspPolicy]) -> str:
     """A header value that says `after`: what it says already stays as it is written."""
     parts, left = value.split(","), iter(after)
     for position, part in enumerate(parts):
@@ -57,7 +57,7 @@ def edited_text(value: str, after: Sequence[csp.Policy]) -> str:
     return ",".join(parts)
 
 
-def _policy_text(text: str, after: csp.Policy) -> str:
+def _policy_text(text: str, after: csp.CspPolicy) -> str:
     pieces, seen = text.split(";"), set[str]()
     for position, piece in enumerate(pieces):
         words = piece.split()
@@ -78,10 +78,10 @@ def _policy_text(text: str, after: csp.Policy) -> str:
 
 
 def _mapping(
-    source: Source, path: Path, value: Any, after: csp.Policy, comments: Comments
-) -> Iterator[Edit]:
+    source: SourceText, path: Path, value: Any, after: csp.CspPolicy, comments: Comments
+) -> Iterator[TextEdit]:
     names = {str(key).lower(): str(key) for key in value}
-    (before,) = csp.parse(csp.serialise(csp.from_mapping(value))) or (csp.Policy(),)
+    (before,) = csp.parse(csp.serialise(csp.from_mapping(value))) or (csp.CspPolicy(),)
     new = []
     for one in after.directives:
         held = before.get(one.name)
@@ -94,8 +94,8 @@ def _mapping(
 
 
 def _list(
-    source: Source, path: Path, held: Directive, wanted: Directive, comments: Comments
-) -> Iterator[Edit]:
+    source: SourceText, path: Path, held: CspDirective, wanted: CspDirective, comments: Comments
+) -> Iterator[TextEdit]:
     """A directive's list gains words; the first replaces 'none'."""
     text, span, value = source.text, source.spans[path], _at(source.data, path)
     if span.style == "alias" or text[span.start : span.start + 1] == "&":
@@ -104,11 +104,11 @@ def _list(
         kept = text[span.start : span.end].rstrip()
         made = _quoted(" ".join(wanted.values), kept) if kept else _flow(wanted.values)
         gap = " " if text[span.start - 1 : span.start] == ":" else ""
-        yield Edit(span.start, span.start + len(kept), gap + made)
+        yield TextEdit(span.start, span.start + len(kept), gap + made)
         return
     added = [word for word in wanted.values if word not in held.values]
     if not value:
-        yield Edit(span.inside, span.inside, ", ".join(map(json.dumps, added)))
+        yield TextEdit(span.inside, span.inside, ", ".join(map(json.dumps, added)))
         return
     items = [source.spans[*path, number] for number in range(len(value))]
     if any(item.style != "scalar" or text[item.start] == "&" for item in items):
@@ -117,32 +117,32 @@ def _list(
     if nones:
         item = items[nones[0]]
         first = added.pop(0)
-        yield Edit(item.start, item.end, json.dumps(first))
+        yield TextEdit(item.start, item.end, json.dumps(first))
         rest = _REST.match(text, item.end)
         if comments and rest and "#" not in rest.group() and _is_alone(text, item, span):
             at = rest.start() + len(rest.group().rstrip())
-            yield Edit(at, at, _comment(comments, wanted.name, first))
+            yield TextEdit(at, at, _comment(comments, wanted.name, first))
     yield from _items(text, items[-1], span, wanted.name, added, comments)
 
 
 def _items(
-    text: str, last: Span, span: Span, name: str, added: Sequence[str], comments: Comments
-) -> Iterator[Edit]:
+    text: str, last: TextSpan, span: TextSpan, name: str, added: Sequence[str], comments: Comments
+) -> Iterator[TextEdit]:
     """Items after the last one: on lines of their own where that one has a line of its own."""
     if not added:
         return
     if not _is_alone(text, last, span):
-        yield Edit(last.end, last.end, "".join(f", {json.dumps(word)}" for word in added))
+        yield TextEdit(last.end, last.end, "".join(f", {json.dumps(word)}" for word in added))
         return
     lead = text[_line_start(text, last.start) : last.start]
     comma = "," if span.style == "flow" else ""
     rest = _REST.match(text, last.end)
     assert rest is not None
     if comma and not rest[1]:
-        yield Edit(last.end, last.end, comma)
+        yield TextEdit(last.end, last.end, comma)
     at = rest.start() + len(rest.group().rstrip("\r"))
     newline = line_end(text)
-    yield Edit(
+    yield TextEdit(
         at,
         at,
         "".join(
@@ -152,43 +152,43 @@ def _items(
     )
 
 
-def _is_alone(text: str, item: Span, span: Span) -> bool:
+def _is_alone(text: str, item: TextSpan, span: TextSpan) -> bool:
     """Whether an item of a list has a line of its own."""
     lead = text[_line_start(text, item.start) : item.start].strip()
     return lead == ("-" if span.style == "block" else "") and bool(_REST.match(text, item.end))
 
 
 def _members(
-    source: Source, path: Path, value: Any, new: Sequence[Directive], comments: Comments
-) -> Iterator[Edit]:
+    source: SourceText, path: Path, value: Any, new: Sequence[CspDirective], comments: Comments
+) -> Iterator[TextEdit]:
     """Directives after the last one of a mapping."""
     text, span, newline = source.text, source.spans[path], line_end(source.text)
     if span.style == "block":
         end = _end(source, path, value)
         at = _line_end(text, end)
         lead = indent(text, span.inside)
-        yield Edit(
+        yield TextEdit(
             at, at, "".join(newline + line for line in _lines(new, lead, comments, flow=False))
         )
         return
     if not value:
-        yield Edit(span.end - 1, span.end - 1, ", ".join(map(_pair, new)))
+        yield TextEdit(span.end - 1, span.end - 1, ", ".join(map(_pair, new)))
         return
     final = list(value)[-1]
     last = _end(source, (*path, final), value[final])
     closing = _line_start(text, span.end - 1)
     if closing > last and not text[closing : span.end - 1].strip():
         if not text[last:].lstrip().startswith(","):
-            yield Edit(last, last, ",")
+            yield TextEdit(last, last, ",")
         first = _line_start(text, span.inside)
         lead = text[first : span.inside] if not text[first : span.inside].strip() else "  "
         lines = _lines(new, lead, comments, flow=True)
-        yield Edit(closing, closing, "".join(line + newline for line in lines))
+        yield TextEdit(closing, closing, "".join(line + newline for line in lines))
         return
-    yield Edit(last, last, "".join(f", {_pair(one)}" for one in new))
+    yield TextEdit(last, last, "".join(f", {_pair(one)}" for one in new))
 
 
-def _end(source: Source, path: Path, value: Any) -> int:
+def _end(source: SourceText, path: Path, value: Any) -> int:
     """Where the text of a value ends: that of its last member, for what is written as a block."""
     span = source.spans[path]
     if isinstance(value, dict) and value and span.style == "block":
@@ -199,7 +199,9 @@ def _end(source: Source, path: Path, value: Any) -> int:
     return span.start + len(source.text[span.start : span.end].rstrip())
 
 
-def _written_out(source: Source, path: Path, after: csp.Policy, comments: Comments) -> list[Edit]:
+def _written_out(
+    source: SourceText, path: Path, after: csp.CspPolicy, comments: Comments
+) -> list[TextEdit]:
     """The value as a mapping with a line for each source, in the style of the rule."""
     text, span, newline = source.text, source.spans[path], line_end(source.text)
     end = span.start + len(text[span.start : span.end].rstrip())
@@ -209,18 +211,18 @@ def _written_out(source: Source, path: Path, after: csp.Policy, comments: Commen
     if source.spans[path[:-1]].style == "flow":
         own = " " * (len(lead.group()) + 2)
         lines = _lines(after.directives, f"{own}  ", comments, flow=True)
-        return [Edit(span.start, end, newline.join(("{", *lines, f"{own}}}")))]
+        return [TextEdit(span.start, end, newline.join(("{", *lines, f"{own}}}")))]
     column = source.keys[path][1] - 1
     lines = _lines(after.directives, " " * (column + 2), comments, flow=False)
     colon = len(text[: span.start].rstrip())
     if text[colon - 1] != ":":
         raise _by_hand(source, path)
     at = _line_end(text, end)
-    return [Edit(colon, end, ""), Edit(at, at, "".join(newline + line for line in lines))]
+    return [TextEdit(colon, end, ""), TextEdit(at, at, "".join(newline + line for line in lines))]
 
 
 def _lines(
-    directives: Iterable[Directive], lead: str, comments: Comments, *, flow: bool
+    directives: Iterable[CspDirective], lead: str, comments: Comments, *, flow: bool
 ) -> Iterator[str]:
     """Members of a mapping; of a directive with a comment, each word has a line of its own."""
     bracket, dash, comma = (" [", "", ",") if flow else ("", "- ", "")
@@ -236,7 +238,7 @@ def _lines(
             yield f"{lead}{_pair(one)}{comma}"
 
 
-def _written(after: Sequence[csp.Policy], comments: Comments) -> str:
+def _written(after: Sequence[csp.CspPolicy], comments: Comments) -> str:
     if len(after) > 1:
         return json.dumps(csp.serialise(*after))
     if comments:
@@ -246,7 +248,7 @@ def _written(after: Sequence[csp.Policy], comments: Comments) -> str:
     return f"{{{', '.join(map(_pair, after[0].directives))}}}"
 
 
-def _pair(one: Directive) -> str:
+def _pair(one: CspDirective) -> str:
     if not one.values and DIRECTIVES.get(one.name) != "sources":
         return f"{one.name}: true"
     return f"{one.name}: {_flow(one.values)}"
@@ -284,7 +286,7 @@ def _at(data: Any, path: Path) -> Any:
     return data
 
 
-def _by_hand(source: Source, path: Path) -> PolicyError:
+def _by_hand(source: SourceText, path: Path) -> PolicyError:
     problem = Problem(
         "this value is shared or written in a way that cannot be edited safely",
         "write it out, and run this again",

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import sidecar
 from sidecar.lean import aiohttp_version
 from sidecar.policy.browsers.breakage import CookieTest
-from sidecar.policy.browsers.reports import Report, read_reports
+from sidecar.policy.browsers.reports import BrowserReport, read_reports
 from sidecar.policy.engine.judge import REMEMBERED, PreparedDecision
 from sidecar.policy.engine.plan import Plan, RoutePlan
 from sidecar.policy.rules.conditions import Facts
@@ -62,20 +62,20 @@ class Telemetry:
         self._value_bytes = using.log.value_bytes
         self._server = server_facts(using.upstream)
         self._reports_cap = Cap(using.reports.per_second)
-        self.in_flight = metrics.cell("sidecar_requests_in_flight")
-        self.tunnels = metrics.cell("sidecar_tunnels_open")
-        self.connections = metrics.cell("sidecar_connections_open")
-        self.retries = metrics.cell("sidecar_upstream_retries_total")
-        self.aborts = metrics.cell("sidecar_client_aborts_total")
+        self.in_flight = metrics.counter("sidecar_requests_in_flight")
+        self.tunnels = metrics.counter("sidecar_tunnels_open")
+        self.connections = metrics.counter("sidecar_connections_open")
+        self.retries = metrics.counter("sidecar_upstream_retries_total")
+        self.aborts = metrics.counter("sidecar_client_aborts_total")
         self.request_seconds = metrics.histogram("sidecar_request_duration_seconds")
         self.upstream_seconds = metrics.histogram("sidecar_upstream_duration_seconds")
-        self.trial_report: Callable[[str, Report, str, str], None] = lambda *_: None
+        self.trial_report: Callable[[str, BrowserReport, str, str], None] = lambda *_: None
         """Takes a report on a rule in trial or of a loaded script: key, report, client, engine."""
         self.trials = Trials(metrics, using.trial.canary, secret or secrets.token_bytes(16))
         self.pages = PageReader(using.trial.pages)
         self.spans = spans(using.traces, serves=serves)
         self.canary_returned: Callable[[str], None] = self.trials.returned
-        self._suppressed = metrics.cell("sidecar_events_suppressed_total")
+        self._suppressed = metrics.counter("sidecar_events_suppressed_total")
         self._rendered: dict[PreparedDecision, tuple[list[dict[str, object]], str]] = {}
         self._stamp = Stamp()
         self._watchers: list[Callable[[dict[str, object]], None]] = []
@@ -184,7 +184,7 @@ class Telemetry:
         self, reason: str, *, request_id: str = "", detail: str = "", head: Head = ()
     ) -> None:
         """Count a failed exchange (UPSTREAM_REASONS), and log it, capped."""
-        self.metrics.cell("sidecar_upstream_errors_total", reason).n += 1
+        self.metrics.counter("sidecar_upstream_errors_total", reason).n += 1
         if self.events.may_emit():
             self.emit(
                 "upstream.failed",
@@ -210,7 +210,7 @@ class Telemetry:
         policy only reports (`refused` = False); log it, capped.
         """
         metric, event, level = _REJECTED if refused else _PASSED
-        self.metrics.cell(metric, reason).n += 1
+        self.metrics.counter(metric, reason).n += 1
         if self.events.may_emit():
             facts: dict[str, Any] = {"http.response.status_code": status, "client.address": client}
             facts = {"reason": reason, "request_id": request_id, **facts, **_trace(head)}
@@ -222,12 +222,12 @@ class Telemetry:
             self.canary_returned(key.removeprefix("canary/"))
             return
         engine = engine_of(agent)
-        seen: set[Report] = set()
+        seen: set[BrowserReport] = set()
         for report in read_reports(data, media):
             if report in seen:  # Integrity-Policy's come twice
                 continue
             seen.add(report)
-            self.metrics.cell(
+            self.metrics.counter(
                 "sidecar_browser_reports_total", report.type, report.directive, report.disposition
             ).n += 1
             if key or report.hash:
@@ -246,7 +246,7 @@ class Telemetry:
         rows = [(route, line.name, line.demand) for route, line in rules if line.mode != "off"]
         self.metrics.stand("sidecar_rule_info", rows)
         for mode in MODES:
-            self.metrics.cell("sidecar_mode", mode).n = float(mode == plan.mode)
+            self.metrics.counter("sidecar_mode", mode).n = float(mode == plan.mode)
         return tallies
 
     def tick(self) -> None:

@@ -34,7 +34,7 @@ as_json = json.JSONEncoder(default=repr).encode
 """Any value as JSON; what JSON does not know as Python shows it."""
 
 
-class Lines(Protocol):
+class LineOutput(Protocol):
     """Where lines go; `dropped` counts those that could not."""
 
     dropped: int
@@ -43,7 +43,7 @@ class Lines(Protocol):
         """Take one line (without its end); never waits."""
 
 
-class Sink:
+class QueuedOutput:
     """Lines to a file descriptor through a bounded queue and one thread.
 
     `dropped` counts lines that found the queue full (a reader that stopped reading). Only the first
@@ -115,7 +115,7 @@ class Sink:
 class _SinkLogger:
     """The end of structlog's processors: whatever the level, the rendered line goes to the sink."""
 
-    def __init__(self, sink: Lines) -> None:
+    def __init__(self, sink: LineOutput) -> None:
         self.msg = self.debug = self.info = self.warning = self.error = self.critical = sink.write
 
 
@@ -124,7 +124,7 @@ class Events:
 
     def __init__(
         self,
-        sink: Lines,
+        sink: LineOutput,
         *,
         level: str = "info",
         per_second: int = 100,
@@ -194,7 +194,7 @@ class Stamp:
         return f"{text}.{rest // 1000:06d}Z"
 
 
-def capture_logging(sink: Lines, level: str) -> None:
+def capture_logging(sink: LineOutput, level: str) -> None:
     """Send Python's log records, warnings and uncaught exceptions to the sink as JSON lines."""
     handler, formatter = _SinkHandler(sink), structlog.stdlib.ProcessorFormatter
     render = structlog.processors.JSONRenderer(_rendered)
@@ -208,14 +208,14 @@ def capture_logging(sink: Lines, level: str) -> None:
 
     def uncaught(kind: type[BaseException], error: BaseException, trace: Any) -> None:
         logging.getLogger("sidecar").critical("process.crashed", exc_info=(kind, error, trace))
-        if isinstance(sink, Sink):
+        if isinstance(sink, QueuedOutput):
             sink.close()
 
     sys.excepthook = uncaught
 
 
 class _SinkHandler(logging.Handler):
-    def __init__(self, sink: Lines) -> None:
+    def __init__(self, sink: LineOutput) -> None:
         super().__init__()
         self._sink = sink
 

@@ -55,7 +55,7 @@ class Metrics:
     def _zero(self) -> None:
         for name, row in METRICS.items():
             if row.kind != "histogram" and not row.labels:
-                self.cell(name)
+                self.counter(name)
         for name, values in (
             ("sidecar_upstream_errors_total", UPSTREAM_REASONS),
             ("sidecar_rejected_requests_total", REJECT_REASONS),
@@ -66,16 +66,16 @@ class Metrics:
             ("sidecar_mode", MODES),
         ):
             for value in values:
-                self.cell(name, value)
+                self.counter(name, value)
         for engine in ENGINES:
-            self.cell("sidecar_canaries_sent_total", engine)
-            self.cell("sidecar_canaries_returned_total", engine)
-            self.cell("sidecar_trial_browsers_total", engine)
+            self.counter("sidecar_canaries_sent_total", engine)
+            self.counter("sidecar_canaries_returned_total", engine)
+            self.counter("sidecar_trial_browsers_total", engine)
         for disposition in DISPOSITIONS:
-            self.cell("sidecar_browser_reports_total", "csp-violation", "other", disposition)
+            self.counter("sidecar_browser_reports_total", "csp-violation", "other", disposition)
 
-    def cell(self, metric: str, *labels: str) -> Counter:
-        """The cell with these labels, made at first sight."""
+    def counter(self, metric: str, *labels: str) -> Counter:
+        """The counter with these labels, made at first sight."""
         cells = self._cells[metric]
         found = cells.get(labels)
         if found is None:
@@ -120,7 +120,7 @@ class Metrics:
         """By who made the response; the first is 1xx."""
         return {
             origin: tuple(
-                self.cell("sidecar_responses_total", route, status, origin)
+                self.counter("sidecar_responses_total", route, status, origin)
                 for status in STATUS_CLASSES
             )
             for origin in ORIGINS
@@ -140,13 +140,13 @@ class Metrics:
     def only(self, metric: str, *labels: str) -> None:
         """Let this info metric stand with these labels alone, at 1."""
         self._cells[metric].clear()
-        self.cell(metric, *labels).n = 1.0
+        self.counter(metric, *labels).n = 1.0
 
     def stand(self, metric: str, rows: Iterable[Labels]) -> None:
         """Let this info metric stand with these rows of labels alone, each at 1."""
         self._cells[metric].clear()
         for labels in rows:
-            self.cell(metric, *labels).n = 1.0
+            self.counter(metric, *labels).n = 1.0
 
     def value(self, metric: str, *labels: str) -> float:
         """What would be exposed for one series now, other processes included."""

@@ -18,7 +18,7 @@ from dataclasses import replace
 
 import brotli
 
-from sidecar.policy.browsers.pages import Page, read_steps
+from sidecar.policy.browsers.pages import PageElements, read_steps
 from sidecar.policy.browsers.signs import scan
 from sidecar.policy.engine.plan import RoutePlan
 from sidecar.policy.rules.conditions import Facts
@@ -42,7 +42,7 @@ _SLICE = 1 << 16
 _REST = 9.0
 """Seconds of rest for each second of reading."""
 
-OnPage = Callable[[str, str, str, Page], None]
+OnPage = Callable[[str, str, str, PageElements], None]
 """Takes a page that was read: route, path of the page, client address, what it holds."""
 
 
@@ -162,7 +162,7 @@ class PageReader:
             await asyncio.sleep(spent * _REST)
 
 
-def _steps(copy: PageCopy) -> Generator[None, None, Page]:
+def _steps(copy: PageCopy) -> Generator[None, None, PageElements]:
     html = bytearray()
     for piece in copy.decoded():
         html += piece
@@ -172,7 +172,7 @@ def _steps(copy: PageCopy) -> Generator[None, None, Page]:
         for sign in scan(html.decode("latin-1"), copy.host, worker=copy.worker):
             found.add(sign)
             yield
-        return Page((), (), complete=True, signs=tuple(sorted(found - {""})), script=True)
+        return PageElements((), (), complete=True, signs=tuple(sorted(found - {""})), script=True)
     page = yield from read_steps(bytes(html), copy.charset, copy.address)
     return replace(page, drawn=copy.drawn)
 

@@ -13,7 +13,7 @@ from sidecar.policy.browsers.reports import CAUSE_KINDS
 from sidecar.policy.engine.judge import REMEMBERED, PreparedDecision
 from sidecar.policy.engine.plan import Plan, RoutePlan
 from sidecar.policy.rules.checks import Check
-from sidecar.policy.rules.shares import Shared
+from sidecar.policy.rules.shares import ShareCheck
 from sidecar.policy.terms import Mode, ViolationKind
 from sidecar.telemetry.counters import Counter
 from sidecar.telemetry.metric_table import SEEN, Labels
@@ -86,7 +86,9 @@ def _following(
         (kind, mode): (*place, kind, mode)
         for check in checks
         for kind in check.kinds
-        for mode in ((check.mode, "report-only") if isinstance(check, Shared) else (check.mode,))
+        for mode in (
+            (check.mode, "report-only") if isinstance(check, ShareCheck) else (check.mode,)
+        )
     }
     actions: dict[str, Labels] = {
         check.action: (*place, check.action) for check in checks if check.made

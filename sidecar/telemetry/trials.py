@@ -67,13 +67,13 @@ class Trials:
         self._clock = clock
         self._draw = draw
         self._sent = {
-            engine: metrics.cell("sidecar_canaries_sent_total", engine) for engine in ENGINES
+            engine: metrics.counter("sidecar_canaries_sent_total", engine) for engine in ENGINES
         }
         self._returned = {
-            engine: metrics.cell("sidecar_canaries_returned_total", engine) for engine in ENGINES
+            engine: metrics.counter("sidecar_canaries_returned_total", engine) for engine in ENGINES
         }
         self._browsers = {
-            engine: metrics.cell("sidecar_trial_browsers_total", engine) for engine in ENGINES
+            engine: metrics.counter("sidecar_trial_browsers_total", engine) for engine in ENGINES
         }
         self._first = dict.fromkeys(ENGINES, 0)
         self._back: dict[str, set[str]] = {}

@@ -20,7 +20,7 @@ from sidecar.rollout.evidence import EvidenceStore
 from sidecar.runtime.fleet_evidence import FleetEvidence
 from sidecar.runtime.promotions import Promotions
 from sidecar.telemetry import Metrics
-from tests.world import World
+from tests.harness import Harness
 
 TOKEN = "a-token-of-some-length"
 EVIDENCE = {
@@ -79,7 +79,7 @@ ROLLOUT = {
 }
 
 
-class Control(World):
+class Control(Harness):
     """A started process with its admin and health listeners on real sockets."""
 
     made: Revisions
@@ -170,17 +170,17 @@ async def listening(app: web.Application) -> tuple[web.AppRunner, str]:
 @contextlib.asynccontextmanager
 async def control(folder: Path, token: str | None = None) -> AsyncIterator[Control]:
     """A started process and a client of its listeners; both end with the block."""
-    world = Control(folder)
-    world.made = await world.started()
-    around = world.around()
-    admin, world.url = await listening(Api(world.made, world.telemetry, around, token).app())
-    world.stop = admin.cleanup
-    health, world.health = await listening(
-        health_app(around.ready, world.telemetry, around.refresh)
+    harness = Control(folder)
+    harness.made = await harness.started()
+    around = harness.around()
+    admin, harness.url = await listening(Api(harness.made, harness.telemetry, around, token).app())
+    harness.stop = admin.cleanup
+    health, harness.health = await listening(
+        health_app(around.ready, harness.telemetry, around.refresh)
     )
     try:
-        async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as world.http:
-            yield world
+        async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as harness.http:
+            yield harness
     finally:
         await admin.cleanup()
         await health.cleanup()

@@ -14,8 +14,8 @@ import pytest
 from sidecar.revisions.granted import fulfilled, unfulfilled
 from sidecar.revisions.store import Store
 from tests.admin import EVIDENCE, Control, control
+from tests.harness import text
 from tests.patience import PATIENCE
-from tests.world import text
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from sidecar.admin.view import (
-    Here,
+    CommandContext,
     cause,
     counts,
     difference,
@@ -24,9 +24,9 @@ from sidecar.admin.view import (
     whole,
 )
 from tests.admin import ROLLOUT, Control, control
-from tests.world import text
+from tests.harness import text
 
-HERE = Here("/p", "h")
+HERE = CommandContext("/p", "h")
 NASTY = "<script>alert(1)</script>\"'&"
 
 
@@ -223,9 +223,11 @@ def test_a_cause_says_whose_it_is_and_what_to_do():
     id.
     """
     reported = ROLLOUT["causes"][0] | {"sample": "", "blocked": "https://cdn.test/a.js"}
-    needed = cause(reported, "csp", Here("/a b.yaml", "127.0.0.1:1"))
+    needed = cause(reported, "csp", CommandContext("/a b.yaml", "127.0.0.1:1"))
     foreign = cause(
-        reported | {"kind": "unserved", "clients": 16}, "csp", Here("/a b.yaml", "127.0.0.1:1")
+        reported | {"kind": "unserved", "clients": 16},
+        "csp",
+        CommandContext("/a b.yaml", "127.0.0.1:1"),
     )
 
     assert (needed["what"], needed["blocked_text"], needed["who"]) == (
@@ -247,26 +249,28 @@ def test_a_cause_says_whose_it_is_and_what_to_do():
 @pytest.mark.parametrize(
     ("command", "here", "pasted"),
     [
-        ("sidecar status", Here("/p", "h:1"), "sidecar status --admin http://h:1"),
+        ("sidecar status", CommandContext("/p", "h:1"), "sidecar status --admin http://h:1"),
         (
             "sidecar note",
-            Here("/p", "h:1", "/a token"),
+            CommandContext("/p", "h:1", "/a token"),
             "sidecar note --admin http://h:1 --token-file '/a token'",
         ),
         (
             "sidecar promote csp",
-            Here("/p", "h:1", None, True),
+            CommandContext("/p", "h:1", None, True),
             "sidecar promote csp --fleet --policy /p --admin http://h:1",
         ),
         (
             "sidecar suggest csp",
-            Here("/p", "h:1", "/t", True),
+            CommandContext("/p", "h:1", "/t", True),
             "sidecar suggest csp --fleet --policy /p --admin http://h:1 --token-file /t",
         ),
-        ("", Here("/p", "h:1", "/t", True), ""),
+        ("", CommandContext("/p", "h:1", "/t", True), ""),
     ],
 )
-def test_a_copied_command_works_wherever_it_is_pasted(command: str, here: Here, pasted: str):
+def test_a_copied_command_works_wherever_it_is_pasted(
+    command: str, here: CommandContext, pasted: str
+):
     """It names the file that it edits, the admin listener, the token's file where one is needed,
     and the fleet.
     """

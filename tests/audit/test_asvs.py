@@ -12,8 +12,8 @@ from sidecar.audit.asvs import controls
 from sidecar.audit.asvs_report import markdown, sarif
 from sidecar.audit.visit import Visit
 from sidecar.cli.auditing import audit
-from sidecar.observed import Response
-from tests.audit.worlds import GOOD, URL, fields, visit
+from sidecar.observed import ObservedResponse
+from tests.audit.visits import GOOD, URL, fields, visit
 
 CSP = "Content-Security-Policy"
 HSTS = "Strict-Transport-Security"
@@ -34,7 +34,7 @@ def probed(value):
     Access-Control-Allow-Origin.
     """
     lines = [] if value is None else [("Access-Control-Allow-Origin", value)]
-    return visit(probe=Response(URL, 204, fields(lines)), origin=FOREIGN)
+    return visit(probe=ObservedResponse(URL, 204, fields(lines)), origin=FOREIGN)
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_a_referrer_policy_of_the_page_counts():
 
 def test_one_bare_response_of_the_host_fails_what_is_asked_of_all():
     """A robots.txt without the lines fails the page, and is what is quoted."""
-    bare = Response(
+    bare = ObservedResponse(
         "https://shop.example/robots.txt", 200, fields([("Content-Type", "text/plain")])
     )
     found = {one.control: one for one in controls(replace(visit(), others=(bare,)))}
@@ -139,7 +139,7 @@ def test_one_bare_response_of_the_host_fails_what_is_asked_of_all():
 
 def test_a_response_of_another_host_is_not_judged():
     """What a redirect of another host sends is not this application's."""
-    away = Response("https://login.example/", 302, fields([("Location", URL)]))
+    away = ObservedResponse("https://login.example/", 302, fields([("Location", URL)]))
     page = visit()
 
     assert outcome("V3.4.4", replace(page, https=(away, *page.https))) == "pass"
@@ -147,7 +147,9 @@ def test_a_response_of_another_host_is_not_judged():
 
 def test_over_plain_http_hsts_is_not_seen():
     """Browsers ignore the header there, so neither its presence nor its absence says anything."""
-    page = Visit("http://a.example/", http=(Response("http://a.example/", 200, fields(GOOD)),))
+    page = Visit(
+        "http://a.example/", http=(ObservedResponse("http://a.example/", 200, fields(GOOD)),)
+    )
 
     assert outcome("V3.4.1", page) == "not seen"
 
@@ -173,7 +175,7 @@ def test_the_proof_is_a_line_of_the_response_without_its_secrets():
 )
 def test_any_lines_have_eight_outcomes(pairs):
     """Law: nothing that a response holds raises, and each control is judged."""
-    page = Response(
+    page = ObservedResponse(
         URL, 200, fields((name, value.encode().decode("latin-1")) for name, value in pairs)
     )
 

@@ -8,7 +8,7 @@ from click.testing import CliRunner
 from sidecar.cli.auditing import audit
 from sidecar.source import load_policy
 from tests.audit.origin import response
-from tests.audit.worlds import GOOD
+from tests.audit.visits import GOOD
 from tests.cli import sidecar
 
 

@@ -7,14 +7,14 @@ import pytest
 from sidecar.audit.draft import draft
 from sidecar.audit.report import report
 from sidecar.audit.visit import Visit
-from sidecar.observed import Response
+from sidecar.observed import ObservedResponse
 from sidecar.policy.engine.explain import explain
 from sidecar.policy.engine.plan import compile_policy
 from sidecar.policy.rules.conditions import Facts
 from sidecar.source import load_policy
-from tests.audit.worlds import URL, fields, response
+from tests.audit.visits import URL, fields, response
 
-BARE = Response(
+BARE = ObservedResponse(
     URL,
     200,
     fields(
@@ -29,13 +29,13 @@ BARE = Response(
 )
 ANSWERS = {
     "a bare page": BARE,
-    "a bare API response": Response(
+    "a bare API response": ObservedResponse(
         URL,
         200,
         fields([("Content-Type", "application/json"), ("Set-Cookie", "a=1; SameSite=None")]),
     ),
-    "a bare image": Response(URL, 200, fields([("Content-Type", "image/png")])),
-    "a bare page over http": Response(
+    "a bare image": ObservedResponse(URL, 200, fields([("Content-Type", "image/png")])),
+    "a bare page over http": ObservedResponse(
         "http://shop.example/", 200, fields([("Content-Type", "text/html")])
     ),
     "a policy with gaps": response(("Content-Security-Policy", "script-src 'self'; report-uri /r")),
@@ -87,7 +87,7 @@ def test_an_enforced_draft_fixes_every_finding(name):
         "GET", "shop.example", "/", before.place.scheme, [], before.status, list(before.fields)
     )
 
-    after = Response(
+    after = ObservedResponse(
         before.url,
         before.status,
         tuple(

@@ -15,7 +15,7 @@ from sidecar.audit.recording import from_har, from_raw
 from sidecar.audit.report import as_data, report
 from sidecar.audit.sarif import sarif
 from sidecar.audit.visit import Visit, shown
-from sidecar.observed import NoResponse, Response
+from sidecar.observed import NoResponse, ObservedResponse
 from sidecar.policy.headers.table import ALL
 from sidecar.source import load_policy
 from sidecar.templates import page
@@ -105,7 +105,7 @@ URLS = st.one_of(
     ),
     st.text(max_size=20).filter(lambda text: SECRET not in text),
 )
-ANSWERS = st.builds(Response, URLS, st.integers(100, 599), FIELDS, HTML, st.booleans())
+ANSWERS = st.builds(ObservedResponse, URLS, st.integers(100, 599), FIELDS, HTML, st.booleans())
 CHAINS = st.lists(ANSWERS, max_size=3).map(tuple)
 VISITS = st.builds(
     Visit,

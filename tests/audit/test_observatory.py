@@ -663,7 +663,7 @@ ROWS = [
 
 
 @dataclass
-class World:
+class Situation:
     """What one row makes of the site."""
 
     lines: tuple[str, ...] = ()
@@ -677,27 +677,27 @@ class World:
     preloaded: bool = False
 
 
-async def visit(site, world):
-    """Serve the world, and visit it as the audit does."""
+async def visit(site, situation):
+    """Serve the situation, and visit it as the audit does."""
     document = response(
-        world.type, "Date: Tue, 01 Sep 2026 00:00:00 GMT", *world.lines, body=world.body
+        situation.type, "Date: Tue, 01 Sep 2026 00:00:00 GMT", *situation.lines, body=situation.body
     )
     for listener in (site.http, site.https, site.bad):
         listener.responses |= {
             "/": document,
-            "/robots.txt": response(*world.robots),
-            "OPTIONS /": response(*world.probe, status="204 No Content"),
+            "/robots.txt": response(*situation.robots),
+            "OPTIONS /": response(*situation.probe, status="204 No Content"),
         }
-        listener.responses |= {f"/hop{number}": document for number in range(len(world.hops))}
-    if world.hops:
+        listener.responses |= {f"/hop{number}": document for number in range(len(situation.hops))}
+    if situation.hops:
         places = {
             "http": site.http.url,
             "https": site.https.url,
             "bad": site.bad.url,
             "other": lambda path: site.https.url(path, "localhost"),
         }
-        paths = ["/", *(f"/hop{number}" for number in range(len(world.hops)))]
-        for start, end, place in zip(paths, paths[1:], world.hops, strict=False):
+        paths = ["/", *(f"/hop{number}" for number in range(len(situation.hops)))]
+        for start, end, place in zip(paths, paths[1:], situation.hops, strict=False):
             site.http.responses[start] = response(
                 f"Location: {places[place](end)}", status="301 Moved Permanently"
             )
@@ -705,25 +705,27 @@ async def visit(site, world):
     options = retrieve.Options(
         timeout=PATIENCE,
         authorities=site.authority.file,
-        http_port=site.http.port if world.plain else site.closed,
-        https_port=ports[world.secure],
-        preloaded=frozenset({"127.0.0.1"}) if world.preloaded else frozenset(),
+        http_port=site.http.port if situation.plain else site.closed,
+        https_port=ports[situation.secure],
+        preloaded=frozenset({"127.0.0.1"}) if situation.preloaded else frozenset(),
     )
     url = (
-        site.http.url() if world.secure == "closed" else f"https://127.0.0.1:{ports[world.secure]}/"
+        site.http.url()
+        if situation.secure == "closed"
+        else f"https://127.0.0.1:{ports[situation.secure]}/"
     )
     (seen,) = await retrieve.visits([url], options, lambda: None)
     return seen
 
 
 @pytest.mark.parametrize(
-    ("test", "points", "outcome", "world"),
-    [(test, points, outcome, world) for test, _, points, outcome, world in ROWS],
+    ("test", "points", "outcome", "situation"),
+    [(test, points, outcome, situation) for test, _, points, outcome, situation in ROWS],
     ids=[f"{test}: {what}" for test, what, *_ in ROWS],
 )
-async def test_every_published_row_has_its_points(site, test, points, outcome, world):
+async def test_every_published_row_has_its_points(site, test, points, outcome, situation):
     """A real response of each published kind comes to the published outcome and points."""
-    seen = await visit(site, World(**world))
+    seen = await visit(site, Situation(**situation))
 
     (result,) = (result for result in observatory_results(look(seen)) if result.test == test)
 
@@ -740,11 +742,11 @@ async def test_a_bare_site_and_a_good_one_have_the_published_arithmetic(site):
     """A bare HTTPS site ends at 30 (D); policy, frame-ancestors, HSTS and nosniff bring it to
     110 (A+).
     """
-    bare = await visit(site, World(hops=("https",)))
+    bare = await visit(site, Situation(hops=("https",)))
     site.clear()
     good = await visit(
         site,
-        World(
+        Situation(
             lines=(
                 f"{CSP}: default-src 'self'; frame-ancestors 'none'",
                 YEAR,

@@ -3,8 +3,8 @@
 import pytest
 
 from sidecar.audit.oshp import coverage, recommended, removed
-from sidecar.observed import Response
-from tests.audit.worlds import fields, response
+from sidecar.observed import ObservedResponse
+from tests.audit.visits import fields, response
 
 STATED = [(one.header, one.value) for one in recommended()]
 
@@ -18,7 +18,9 @@ def test_the_preset_has_its_thirteen_headers_and_all_names_to_remove():
 
 def test_an_response_as_stated_follows_all_of_it():
     """A response that sends every value as it is stated follows 13 of 13 and leaks nothing."""
-    page = Response("https://shop.example/", 200, fields([("Content-Type", "text/html"), *STATED]))
+    page = ObservedResponse(
+        "https://shop.example/", 200, fields([("Content-Type", "text/html"), *STATED])
+    )
 
     covered = coverage(page)
 
@@ -30,7 +32,7 @@ def test_a_header_without_effect_here_is_not_due():
     HSTS.
     """
     bare = [
-        Response(url, 200, fields([("Content-Type", kind)]))
+        ObservedResponse(url, 200, fields([("Content-Type", kind)]))
         for url, kind in (
             ("https://a.example/", "text/html"),
             ("https://a.example/", "application/json"),

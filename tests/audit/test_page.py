@@ -3,28 +3,31 @@
 import pytest
 
 from sidecar.audit.observatory_page import same_site
-from sidecar.audit.page import MAX_BODY, Page, Script, read_page
+from sidecar.audit.page import MAX_BODY, PageMarkup, ScriptElement, read_page
 from tests.portion import FULL
 
 
 @pytest.mark.parametrize(
     ("text", "scripts"),
     [
-        ("<script src=/a.js></script>", [Script("/a.js", False)]),
-        ("<SCRIPT defer SRC = '//b/c.js' integrity=\"sha384-x\" >", [Script("//b/c.js", True)]),
+        ("<script src=/a.js></script>", [ScriptElement("/a.js", False)]),
+        (
+            "<SCRIPT defer SRC = '//b/c.js' integrity=\"sha384-x\" >",
+            [ScriptElement("//b/c.js", True)],
+        ),
         (
             "<script>var s = '<script src=x></scr' + 'ipt>'</script><script src=y></script>",
-            [Script("", False), Script("y", False)],
+            [ScriptElement("", False), ScriptElement("y", False)],
         ),
-        ("<!-- <script src=x></script> --><script src=y></script>", [Script("y", False)]),
-        ("<!--><script src=y></script>", [Script("y", False)]),
+        ("<!-- <script src=x></script> --><script src=y></script>", [ScriptElement("y", False)]),
+        ("<!--><script src=y></script>", [ScriptElement("y", False)]),
         ("<style></style ><textarea><script src=x></textarea>", []),
-        ("<script src='a&amp;b' src=c></script>", [Script("a&b", False)]),
+        ("<script src='a&amp;b' src=c></script>", [ScriptElement("a&b", False)]),
         ("<script src=x", []),
         ("<!-- <script src=x></script>", []),
-        ("<?php <script ?><p title='>'><script src=y>", [Script("y", False)]),
-        ("<scripts src=x><script/src=y>", [Script("y", False)]),
-        ("<script integrity=' ' src=y>", [Script("y", False)]),
+        ("<?php <script ?><p title='>'><script src=y>", [ScriptElement("y", False)]),
+        ("<scripts src=x><script/src=y>", [ScriptElement("y", False)]),
+        ("<script integrity=' ' src=y>", [ScriptElement("y", False)]),
     ],
 )
 def test_scripts_are_found_as_browsers_find_them(text, scripts):
@@ -39,7 +42,7 @@ def test_meta_policies_are_found():
     text = b"""<meta charset=utf-8><meta http-equiv=" Content-Security-Policy " content="default-src &#39;self&#39;">
     <meta content='img-src *' http-equiv=content-security-policy><meta http-equiv=refresh content=1><meta name=referrer content=origin><meta NAME=Referrer content=no-referrer>"""  # noqa: E501
 
-    assert Page((), ("default-src 'self'", "img-src *"), "no-referrer") == read_page(text)
+    assert PageMarkup((), ("default-src 'self'", "img-src *"), "no-referrer") == read_page(text)
 
 
 HOSTILE = [

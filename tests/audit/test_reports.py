@@ -20,7 +20,7 @@ from sidecar.audit.visit import Visit
 from sidecar.cli import printing
 from sidecar.cli.auditing import audit
 from sidecar.source import load_policy
-from tests.audit.worlds import visit
+from tests.audit.visits import visit
 
 GOLDEN = Path(__file__).parent / "golden"
 FORMATS = {

@@ -9,7 +9,7 @@ import pytest
 from sidecar.audit import retrieve
 from sidecar.audit.retrieve import Options, in_scheme, visits
 from sidecar.audit.visit import MAX_HOPS
-from sidecar.observed import Response, complete, join, without_query
+from sidecar.observed import ObservedResponse, complete, join, without_query
 from tests.audit.origin import response
 from tests.listening import listening
 from tests.patience import PATIENCE
@@ -90,7 +90,7 @@ def test_addresses_are_shown_without_secrets(url, shown):
 def test_references_that_cannot_be_read_lead_nowhere():
     """A Location that is no address ends the chain."""
     assert join("https://a.example/", "http://[::1") == ""
-    assert Response("https://a.example/", 302, ((b"Location", b"http://[x"),)).target == ""
+    assert ObservedResponse("https://a.example/", 302, ((b"Location", b"http://[x"),)).target == ""
 
 
 async def test_everything_is_asked_for_once(site):

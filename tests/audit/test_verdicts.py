@@ -8,10 +8,10 @@ from sidecar.audit.fixes import Fix
 from sidecar.audit.observatory import look
 from sidecar.audit.verdicts import HeaderVerdict, verdicts
 from sidecar.audit.visit import Visit
-from sidecar.observed import Response
+from sidecar.observed import ObservedResponse
 from sidecar.scalars import scalar
 from sidecar.source import load
-from tests.audit.worlds import fields, response, visit
+from tests.audit.visits import fields, response, visit
 
 
 def rows(*changes, header, **how):
@@ -219,7 +219,7 @@ def test_a_changed_header_has_its_verdict_and_fix(header, value, verdict, fix):
 )
 def test_headers_are_missed_only_where_they_have_an_effect(change, status, absent):
     """An API response is not asked for document headers, nor a page for the header of a logout."""
-    bare = Response("https://shop.example/api", status, fields([change]))
+    bare = ObservedResponse("https://shop.example/api", status, fields([change]))
 
     found = verdicts(look(Visit(bare.url, (bare,))))
 
@@ -297,7 +297,7 @@ def test_a_mirrored_origin_with_credentials_is_reported():
     """A preflight that gives a foreign origin leave with credentials gets a row whose fix takes
     the credentials away.
     """
-    probe = Response(
+    probe = ObservedResponse(
         "https://shop.example/",
         204,
         fields(
@@ -320,7 +320,7 @@ def test_cookies_on_the_way_count_and_deleted_ones_do_not():
     """A cookie of a redirect has a row; one that is deleted later has none; the last line of a
     name counts.
     """
-    hop = Response(
+    hop = ObservedResponse(
         "https://shop.example/",
         302,
         fields([("Location", "/in"), ("Set-Cookie", "a=1"), ("Set-Cookie", "b=1")]),

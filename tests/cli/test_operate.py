@@ -20,7 +20,7 @@ from sidecar.rollout.causes import Cause
 from sidecar.rollout.model import Evidence, Verdict
 from tests.admin import TOKEN, Control, control
 from tests.cli import data, sidecar
-from tests.world import text
+from tests.harness import text
 
 
 @pytest.fixture

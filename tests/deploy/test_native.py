@@ -13,7 +13,7 @@ from sidecar.telemetry.native_histograms import SCHEMA
 from tests.admin import listening
 from tests.deploy.files import program
 from tests.deploy.fleet import Prometheus
-from tests.world import Collected
+from tests.harness import Collected
 
 NAME = "sidecar_request_duration_seconds"
 DURATIONS = [0.01 * 1000 ** (at / 1000) for at in range(1, 1001)]

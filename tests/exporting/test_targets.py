@@ -48,7 +48,7 @@ does.
 
 
 @dataclass
-class World:
+class Harness:
     """The service, the sidecar before it, and what each target sends without any policy."""
 
     upstream: int
@@ -91,7 +91,7 @@ class World:
 
 
 @pytest.fixture(scope="module")
-def everything(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+def everything(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness]:
     """One service and one sidecar for all."""
     folder = tmp_path_factory.mktemp("exporting")
     with origin() as port:
@@ -103,7 +103,7 @@ def everything(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         ).start()
         client = Client(running.listen[1])
         try:
-            yield World(port, running, client, certificate(folder), folder)
+            yield Harness(port, running, client, certificate(folder), folder)
         finally:
             client.close()
             running.stop()
@@ -118,17 +118,17 @@ def target(request: pytest.FixtureRequest) -> str:
     return request.param
 
 
-def differences(target: str, policy: Policy, world: World) -> list[str]:
+def differences(target: str, policy: Policy, harness: Harness) -> list[str]:
     """What the export did not announce."""
     resolved = load_policy(dumped(policy).encode(), "policy.yaml")
     written = export(resolved, target)
-    plan, ours_to = compile_policy(resolved), world.ours(dumped(policy))
+    plan, ours_to = compile_policy(resolved), harness.ours(dumped(policy))
     left = without(resolved, written.gaps)
     lost = {gap.header.lower() for gap in written.gaps if gap.weight == "lost"}
     touched = _touched(plan) - (lost & FRAMING)
     found: list[str] = []
     with (
-        standing(target, written.text, world.upstream, world.scratch(), world.tls) as site,
+        standing(target, written.text, harness.upstream, harness.scratch(), harness.tls) as site,
         closing(Client(site.plain, site.tls)) as client,
     ):
         for one in (*ASKS, *(odd for odd in ODD_PATHS if _reads_alike(plan, odd))):
@@ -160,7 +160,7 @@ def differences(target: str, policy: Policy, world: World) -> list[str]:
                 for name, text in wrong.items()
                 if not excuse(name, one, resolved, written.gaps)
             ]
-        for one, (status, bare) in world.own(target).items():
+        for one, (status, bare) in harness.own(target).items():
             got, theirs = client.ask(one)
             assert got == status, str(one)
             wrong = dict(unlike(theirs, expected(left, one, status, bare), touched, target))
@@ -202,7 +202,7 @@ def _touched(plan: Plan) -> frozenset[str]:
 
 
 @pytest.mark.parametrize("name", by_default([*PRESETS, *WRITTEN], BY_DEFAULT.__contains__))
-def test_presets_say_the_same(name: str, target: str, everything: World) -> None:
+def test_presets_say_the_same(name: str, target: str, everything: Harness) -> None:
     """Every shipped preset, and policies written for what is hard to say."""
     found = differences(target, (PRESETS | WRITTEN)[name], everything)
     assert not found, tell(found)
@@ -218,7 +218,7 @@ def test_presets_say_the_same(name: str, target: str, everything: World) -> None
     ),  # to shrink would start hundreds of proxies
 )
 @given(policy=POLICIES)
-def test_random_policies_say_the_same(target: str, everything: World, policy: Policy) -> None:
+def test_random_policies_say_the_same(target: str, everything: Harness, policy: Policy) -> None:
     """Routes, conditions, repeated rules on one header, cookies: the same lines, or the
     difference was announced.
     """

@@ -14,27 +14,27 @@ from typing import Any
 
 import pytest
 
-from sidecar.fleet.member import Member, member
+from sidecar.fleet.member import FleetMember, member
 from sidecar.fleet.redis_store import RedisStore
 from sidecar.fleet.sharing import packed, unpacked
 from sidecar.fleet.store import StoreError
 from sidecar.policy.terms import PolicyError
 from sidecar.revisions import Revisions
-from sidecar.revisions.decision import Decision, Overtaken
-from sidecar.revisions.history import Refused
+from sidecar.revisions.decision import FleetDecision, Overtaken
+from sidecar.revisions.history import OrderRefused
 from sidecar.rollout.causes import Causes
 from sidecar.rollout.evidence import EvidenceStore
 from sidecar.runtime.fleet_evidence import FleetEvidence
 from tests.fleet.server import Server
+from tests.harness import BAD, Harness, edited, sent, text
 from tests.listening import listening
-from tests.world import BAD, World, edited, sent, text
 
 
-class Replica(World):
+class Replica(Harness):
     """One replica; `look` is one look at the store."""
 
     made: Revisions
-    fleet: Member
+    fleet: FleetMember
 
     def __init__(self, folder: Path, url: str) -> None:
         folder.mkdir(exist_ok=True)
@@ -46,7 +46,7 @@ class Replica(World):
         if hasattr(self, "fleet"):
             await self.fleet._store.close()
         made = self.process()
-        self.fleet = Member("shop", RedisStore(self.url, "shop"), self.telemetry)
+        self.fleet = FleetMember("shop", RedisStore(self.url, "shop"), self.telemetry)
         made._fleet = made.journal._fleet = self.fleet
         await made.start()
         self.made = made
@@ -248,7 +248,7 @@ async def test_a_slow_store_holds_nothing_up(begin: Begin, store: Server):
 
 def _decision(**more: object) -> str:
     who = {"who": "x", "reason": "", "replica": "y", "version": 9}
-    data = Decision("abc", BAD, None, None, None, "policy.activated", **who).data()
+    data = FleetDecision("abc", BAD, None, None, None, "policy.activated", **who).data()
     return json.dumps(data | more)
 
 
@@ -384,7 +384,7 @@ async def test_the_texts_are_bounded(begin: Begin, store: Server):
 
 async def test_a_rollback_to_nothing_is_refused_as_ever(begin: Begin):
     """The fleet changes nothing about what can be gone back to."""
-    with pytest.raises(Refused, match="no earlier revision"):
+    with pytest.raises(OrderRefused, match="no earlier revision"):
         await (await begin("a")).made.rollback()
 
 
@@ -405,15 +405,15 @@ def test_a_fleet_wants_a_name():
         layered({}, {"SIDECAR_FLEET__URL": "redis://localhost"}, {})
 
 
-async def test_the_trouble_names_no_password(world: World):
+async def test_the_trouble_names_no_password(harness: Harness):
     """The reason of the client is given, without the URL."""
-    world.process()
-    made: Any = member("redis://u:secret@127.0.0.1:1/0", "shop", world.telemetry)
+    harness.process()
+    made: Any = member("redis://u:secret@127.0.0.1:1/0", "shop", harness.telemetry)
     assert await made.join(None, lambda _: None) is None
 
     assert made.trouble
     assert "secret" not in made.trouble
-    assert not [line for line in world.lines.events if "secret" in str(line)]
+    assert not [line for line in harness.lines.events if "secret" in str(line)]
     await made.close()
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.importing.draft import Effect
+from sidecar.importing.draft import HeaderEffect
 from sidecar.policy.terms import PolicyError
 from tests.importing.making import Fields, answered, differing, enforced, imported, lost
 from tests.importing.test_paths import PATHS
@@ -345,4 +345,6 @@ def test_section_law(sections: list[tuple[str, str]], paths: list[str]) -> None:
 
 def test_effects_compare_by_what_they_do() -> None:
     """The same effect from two lines is the same: so places can share a rule."""
-    assert Effect("set", "X-A", "1", about="here") == Effect("set", "X-A", "1", about="there")
+    assert HeaderEffect("set", "X-A", "1", about="here") == HeaderEffect(
+        "set", "X-A", "1", about="there"
+    )

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import pytest
 
-from sidecar.importing.draft import Effect, Notes, SourceLine
-from sidecar.importing.hosts import Site, by_host, host_patterns, one_per_name
-from sidecar.importing.syntax import Directive
+from sidecar.importing.draft import HeaderEffect, Notes, SourceLine
+from sidecar.importing.hosts import VirtualServer, by_host, host_patterns, one_per_name
+from sidecar.importing.syntax import ConfigDirective
 
 
 def site(
     line: int, *names: str, tls: bool | None = None, plain: bool = False, default: bool = False
-) -> Site:
-    return Site(
-        names, Directive("server", (), SourceLine("f", line), ()), tls, plain=plain, default=default
+) -> VirtualServer:
+    return VirtualServer(
+        names,
+        ConfigDirective("server", (), SourceLine("f", line), ()),
+        tls,
+        plain=plain,
+        default=default,
     )
 
 
-def reported(sites: list[Site]) -> list[tuple[tuple[str, ...], int, str]]:
+def reported(sites: list[VirtualServer]) -> list[tuple[tuple[str, ...], int, str]]:
     return [(one.names, one.item.where.line, one.scheme) for one in sites]
 
 
@@ -36,7 +40,7 @@ def reported(sites: list[Site]) -> list[tuple[tuple[str, ...], int, str]]:
     ],
 )
 def test_one_per_name(
-    sites: list[Site], expected: list[tuple[tuple[str, ...], int, str]], lost: int
+    sites: list[VirtualServer], expected: list[tuple[tuple[str, ...], int, str]], lost: int
 ) -> None:
     """Each name is left with one site: the one that does something, conditioned where the other
     speaks another scheme.
@@ -74,9 +78,9 @@ def test_host_patterns() -> None:
 
 def test_scheme_is_the_first_condition() -> None:
     """A site on one scheme puts the condition before those that its effects have."""
-    effect = Effect("set", "X-A", "1", (("status", ("200",)),))
+    effect = HeaderEffect("set", "X-A", "1", (("status", ("200",)),))
     assert [one.when for one in site(1, "a").on_scheme((effect,))] == [effect.when]
-    http = Site(("a",), site(1).item, scheme="http")
+    http = VirtualServer(("a",), site(1).item, scheme="http")
     assert [one.when for one in http.on_scheme((effect,))] == [
         (("scheme", "http"), ("status", ("200",)))
     ]

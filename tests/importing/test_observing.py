@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sidecar.importing.draft import Imported
 from sidecar.importing.formats import from_observations
 from sidecar.importing.observations import Observation
-from sidecar.observed import Response
+from sidecar.observed import ObservedResponse
 from sidecar.policy.engine.plan import decide
 from tests.importing.making import Fields, differing, enforced, lost, raw
 from tests.portion import examples
@@ -33,8 +33,8 @@ def seen(
     sends.
     """
 
-    def made(lines: Fields) -> Response:
-        return Response(f"{HOST}{path}", status, tuple(raw(lines)))
+    def made(lines: Fields) -> ObservedResponse:
+        return ObservedResponse(f"{HOST}{path}", status, tuple(raw(lines)))
 
     return Observation(
         made(list(fields)),
@@ -215,7 +215,9 @@ def test_other_hosts_are_left_out() -> None:
     """A policy is for one service: what an archive holds of others is left out, and they are
     named.
     """
-    other = Observation(Response("https://cdn.example/x.js", 200, ((b"X-Frame-Options", b"DENY"),)))
+    other = Observation(
+        ObservedResponse("https://cdn.example/x.js", 200, ((b"X-Frame-Options", b"DENY"),))
+    )
     policy = from_observations([other, seen("/", HTML)])
 
     assert rules(policy) == "rules: {}"
@@ -256,7 +258,7 @@ def test_the_enforced_policy_sends_what_was_seen(observations: list[Observation]
     for one in observations:
         assert one.bare is not None
         facts = one.bare.facts()
-        leaving = Response(
+        leaving = ObservedResponse(
             one.response.url,
             one.response.status,
             tuple(decide(plan.route(facts.host, "GET", facts.path), facts).fields),

@@ -16,7 +16,7 @@ import pytest
 from click.testing import CliRunner
 
 from sidecar.cli.importing import import_verb
-from sidecar.observed import Response
+from sidecar.observed import ObservedResponse
 from sidecar.observed.client import ask
 from tests.e2e.processes import Child, free_port, until
 from tests.e2e.running import Sidecar
@@ -159,7 +159,7 @@ def front(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Front]:
         yield running
 
 
-def _headers(response: Response) -> dict[str, tuple[str, ...]]:
+def _headers(response: ObservedResponse) -> dict[str, tuple[str, ...]]:
     """The header lines without those of the message, the clock and the names of software;
     cookies without their values.
     """

@@ -7,7 +7,7 @@ from __future__ import annotations
 import pytest
 
 from sidecar.importing.formats import convert
-from sidecar.importing.traefik_rules import grounds
+from sidecar.importing.traefik_rules import rule_alternatives
 from sidecar.policy.terms import PolicyError
 from tests.importing.making import Fields, answered, differing, enforced, imported, lost
 
@@ -235,7 +235,7 @@ def test_middleware_alone() -> None:
 )
 def test_rules(rule: str, expected: list[object] | None) -> None:
     """Rules of hosts and paths are said as alternatives; others are refused."""
-    found = grounds(rule, ())
+    found = rule_alternatives(rule, ())
     assert (
         None
         if found is None

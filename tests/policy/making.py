@@ -1,5 +1,5 @@
-"""Worlds for tests of the policy core: a valid policy and response in one call, and random ones for
-laws.
+"""Situations for tests of the policy core: a valid policy and response in one call, and random
+ones for laws.
 
 Builders and Hypothesis strategies.
 """
@@ -32,7 +32,7 @@ def facts(*fields: tuple[bytes, bytes], **more: Any) -> Facts:
     """A GET over HTTPS for / of shop.example by nobody in particular, answered 200 with these
     lines.
     """
-    world: dict[str, Any] = {
+    situation: dict[str, Any] = {
         "method": "GET",
         "host": "shop.example",
         "path": "/",
@@ -40,7 +40,7 @@ def facts(*fields: tuple[bytes, bytes], **more: Any) -> Facts:
         "request": [],
         "status": 200,
     }
-    return Facts(**(world | more), fields=list(fields))
+    return Facts(**(situation | more), fields=list(fields))
 
 
 def judged(
@@ -117,7 +117,7 @@ def lines(draw: st.DrawFn) -> RawFields:
     return made
 
 
-WORLDS = st.builds(
+SITUATIONS = st.builds(
     Facts,
     method=st.sampled_from(("GET", "POST")),
     host=st.sampled_from(HOSTS),

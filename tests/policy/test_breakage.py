@@ -46,12 +46,12 @@ def outcome(
         if value != "-"
     ]
     request += also
-    world = facts(
+    situation = facts(
         *fields, request=[(b"User-Agent", AGENT), (b"Length6-is-14ch", b"x"), *request], **more
     )
     breakage_test = plan({"it": rule}, mode="report-only").routes[-1].rules[0].breakage_test
     assert breakage_test
-    return breakage_test(world, Fetch(world))
+    return breakage_test(situation, Fetch(situation))
 
 
 @pytest.mark.parametrize(
@@ -103,10 +103,10 @@ def test_a_browser_tells_what_would_have_broken(rule: dict[str, Any], sent: str,
 )
 def test_who_only_calls_itself_a_browser(agent: bytes, scheme: str, expected: str):
     """Over https every browser of today sends Fetch Metadata; who does not is a program."""
-    world = facts(request=[(b"User-Agent", agent)], scheme=scheme)
+    situation = facts(request=[(b"User-Agent", agent)], scheme=scheme)
     breakage_test = plan({"it": DENY}, mode="report-only").routes[-1].rules[0].breakage_test
     assert breakage_test
-    assert breakage_test(world, Fetch(world)) == expected
+    assert breakage_test(situation, Fetch(situation)) == expected
 
 
 @pytest.mark.parametrize(
@@ -187,10 +187,10 @@ def test_an_image_shows_whatever_its_status(media: bytes, status: int, method: s
 def test_an_old_engine_says_so(agent: bytes, expected: str):
     """Edge's mode for Internet Explorer obeys X-UA-Compatible."""
     rule = {"header": "X-UA-Compatible", "action": "remove"}
-    world = facts(request=[(b"User-Agent", agent)])
+    situation = facts(request=[(b"User-Agent", agent)])
     breakage_test = plan({"it": rule}, mode="report-only").routes[-1].rules[0].breakage_test
     assert breakage_test
-    assert breakage_test(world, Fetch(world)) == expected
+    assert breakage_test(situation, Fetch(situation)) == expected
 
 
 def test_a_ping_needs_no_response():
@@ -217,10 +217,10 @@ def test_a_ping_needs_no_response():
 def test_a_socket_that_is_opened_elsewhere(origin: str, cookie: str, expected: str):
     """Its handshake has no Fetch Metadata, but always an Origin."""
     line = [(b"Origin", origin.encode())] if origin else []
-    world = facts(request=[(b"User-Agent", AGENT), (b"Cookie", cookie.encode()), *line])
+    situation = facts(request=[(b"User-Agent", AGENT), (b"Cookie", cookie.encode()), *line])
     breakage_test = plan({"it": LAX}, mode="report-only").routes[-1].rules[0].breakage_test
     assert isinstance(breakage_test, CookieTest)
-    assert breakage_test.of_socket(world, Fetch(world)) == expected
+    assert breakage_test.of_socket(situation, Fetch(situation)) == expected
 
 
 @pytest.mark.parametrize(
@@ -241,8 +241,8 @@ def test_a_request_that_came_home_is_open(rule: dict[str, Any], sent: str):
     breakage_test = plan({"it": rule}, mode="report-only").routes[-1].rules[0].breakage_test
     assert breakage_test
     for home, expected in (("https://shop.test/", "open"), ("https://shop.test.evil/", "break")):
-        world = facts(request=[*request, (b"Referer", home.encode())], host="shop.test")
-        assert breakage_test(world, Fetch(world)) == expected
+        situation = facts(request=[*request, (b"Referer", home.encode())], host="shop.test")
+        assert breakage_test(situation, Fetch(situation)) == expected
 
 
 @pytest.mark.parametrize(
@@ -323,10 +323,10 @@ def test_a_cookie_that_browsers_refuse_without_secure(cookie: bytes, expected: s
 @pytest.mark.parametrize("rule", [DENY, CORP, NOSNIFF, LAX, ANCESTORS])
 def test_what_is_no_browser_says_nothing(rule: dict[str, Any]):
     """curl, probes and service clients are never counted as safe."""
-    world = facts(request=[(b"User-Agent", b"curl/8.5.0"), (b"Cookie", b"sid=1")])
+    situation = facts(request=[(b"User-Agent", b"curl/8.5.0"), (b"Cookie", b"sid=1")])
     breakage_test = plan({"it": rule}, mode="report-only").routes[-1].rules[0].breakage_test
     assert breakage_test
-    assert breakage_test(world, Fetch(world)) == "irrelevant"
+    assert breakage_test(situation, Fetch(situation)) == "irrelevant"
 
 
 @pytest.mark.parametrize(
@@ -355,7 +355,7 @@ def test_frame_ancestors_with_hosts_are_held_against_the_embedding_page(
         (b"Sec-Fetch-Mode", b"navigate"),
         (b"Sec-Fetch-Dest", b"iframe"),
     ]
-    world = facts(request=[*request, *([(b"Referer", referer.encode())] if referer else [])])
+    situation = facts(request=[*request, *([(b"Referer", referer.encode())] if referer else [])])
     breakage_test = (
         plan({"it": ANCESTORS | {"value": f"frame-ancestors {ancestors}"}}, mode="report-only")
         .routes[-1]
@@ -363,7 +363,7 @@ def test_frame_ancestors_with_hosts_are_held_against_the_embedding_page(
         .breakage_test
     )
     assert breakage_test
-    assert breakage_test(world, Fetch(world)) == expected
+    assert breakage_test(situation, Fetch(situation)) == expected
 
 
 def test_frame_options_are_overruled_by_the_service_s_own_ancestors():
@@ -387,17 +387,17 @@ def test_a_double_submit_reads_the_cookie():
         (b"Cookie", b"csrf=0123456789"),
         (b"X-CSRFToken", b"0123456789"),
     ]
-    world = facts(request=request)
+    situation = facts(request=request)
     breakage_test = plan({"it": rule}, mode="report-only").routes[-1].rules[0].breakage_test
     assert breakage_test
-    assert breakage_test(world, Fetch(world)) == "break"
+    assert breakage_test(situation, Fetch(situation)) == "break"
 
 
 def test_two_cookie_lines_are_one():
     """HTTP/2 clients split them."""
-    world = facts(request=[(b"cookie", b"a=1"), (b"cookie", b"sid=1")], scheme="http")
+    situation = facts(request=[(b"cookie", b"a=1"), (b"cookie", b"sid=1")], scheme="http")
 
-    assert Fetch(world).cookie == b"a=1; sid=1"
+    assert Fetch(situation).cookie == b"a=1; sid=1"
 
 
 @pytest.mark.parametrize(

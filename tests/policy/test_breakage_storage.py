@@ -41,10 +41,10 @@ def fields(text: str) -> list[tuple[bytes, bytes]]:
 
 def outcome(rule: dict[str, Any], request: str, response: str = "", **more: Any) -> Outcome:
     """What the rule's breakage test says of a browser's request with these headers."""
-    world = facts(*fields(response), request=[AGENT, *fields(request)], **more)
+    situation = facts(*fields(response), request=[AGENT, *fields(request)], **more)
     breakage_test = plan({"it": rule}, mode="report-only").routes[-1].rules[0].breakage_test
     assert breakage_test
-    return breakage_test(world, Fetch(world))
+    return breakage_test(situation, Fetch(situation))
 
 
 CORS = (
@@ -222,9 +222,9 @@ def _visit(
     clearing: Clearing, cookie: str, response: str = "", **more: Any
 ) -> tuple[Outcome, bool]:
     """What the rule says of one response, and whether the request had shown a break."""
-    world = facts(*fields(response), request=[AGENT, *fields(f"Cookie: {cookie}")], **more)
-    returned = clearing.watch(world, Fetch(world))
-    return clearing(world, Fetch(world)), returned
+    situation = facts(*fields(response), request=[AGENT, *fields(f"Cookie: {cookie}")], **more)
+    returned = clearing.watch(situation, Fetch(situation))
+    return clearing(situation, Fetch(situation)), returned
 
 
 def test_a_cookie_that_comes_back_would_have_been_cleared():

@@ -11,14 +11,14 @@ from sidecar.policy.engine.compare import (
     KeyChange,
     RouteChange,
     RuleChange,
-    Shadow,
+    ShadowedRoute,
     compare,
     effects,
 )
 from sidecar.policy.engine.plan import compile_policy, decide
 from sidecar.policy.engine.resolve import Resolved
 from sidecar.policy.rules.conditions import Facts
-from tests.policy.making import POLICIES, WORLDS, facts, plan, policy
+from tests.policy.making import POLICIES, SITUATIONS, facts, plan, policy
 from tests.portion import examples
 
 SERVER = {"action": "remove", "header": "Server"}
@@ -193,7 +193,7 @@ def test_only_new_shadows_are_reported() -> None:
 
     assert compare(policy(routes=routes), policy({"a": SERVER}, routes=routes)).shadowed == ()
     assert compare(policy(routes=routes[::-1]), policy(routes=routes)).shadowed == (
-        Shadow("api", "all"),
+        ShadowedRoute("api", "all"),
     )
 
 
@@ -296,7 +296,7 @@ def test_effects_hold_no_secrets() -> None:
 
 
 @settings(max_examples=examples(30))
-@given(POLICIES, st.lists(WORLDS, max_size=3))
+@given(POLICIES, st.lists(SITUATIONS, max_size=3))
 def test_nothing_becomes_of_responses_under_the_same_policy(
     one: Resolved, responses: list[Facts]
 ) -> None:
@@ -305,7 +305,7 @@ def test_nothing_becomes_of_responses_under_the_same_policy(
 
 
 @settings(max_examples=examples(30))
-@given(POLICIES, POLICIES, WORLDS)
+@given(POLICIES, POLICIES, SITUATIONS)
 def test_an_effect_is_what_the_plans_decide(
     one: Resolved, other: Resolved, response: Facts
 ) -> None:

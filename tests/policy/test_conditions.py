@@ -26,7 +26,7 @@ HTML = (b"Content-Type", b"text/html; charset=utf-8")
 
 
 @pytest.mark.parametrize(
-    ("when", "fields", "world", "expected"),
+    ("when", "fields", "situation", "expected"),
     [
         ({}, [], {}, True),
         ({"scheme": "https"}, [], {}, True),
@@ -85,12 +85,15 @@ HTML = (b"Content-Type", b"text/html; charset=utf-8")
     ],
 )
 def test_conditions(
-    when: dict[str, Any], fields: list[tuple[bytes, bytes]], world: dict[str, Any], expected: bool
+    when: dict[str, Any],
+    fields: list[tuple[bytes, bytes]],
+    situation: dict[str, Any],
+    expected: bool,
 ):
     """All must hold; names and patterns ignore case; the first Content-Type counts; any one line
     of a header may fit.
     """
-    assert held(when, *fields, **world) is expected
+    assert held(when, *fields, **situation) is expected
 
 
 def test_no_when_is_always():

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.policy import csp
-from sidecar.policy.csp import Directive, Policy, parse, serialise
+from sidecar.policy.csp import CspDirective, CspPolicy, parse, serialise
 from sidecar.policy.csp.sources import covers, parse_source, source_list
 from sidecar.policy.csp.table import DEPRECATED, DIRECTIVES, FALLBACKS
 from sidecar.policy.csp.weaknesses import csp_faults
@@ -32,7 +32,12 @@ def kinds(text: str) -> list[str]:
 def test_a_policy_is_read_into_directives_in_order():
     """Names fold to lower case, words keep their case and order, empty pieces vanish."""
     expected = (
-        Policy((Directive("default-src", ("'Self'", "https://A.example/X")), Directive("sandbox"))),
+        CspPolicy(
+            (
+                CspDirective("default-src", ("'Self'", "https://A.example/X")),
+                CspDirective("sandbox"),
+            )
+        ),
     )
 
     assert expected == parse(" Default-Src  'Self'\thttps://A.example/X ;; SANDBOX ; ")
@@ -49,7 +54,7 @@ def test_the_first_of_two_equal_directives_counts():
     """A repeat is reported and has no effect."""
     (policy,) = parse("img-src a.com; IMG-SRC b.com")
 
-    assert policy.directives == (Directive("img-src", ("a.com",)),)
+    assert policy.directives == (CspDirective("img-src", ("a.com",)),)
     assert [fault.part for fault in policy.faults] == ["img-src"]
 
 

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sidecar.policy import csp
-from sidecar.policy.csp import Directive, Policy, parse, serialise
+from sidecar.policy.csp import CspDirective, CspPolicy, parse, serialise
 from sidecar.policy.csp.sources import source_list
 from tests.portion import FULL, examples
 
@@ -81,7 +81,7 @@ LOADS = (
 )
 
 
-def governing(policy: Policy, name: str) -> tuple[str, ...] | None:
+def governing(policy: CspPolicy, name: str) -> tuple[str, ...] | None:
     """The words of the directive that governs, None = ungoverned."""
     chain = CHAINS.get(name, [name])
     return next(
@@ -174,10 +174,10 @@ NAMES = (
 LISTS = st.lists(WORDS, max_size=5).map(tuple)
 
 
-def policies(names: list[str] = NAMES) -> st.SearchStrategy[Policy]:
+def policies(names: list[str] = NAMES) -> st.SearchStrategy[CspPolicy]:
     """Random policies over a few directives and sources that have much to do with one another."""
     return st.dictionaries(st.sampled_from(names), LISTS, max_size=5).map(
-        lambda made: Policy(tuple(Directive(*item) for item in made.items()))
+        lambda made: CspPolicy(tuple(CspDirective(*item) for item in made.items()))
     )
 
 
@@ -247,7 +247,8 @@ def test_no_script_comes_to_life():
     for one, other in itertools.product(lists, lists):
         made = (
             csp.merge(
-                Policy((Directive("script-src", one),)), Policy((Directive("script-src", other),))
+                CspPolicy((CspDirective("script-src", one),)),
+                CspPolicy((CspDirective("script-src", other),)),
             )
             .directives[0]
             .values
@@ -273,7 +274,7 @@ def test_a_merge_is_commutative_where_no_fallback_is_leant_on(data, widen):
     """Law: for policies that name the same directives the order of the two makes no difference."""
     names = data.draw(st.lists(st.sampled_from(NAMES), unique=True, max_size=4))
     one, other = (
-        Policy(tuple(Directive(name, data.draw(LISTS)) for name in names)) for _ in range(2)
+        CspPolicy(tuple(CspDirective(name, data.draw(LISTS)) for name in names)) for _ in range(2)
     )
 
     assert csp.normalise(csp.merge(one, other, widen=widen)) == csp.normalise(

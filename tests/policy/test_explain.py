@@ -5,23 +5,25 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 
-from sidecar.policy.engine.explain import Step, explain
+from sidecar.policy.engine.explain import ExplainedCheck, explain
 from sidecar.policy.engine.plan import compile_policy, decide
 from sidecar.policy.engine.resolve import Resolved
 from sidecar.policy.rules.conditions import Facts
 from sidecar.policy.terms import MODES, Mode
-from tests.policy.making import OVERRIDES, POLICIES, WORLDS, facts, plan
+from tests.policy.making import OVERRIDES, POLICIES, SITUATIONS, facts, plan
 from tests.portion import examples
 
 
 @settings(max_examples=examples(75))
-@given(POLICIES, OVERRIDES, WORLDS)
-def test_explain_agrees_with_decide(resolved: Resolved, override: Mode | None, world: Facts):
+@given(POLICIES, OVERRIDES, SITUATIONS)
+def test_explain_agrees_with_decide(resolved: Resolved, override: Mode | None, situation: Facts):
     """The same lines leave, the same findings in the same order, and the input is not touched."""
-    before = list(world.fields)
-    route = compile_policy(resolved, override=override).route(world.host, world.method, world.path)
+    before = list(situation.fields)
+    route = compile_policy(resolved, override=override).route(
+        situation.host, situation.method, situation.path
+    )
 
-    data, decision = explain(route, world), decide(route, world)
+    data, decision = explain(route, situation), decide(route, situation)
 
     assert data.after == decision.fields
     assert [step.finding for step in data.steps if step.finding] == list(decision.findings)
@@ -31,16 +33,16 @@ def test_explain_agrees_with_decide(resolved: Resolved, override: Mode | None, w
         for step in data.steps
         if step.rule == line.name and step.reason.startswith("applies only where")
     } == set(decision.skipped)
-    assert data.before == world.fields == before
+    assert data.before == situation.fields == before
 
 
 @settings(max_examples=examples(50))
-@given(POLICIES, WORLDS)
-def test_every_rule_has_its_steps_in_order(resolved: Resolved, world: Facts):
+@given(POLICIES, SITUATIONS)
+def test_every_rule_has_its_steps_in_order(resolved: Resolved, situation: Facts):
     """No rule of the route is left out, and they stand in the order of judging."""
-    route = compile_policy(resolved).route(world.host, world.method, world.path)
+    route = compile_policy(resolved).route(situation.host, situation.method, situation.path)
 
-    assert list(dict.fromkeys(step.rule for step in explain(route, world).steps)) == [
+    assert list(dict.fromkeys(step.rule for step in explain(route, situation).steps)) == [
         line.name for line in route.rules
     ]
 
@@ -51,7 +53,7 @@ def steps(
     mode: Mode = "enforce",
     override: Mode | None = None,
     **more: object,
-) -> list[Step]:
+) -> list[ExplainedCheck]:
     """The steps of one rule named `it`."""
     return list(
         explain(
@@ -64,7 +66,7 @@ SET = {"header": "X-Frame-Options", "action": "set", "value": "DENY"}
 
 
 @pytest.mark.parametrize(
-    ("rule", "world", "reason"),
+    ("rule", "situation", "reason"),
     [
         (SET, {}, "it is absent"),
         (SET, {"fields": [(b"X-Frame-Options", b"DENY")]}, "already right"),
@@ -131,11 +133,11 @@ SET = {"header": "X-Frame-Options", "action": "set", "value": "DENY"}
         ),
     ],
 )
-def test_each_step_says_why(rule: dict[str, object], world: dict[str, object], reason: str):
+def test_each_step_says_why(rule: dict[str, object], situation: dict[str, object], reason: str):
     """The reason names what was seen, the condition that failed, or who turned the rule off."""
-    fields = world.get("fields", [])
+    fields = situation.get("fields", [])
     (step,) = steps(
-        rule, *fields, **{key: value for key, value in world.items() if key != "fields"}
+        rule, *fields, **{key: value for key, value in situation.items() if key != "fields"}
     )
 
     assert step.reason == reason
@@ -145,9 +147,9 @@ def test_each_step_says_why(rule: dict[str, object], world: dict[str, object], r
 def test_an_explanation_names_the_classes_of_the_response():
     """Those of the service's own response, before any rule touched it."""
     rules = {"it": {"header": "Content-Type", "action": "set", "value": "text/html"}}
-    world = facts((b"Content-Type", b"application/json"), path="/logout")
+    situation = facts((b"Content-Type", b"application/json"), path="/logout")
 
-    assert explain(plan(rules).routes[-1], world).classes == ("api", "logout")
+    assert explain(plan(rules).routes[-1], situation).classes == ("api", "logout")
 
 
 def test_a_removal_of_several_names_has_a_step_for_each_that_stands():
@@ -225,8 +227,8 @@ def test_the_twins_of_several_trials_leave():
             ("coop", "Cross-Origin-Opener-Policy", "same-origin"),
         )
     }
-    route, world = plan(rules).routes[-1], facts((b"Content-Type", b"text/html"))
-    names = [name for name, _ in explain(route, world).after]
+    route, situation = plan(rules).routes[-1], facts((b"Content-Type", b"text/html"))
+    names = [name for name, _ in explain(route, situation).after]
 
     assert names.count(b"Content-Security-Policy-Report-Only") == 1
     assert names.count(b"Cross-Origin-Opener-Policy-Report-Only") == 1

@@ -38,10 +38,12 @@ def outcomes(*visits: tuple[str, str, str, str], rule: dict[str, Any] = SAME) ->
             request.append((b"Referer", referer.encode()))
         if dest == "empty":
             request.append((b"Cookie", b"session=1"))
-        world = facts(request=[AGENT, *request], path=path, host="shop.test", client="192.0.2.1")
-        fetch = Fetch(world)
-        assert not watcher.watch(world, fetch)
-        found.append(breakage_test(world, fetch))
+        situation = facts(
+            request=[AGENT, *request], path=path, host="shop.test", client="192.0.2.1"
+        )
+        fetch = Fetch(situation)
+        assert not watcher.watch(situation, fetch)
+        found.append(breakage_test(situation, fetch))
     assert index == 0
     return found
 

@@ -13,43 +13,47 @@ from sidecar.policy.engine.plan import RoutePlan, compile_policy, decide
 from sidecar.policy.engine.resolve import Resolved
 from sidecar.policy.rules.conditions import Facts
 from sidecar.policy.terms import Mode
-from tests.policy.making import OVERRIDES, POLICIES, WORLDS, facts, plan
+from tests.policy.making import OVERRIDES, POLICIES, SITUATIONS, facts, plan
 from tests.portion import examples
 
 FRAMES = {"header": "X-Frame-Options", "action": "set", "value": "DENY"}
 UNSEEN = st.tuples(st.sampled_from((b"Date", b"X-Request-ID", b"etag", b"")), st.binary(max_size=4))
 
 
-def same(route: RoutePlan, world: Facts) -> None:
+def same(route: RoutePlan, situation: Facts) -> None:
     """The judge of this route says what its checks say."""
-    decision, verdict = decide(route, world), route.judge(world)
+    decision, verdict = decide(route, situation), route.judge(situation)
     said = (
-        verdict.fields(world.fields),
+        verdict.fields(situation.fields),
         verdict.findings,
         verdict.skipped,
         verdict.report_only,
         verdict.changed,
     )
     assert said == (*decision, decision.changed)
-    assert verdict.changed or verdict.report_only or verdict.fields(world.fields) is world.fields
+    assert (
+        verdict.changed
+        or verdict.report_only
+        or verdict.fields(situation.fields) is situation.fields
+    )
 
 
 @settings(max_examples=examples(200))
-@given(POLICIES, OVERRIDES, st.lists(WORLDS, min_size=2, max_size=4), st.data())
+@given(POLICIES, OVERRIDES, st.lists(SITUATIONS, min_size=2, max_size=4), st.data())
 def test_what_is_remembered_is_what_would_be_said_anew(
-    resolved: Resolved, override: Mode | None, worlds: list[Facts], data: st.DataObject
+    resolved: Resolved, override: Mode | None, situations: list[Facts], data: st.DataObject
 ):
     """Whatever came before, and whatever lines that no rule looks at stand between, the verdict
     is that of fresh checks.
     """
     route = compile_policy(resolved, override=override).routes[-1]
-    for world in (*worlds, *worlds):
-        fields = list(world.fields)
+    for situation in (*situations, *situations):
+        fields = list(situation.fields)
         for line in data.draw(st.lists(UNSEEN, max_size=3)):
             fields.insert(data.draw(st.integers(0, len(fields))), line)
-        mixed = data.draw(st.sampled_from(worlds))
-        same(route, world._replace(fields=fields))
-        same(route, mixed._replace(fields=fields, status=world.status))
+        mixed = data.draw(st.sampled_from(situations))
+        same(route, situation._replace(fields=fields))
+        same(route, mixed._replace(fields=fields, status=situation.status))
 
 
 @pytest.mark.parametrize(
@@ -110,8 +114,8 @@ def test_a_verdict_is_not_taken_for_another_request_s(
     """
     route = plan({"it": rule}).routes[-1]
     fields = ((b"Content-Type", b"text/html"), (b"Cache-Control", b"max-age=1"))
-    for world in (one, other, one):
-        same(route, facts(*fields, **world))
+    for situation in (one, other, one):
+        same(route, facts(*fields, **situation))
 
 
 def test_responses_that_look_alike_share_one_verdict():

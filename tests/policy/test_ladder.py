@@ -177,7 +177,7 @@ def test_what_a_request_says_of_the_host(
     route = plan({"hsts": HSTS}, mode=mode).routes[-1]
     ((_, breakage_test),) = route.breakage_tests
     lines = {"User-Agent": CHROME.decode()} | request_lines
-    world = facts(
+    situation = facts(
         scheme=scheme, request=[(name.encode(), value.encode()) for name, value in lines.items()]
     )
-    assert breakage_test(world, Fetch(world)) == outcome
+    assert breakage_test(situation, Fetch(situation)) == outcome

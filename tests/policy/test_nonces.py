@@ -272,9 +272,9 @@ def test_the_placeholder_of_nobody_is_left_alone(policy: Any, text: bytes) -> No
     """What no rule has written leaves as it came, even where it looks like our placeholder."""
     sent = [(b"X-Other", SOURCE + text), (CSP, SOURCE + text)]
     for route in compile_policy(policy, override="report-only").routes:
-        world = facts(*sent)
-        assert route.judge(world).spelled(NONCE).fields(world.fields) == sent
-        assert decide(route, world).fields == sent
+        situation = facts(*sent)
+        assert route.judge(situation).spelled(NONCE).fields(situation.fields) == sent
+        assert decide(route, situation).fields == sent
 
 
 RULES = st.fixed_dictionaries(
@@ -326,25 +326,27 @@ LINES = st.lists(
     },
     [facts(client="192.0.2.1")],
 )
-def test_laws(rules: dict[str, Any], worlds: list[Facts]) -> None:
+def test_laws(rules: dict[str, Any], situations: list[Facts]) -> None:
     """Remembered or fresh, the same leaves; a nonce that a rule has written leaves in private
     responses, never on a 304.
     """
     route = plan(rules).routes[-1]
-    for world in worlds * 2:
-        decision = decide(route, world)
-        assert sorted(route.judge(world).fields(world.fields)) == sorted(decision.fields)
-        assert sorted(explain(route, world).after) == sorted(decision.fields)
+    for situation in situations * 2:
+        decision = decide(route, situation)
+        assert sorted(route.judge(situation).fields(situation.fields)) == sorted(decision.fields)
+        assert sorted(explain(route, situation).after) == sorted(decision.fields)
         enforced = any(
             one.made and one.key in (CSP.lower(), RO.lower()) for one in decision.findings
         )
-        new = [line for line in decision.fields if line not in world.fields and SOURCE in line[1]]
-        if any(SOURCE in value for _, value in world.fields):
+        new = [
+            line for line in decision.fields if line not in situation.fields and SOURCE in line[1]
+        ]
+        if any(SOURCE in value for _, value in situation.fields):
             continue  # the service's own text, which a rule without a nonce may merge into
         if new and enforced and any(name == CSP for name, _ in new):
             caching = b",".join(value for name, value in decision.fields if name == CACHE)
             assert b"private" in caching or b"no-store" in caching
-            assert world.status != 304
+            assert situation.status != 304
 
 
 def test_events_name_the_placeholder_and_no_nonce() -> None:

@@ -15,7 +15,7 @@ from sidecar.policy.model import Match, When
 from sidecar.policy.rules.conditions import by_name, conditions
 from sidecar.policy.rules.matching import matcher
 from sidecar.policy.values import CLASSES
-from tests.policy.making import WORLDS
+from tests.policy.making import SITUATIONS
 
 
 @pytest.mark.parametrize(
@@ -127,15 +127,15 @@ WHENS = st.builds(
 )
 
 
-@given(WHENS, WHENS, WORLDS)
+@given(WHENS, WHENS, SITUATIONS)
 def test_a_condition_that_takes_in_another_holds_wherever_it_does(
-    wide: When, narrow: When, world: Any
+    wide: When, narrow: When, situation: Any
 ):
     """Law: no response fulfils the narrow one alone."""
 
     def holds(when: When) -> bool:
-        seen = by_name(world.fields)
-        return all(condition.holds(world, seen) for condition in conditions(when))
+        seen = by_name(situation.fields)
+        return all(condition.holds(situation, seen) for condition in conditions(when))
 
     assert when_covers(narrow, narrow)
     if when_covers(wide, narrow) and holds(narrow):

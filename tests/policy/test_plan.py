@@ -16,7 +16,7 @@ from sidecar.policy.engine.resolve import Resolved
 from sidecar.policy.model import Rule
 from sidecar.policy.rules.conditions import Facts
 from sidecar.policy.terms import MODES, Mode, lowest
-from tests.policy.making import OVERRIDES, POLICIES, WORLDS, facts, plan, policy
+from tests.policy.making import OVERRIDES, POLICIES, SITUATIONS, facts, plan, policy
 from tests.portion import examples
 from tests.reference import Told, reference
 
@@ -24,13 +24,17 @@ SET = {"header": "X-Frame-Options", "action": "set", "value": "DENY"}
 
 
 @settings(max_examples=examples(300))
-@given(POLICIES, OVERRIDES, WORLDS)
-def test_decide_agrees_with_the_reference(resolved: Resolved, override: Mode | None, world: Facts):
+@given(POLICIES, OVERRIDES, SITUATIONS)
+def test_decide_agrees_with_the_reference(
+    resolved: Resolved, override: Mode | None, situation: Facts
+):
     """The compiled policy finds and makes exactly what reading it rule by rule does."""
-    before = list(world.fields)
-    route = compile_policy(resolved, override=override).route(world.host, world.method, world.path)
+    before = list(situation.fields)
+    route = compile_policy(resolved, override=override).route(
+        situation.host, situation.method, situation.path
+    )
 
-    decision = decide(route, world)
+    decision = decide(route, situation)
 
     found = [
         Told(
@@ -45,47 +49,48 @@ def test_decide_agrees_with_the_reference(resolved: Resolved, override: Mode | N
     ]
     tried = added(decision.report_only)
     without = decision.fields[: len(decision.fields) - len(tried)]
-    assert (without, found) == reference(resolved, override, world)
+    assert (without, found) == reference(resolved, override, situation)
     assert decision.fields == without + tried
-    assert world.fields == before
+    assert situation.fields == before
 
 
 @settings(max_examples=examples(50))
-@given(POLICIES, WORLDS)
-def test_report_only_returns_the_very_same_lines(resolved: Resolved, world: Facts):
+@given(POLICIES, SITUATIONS)
+def test_report_only_returns_the_very_same_lines(resolved: Resolved, situation: Facts):
     """In report-only nothing is copied, let alone changed, and no finding claims to be made."""
     route = compile_policy(resolved, override="report-only").route(
-        world.host, world.method, world.path
+        situation.host, situation.method, situation.path
     )
 
-    decision = decide(route, world)
+    decision = decide(route, situation)
 
-    assert decision.fields is world.fields
+    assert decision.fields is situation.fields
     assert not decision.changed
     assert not any(finding.made for finding in decision.findings)
 
 
 @settings(max_examples=examples(25))
-@given(POLICIES, WORLDS)
-def test_off_makes_no_check(resolved: Resolved, world: Facts):
+@given(POLICIES, SITUATIONS)
+def test_off_makes_no_check(resolved: Resolved, situation: Facts):
     """Under the ceiling off there is nothing to judge, and nothing is found."""
     compiled = compile_policy(resolved, override="off")
 
     assert {route.checks for route in compiled.routes} == {()}
-    assert decide(compiled.routes[-1], world).findings == ()
+    assert decide(compiled.routes[-1], situation).findings == ()
 
 
 @settings(max_examples=examples(50))
-@given(POLICIES, WORLDS)
-def test_no_rule_complains_of_what_it_made_itself(resolved: Resolved, world: Facts):
+@given(POLICIES, SITUATIONS)
+def test_no_rule_complains_of_what_it_made_itself(resolved: Resolved, situation: Facts):
     """An enforced rule, asked again about the response that it left, is content."""
-    route = compile_policy(resolved).route(world.host, world.method, world.path)
+    route = compile_policy(resolved).route(situation.host, situation.method, situation.path)
     for check in route.checks:
         alone = replace(route, checks=(check,))
-        first = decide(alone, world)
+        first = decide(alone, situation)
 
         assert (
-            not first.changed or decide(alone, world._replace(fields=first.fields)).findings == ()
+            not first.changed
+            or decide(alone, situation._replace(fields=first.fields)).findings == ()
         )
 
 
@@ -139,14 +144,14 @@ def test_rules_see_what_the_rules_before_them_made():
         "first": {"header": "X-A", "action": "set", "value": "new"},
         "second": {"header": "X-A", "action": "forbid", "value": "new"},
     }
-    world = facts((b"x-a", b"old"))
+    situation = facts((b"x-a", b"old"))
 
-    assert [item.rule for item in decide(plan(rules).routes[-1], world).findings] == [
+    assert [item.rule for item in decide(plan(rules).routes[-1], situation).findings] == [
         "first",
         "second",
     ]
     assert [
-        item.rule for item in decide(plan(rules, mode="report-only").routes[-1], world).findings
+        item.rule for item in decide(plan(rules, mode="report-only").routes[-1], situation).findings
     ] == ["first"]
 
 

@@ -11,7 +11,7 @@ from sidecar.policy.browsers.reports import (
     MAX_REPORTS,
     TYPES,
     WORDS,
-    Report,
+    BrowserReport,
     read_reports,
 )
 from sidecar.policy.csp.table import DIRECTIVES
@@ -34,7 +34,7 @@ def test_report_uri_form():
     }
 
     assert read_reports(json.dumps(data).encode(), CSP) == (
-        Report(
+        BrowserReport(
             "csp-violation",
             "script-src-elem",
             "report",
@@ -68,7 +68,7 @@ def test_reporting_api_form():
     ]
 
     assert read_reports(json.dumps(data).encode(), API) == (
-        Report(
+        BrowserReport(
             "csp-violation",
             "img-src",
             "enforce",
@@ -77,7 +77,7 @@ def test_reporting_api_form():
             noise=False,
             origin="https://shop.example",
         ),
-        Report(
+        BrowserReport(
             "coep",
             "other",
             "reporting",
@@ -86,7 +86,7 @@ def test_reporting_api_form():
             noise=True,
             origin="https://shop.example",
         ),
-        Report("other", "other", "other", "", "", noise=False),
+        BrowserReport("other", "other", "other", "", "", noise=False),
     )
 
 

@@ -56,10 +56,10 @@ def test_the_lower_share_counts(top: str | None, rule: str | None, enforced: boo
 
 def test_clients_outside_are_reported_as_in_report_only():
     """They get the service's own lines, and the finding says report-only."""
-    world = facts((b"x-odd", b"2"), client="192.0.2.2")
-    decision = decide(plan({"it": SET | {"share": "50%"}}).routes[-1], world)
+    situation = facts((b"x-odd", b"2"), client="192.0.2.2")
+    decision = decide(plan({"it": SET | {"share": "50%"}}).routes[-1], situation)
 
-    assert decision.fields is world.fields
+    assert decision.fields is situation.fields
     assert [(finding.mode, finding.made) for finding in decision.findings] == [
         ("report-only", False)
     ]
@@ -85,8 +85,10 @@ def test_what_a_shared_cache_may_keep_is_never_shared_out(
     method: str, fields: list[tuple[bytes, bytes]], expected: bool
 ):
     """One client's variant would be served to all."""
-    world = facts(*fields, method=method, client="192.0.2.1")
+    situation = facts(*fields, method=method, client="192.0.2.1")
     seen = {name: tuple(value for other, value in fields if other == name) for name, _ in fields}
 
-    assert shared_cacheable(world, seen) is expected
-    assert decide(plan({"it": SET | {"share": "10%"}}).routes[-1], world).changed is not expected
+    assert shared_cacheable(situation, seen) is expected
+    assert (
+        decide(plan({"it": SET | {"share": "10%"}}).routes[-1], situation).changed is not expected
+    )

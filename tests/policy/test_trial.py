@@ -11,7 +11,7 @@ from sidecar.policy.browsers.trial import added
 from sidecar.policy.engine.plan import compile_policy, decide
 from sidecar.policy.engine.resolve import Resolved
 from sidecar.policy.rules.conditions import Facts
-from tests.policy.making import POLICIES, WORLDS, facts, judged, plan
+from tests.policy.making import POLICIES, SITUATIONS, facts, judged, plan
 from tests.portion import examples
 
 CSP = "Content-Security-Policy"
@@ -266,15 +266,17 @@ def test_a_share_of_clients_is_tried(share: str):
 
 
 @settings(max_examples=examples(200))
-@given(POLICIES, WORLDS)
-def test_a_trial_only_adds(resolved: Resolved, world: Facts):
+@given(POLICIES, SITUATIONS)
+def test_a_trial_only_adds(resolved: Resolved, situation: Facts):
     """Whatever the policy, every line of the service leaves as it came and in its place;
     report-only lines follow.
     """
-    route = compile_policy(resolved, override="trial").route(world.host, world.method, world.path)
-    fields = route.judge(world).fields(world.fields)
-    assert fields[: len(world.fields)] == world.fields
-    names = {name for name, _ in fields[len(world.fields) :]}
+    route = compile_policy(resolved, override="trial").route(
+        situation.host, situation.method, situation.path
+    )
+    fields = route.judge(situation).fields(situation.fields)
+    assert fields[: len(situation.fields)] == situation.fields
+    names = {name for name, _ in fields[len(situation.fields) :]}
     assert all(name.endswith(b"-Report-Only") or name == b"Reporting-Endpoints" for name in names)
 
 

@@ -17,7 +17,7 @@ from aiohttp import web
 from sidecar import sample
 from sidecar.runtime.service import Service
 from sidecar.runtime.settings_file import layered
-from sidecar.telemetry.events import Sink
+from sidecar.telemetry.events import QueuedOutput
 from tests.patience import PATIENCE
 
 POLICY = "version: 1\nmode: enforce\nextends: [oshp-2026-07]\n"
@@ -97,7 +97,7 @@ async def front(tmp_path: Path) -> AsyncIterator[Front]:
         "timeouts": {"drain": "1s"},
     }
     with (tmp_path / "events.jsonl").open("wb") as file:
-        sink = Sink(file.fileno())
+        sink = QueuedOutput(file.fileno())
         service = Service(layered(data, {}, {}), sink)
         try:
             await service.start()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 
 from sidecar.proxy.faults import Refused
-from sidecar.proxy.forwarding import Forwarder, Origin
+from sidecar.proxy.forwarding import ClientOrigin, Forwarder
 from sidecar.proxy.http1.requests import Request, RequestReader
 from sidecar.settings import Forwarding, Limits
 
@@ -44,12 +44,12 @@ def asks(
     *,
     host: str = "a.example",
     scheme: str = "http",
-) -> Origin:
+) -> ClientOrigin:
     request = asked(forwarder, host, claims)
     return forwarder.origin(forwarder.peer(peer, 18000, scheme), request)
 
 
-def lines(origin: Origin) -> dict[str, str]:
+def lines(origin: ClientOrigin) -> dict[str, str]:
     return dict(line.split(": ", 1) for line in origin.lines.decode().split("\r\n") if line)
 
 

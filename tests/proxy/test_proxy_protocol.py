@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.proxy.proxy_protocol import V1_MAX, V2_MAX, BadHeader, HeaderReader, Source
+from sidecar.proxy.proxy_protocol import V1_MAX, V2_MAX, BadHeader, HeaderReader, ProxiedClient
 
 SIGNATURE = b"\r\n\r\n\x00\r\nQUIT\n"
 BEHIND = b"GET / HTTP/1.1\r\n"
@@ -31,7 +31,7 @@ def tlv(kind: int, value: bytes) -> bytes:
     return struct.pack("!BH", kind, len(value)) + value
 
 
-def read(data: bytes, sizes: list[int] | None = None) -> tuple[Source | None, int]:
+def read(data: bytes, sizes: list[int] | None = None) -> tuple[ProxiedClient | None, int]:
     """What a reader makes of a stream that comes in pieces of these sizes; the second number is
     how much it took.
     """
@@ -46,12 +46,15 @@ def read(data: bytes, sizes: list[int] | None = None) -> tuple[Source | None, in
     return reader.source, at
 
 
-CLIENT4, CLIENT6 = Source("203.0.113.9", 443, False), Source("2001:db8::9", 443, False)
+CLIENT4, CLIENT6 = (
+    ProxiedClient("203.0.113.9", 443, False),
+    ProxiedClient("2001:db8::9", 443, False),
+)
 LONGEST = b"PROXY UNKNOWN " + b"f" * (V1_MAX - 16) + b"\r\n"
 RIGHT = {
     "v1 IPv4": (b"PROXY TCP4 203.0.113.9 10.0.0.1 4711 443\r\n", CLIENT4),
     "v1 IPv6": (b"PROXY TCP6 2001:DB8::9 fd00::1 4711 443\r\n", CLIENT6),
-    "v1 shortest": (b"PROXY TCP4 1.1.1.1 1.1.1.1 0 0\r\n", Source("1.1.1.1", 0, False)),
+    "v1 shortest": (b"PROXY TCP4 1.1.1.1 1.1.1.1 0 0\r\n", ProxiedClient("1.1.1.1", 0, False)),
     "v1 unknown": (b"PROXY UNKNOWN\r\n", None),
     "v1 unknown with more": (b"PROXY UNKNOWN ffff::1 whatever it says\r\n", None),
     "v1 longest": (LONGEST, None),
@@ -63,7 +66,7 @@ RIGHT = {
     "v2 local": (v2(b"", command=0x20, family=0), None),
     "v2 local, block discarded": (v2(b"\xff" * 7, command=0x20, family=0xEE), None),
     "v2 extensions": (v2(IPV4 + tlv(0x05, b"id-1") + tlv(0x04, b"") + tlv(0xEA, b"x")), CLIENT4),
-    "v2 TLS": (v2(IPV4 + tlv(0x20, b"\x01" + bytes(4))), Source("203.0.113.9", 443, True)),
+    "v2 TLS": (v2(IPV4 + tlv(0x20, b"\x01" + bytes(4))), ProxiedClient("203.0.113.9", 443, True)),
     "v2 no TLS": (v2(IPV4 + tlv(0x20, b"\x00" + bytes(4))), CLIENT4),
     "v2 largest": (v2(IPV4 + tlv(0x04, bytes(V2_MAX - 16 - 12 - 3))), CLIENT4),
 }
@@ -107,7 +110,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize(("data", "source"), RIGHT.values(), ids=RIGHT)
-def test_right(data: bytes, source: Source | None) -> None:
+def test_right(data: bytes, source: ProxiedClient | None) -> None:
     """A header says who the client is, takes no byte of what follows it, and says the same
     wherever it is cut.
     """

@@ -17,8 +17,8 @@ import time
 from pathlib import Path
 
 from sidecar.revisions import Revisions
-from sidecar.revisions.history import Refused
-from sidecar.revisions.retention import Bounds
+from sidecar.revisions.history import OrderRefused
+from sidecar.revisions.retention import Retention
 from sidecar.revisions.store import Store
 from sidecar.rollout.promotion import promote
 from sidecar.source import load_policy
@@ -87,12 +87,12 @@ async def work(folder: Path, said: int, seed: int) -> None:
         elif order == "rollback":
             try:
                 await kept.rollback(who=mark)
-            except Refused:
+            except OrderRefused:
                 continue
         elif order == "mode":
             await kept.set_mode(rng.choice(("report-only", "enforce")), who=mark)
         elif order == "compact":
-            kept._store.compact(Bounds(KEPT, 3600.0, time.time()))
+            kept._store.compact(Retention(KEPT, 3600.0, time.time()))
             continue
         else:
             await kept.journal.record({"event": "policy.suggested", "who": mark, "rules": ["mark"]})

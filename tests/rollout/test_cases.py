@@ -13,11 +13,11 @@ from sidecar.policy.rules.conditions import Facts
 from sidecar.policy.terms import PolicyError
 from sidecar.rollout.cases import (
     Case,
+    CaseRequest,
+    CaseResponse,
+    CaseResult,
     Expect,
     Failure,
-    Request,
-    Response,
-    Result,
     Suite,
     Violation,
     junit,
@@ -26,7 +26,7 @@ from sidecar.rollout.cases import (
     to_data,
 )
 from sidecar.source import load
-from tests.policy.making import POLICIES, WORLDS, policy
+from tests.policy.making import POLICIES, SITUATIONS, policy
 from tests.portion import examples
 
 SHOP = policy(
@@ -217,12 +217,12 @@ def test_names_that_the_policy_does_not_have_are_reported() -> None:
 
 
 @settings(max_examples=examples(60))
-@given(POLICIES, WORLDS, st.data())
+@given(POLICIES, SITUATIONS, st.data())
 def test_a_case_says_what_the_plan_decides(
-    resolved: Resolved, world: Facts, data: st.DataObject
+    resolved: Resolved, harness: Facts, data: st.DataObject
 ) -> None:
     """A case made from a decision passes; with any one of its expectations turned it fails."""
-    parsed = _told(resolved, world)
+    parsed = _told(resolved, harness)
     if parsed is None:
         return
     case, broken = parsed
@@ -230,14 +230,14 @@ def test_a_case_says_what_the_plan_decides(
     assert _run(data.draw(st.sampled_from(broken)), resolved).failures
 
 
-def _told(resolved: Resolved, world: Facts) -> tuple[Case, list[Case]] | None:
+def _told(resolved: Resolved, harness: Facts) -> tuple[Case, list[Case]] | None:
     """The case of a decision, and cases that must fail; None where a test file could not say it."""
     plan = compile_policy(resolved)
-    route = plan.route(world.host, world.method, world.path)
-    decision = decide(route, world)
+    route = plan.route(harness.host, harness.method, harness.path)
+    decision = decide(route, harness)
     pairs = [
         [(name.decode("latin-1"), value.decode("latin-1")) for name, value in lines]
-        for lines in (world.request, world.fields, decision.fields)
+        for lines in (harness.request, harness.fields, decision.fields)
     ]
     names = {name.lower() for name, _ in pairs[2]}
     if not all((name + value).isascii() for lines in pairs for name, value in lines):
@@ -249,15 +249,15 @@ def _told(resolved: Resolved, world: Facts) -> tuple[Case, list[Case]] | None:
         Violation(rule=rule, kind=kind)
         for rule, kind in dict.fromkeys((one.rule, one.kind) for one in decision.findings)
     ]
-    asked = Request.model_construct(
-        method=world.method,
-        host=world.host,
-        path=world.path,
-        scheme="https" if world.scheme == "https" else "http",
+    asked = CaseRequest.model_construct(
+        method=harness.method,
+        host=harness.host,
+        path=harness.path,
+        scheme="https" if harness.scheme == "https" else "http",
         headers=tuple(pairs[0]),
-        client=world.client,
+        client=harness.client,
     )
-    answered = Response.model_construct(status=world.status, headers=tuple(pairs[1]))
+    answered = CaseResponse.model_construct(status=harness.status, headers=tuple(pairs[1]))
 
     def case(**expect: Any) -> Case:
         made = Expect.model_construct(
@@ -280,7 +280,7 @@ def _told(resolved: Resolved, world: Facts) -> tuple[Case, list[Case]] | None:
     return case(violations=violations, headers=headers, route=route.name), broken
 
 
-def _run(case: Case, resolved: Resolved) -> Result:
+def _run(case: Case, resolved: Resolved) -> CaseResult:
     source = load(b"cases: [{}]", "t")
     unknown = case.expect.route == "no-such" or any(
         one.rule == "no-such" for one in case.expect.violations or ()
@@ -288,7 +288,7 @@ def _run(case: Case, resolved: Resolved) -> Result:
     if unknown:
         with pytest.raises(PolicyError):
             run(Suite(source, "p", [case]), resolved)
-        return Result("t", 1, "it", (Failure("route", "", (), ()),))
+        return CaseResult("t", 1, "it", (Failure("route", "", (), ()),))
     return run(Suite(source, "p", [case]), resolved)[0]
 
 
@@ -298,9 +298,9 @@ def test_junit_is_what_build_servers_read() -> None:
     """
     failure = Failure("header", "Server", (), ("\x00<a&b>\x1b",))
     results = [
-        Result("a.test.yaml", 4, "fine", ()),
-        Result("a.test.yaml", 9, "b\x01", (failure,)),
-        Result("b.test.yaml", 4, "c", ()),
+        CaseResult("a.test.yaml", 4, "fine", ()),
+        CaseResult("a.test.yaml", 9, "b\x01", (failure,)),
+        CaseResult("b.test.yaml", 4, "c", ()),
     ]
     root = ET.fromstring(junit(results))
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from sidecar.policy.browsers.pages import Page, read_page
-from sidecar.policy.browsers.reports import Report
+from sidecar.policy.browsers.pages import PageElements, read_page
+from sidecar.policy.browsers.reports import BrowserReport
 from sidecar.rollout.causes import MAX_CAUSES, MAX_OF_RULE, PER_MINUTE, Causes, classify
 from sidecar.rollout.served_pages import ENOUGH, ServedPages
 from tests.policy.making import plan
@@ -22,7 +22,7 @@ CSP = {
 SITE = "https://shop.test"
 
 
-def report(**known: Any) -> Report:
+def report(**known: Any) -> BrowserReport:
     """An inline script that a page of the site has."""
     fixed = {
         "type": "csp-violation",
@@ -38,13 +38,13 @@ def report(**known: Any) -> Report:
         "origin": SITE,
         "line": 3,
     }
-    return Report(**(fixed | place | known))
+    return BrowserReport(**(fixed | place | known))
 
 
 EXTENSION = "chrome-extension"
 
 
-class World:
+class Harness:
     """Causes with a clock, for a plan with one rule in trial."""
 
     def __init__(self, rule: dict[str, Any] = CSP) -> None:
@@ -142,26 +142,26 @@ def test_a_cause_is_judged_anew_when_pages_have_been_read():
     """The report comes before the page is read; and a cause met on a page that was never read
     waits for it.
     """
-    world = World()
-    world.add(sample="ad()", source="")
-    assert world.kind() == "served"
-    world.serve("/cart")
-    assert world.kind() == "unserved"
-    world.add(sample="ad()", source="", document="/pay")
-    assert world.kind() == "served"
-    world.serve("/pay")
-    assert world.kind() == "unserved"
-    world.serve("/pay", "<script>ad()</script>")
-    assert world.kind() == "served"
+    harness = Harness()
+    harness.add(sample="ad()", source="")
+    assert harness.kind() == "served"
+    harness.serve("/cart")
+    assert harness.kind() == "unserved"
+    harness.add(sample="ad()", source="", document="/pay")
+    assert harness.kind() == "served"
+    harness.serve("/pay")
+    assert harness.kind() == "unserved"
+    harness.serve("/pay", "<script>ad()</script>")
+    assert harness.kind() == "served"
 
 
 def test_reports_that_say_the_same_are_one_cause():
     """Counted with their pages, clients and engines, from the first to the last."""
-    world = World()
-    assert world.add() == ("default", "csp", "served")
-    world.now = 1060.0
-    world.add("192.0.2.2", "firefox", document="/pay")
-    (cause,) = world.causes.of("default", "csp")
+    harness = Harness()
+    assert harness.add() == ("default", "csp", "served")
+    harness.now = 1060.0
+    harness.add("192.0.2.2", "firefox", document="/pay")
+    (cause,) = harness.causes.of("default", "csp")
 
     assert (cause.count, cause.clients, cause.pages, cause.engines) == (
         2,
@@ -174,25 +174,25 @@ def test_reports_that_say_the_same_are_one_cause():
 
 def test_other_origins_are_other_causes():
     """Blocked addresses are grouped by origin; code by its first characters."""
-    world = World()
+    harness = Harness()
     for blocked in ("https://a.test/1", "https://a.test/2", "https://b.test/1"):
-        world.add(blocked=blocked, sample="")
-    world.add(sample="other()")
+        harness.add(blocked=blocked, sample="")
+    harness.add(sample="other()")
 
-    assert [cause.count for cause in world.causes.of("default", "csp")] == [2, 1, 1]
+    assert [cause.count for cause in harness.causes.of("default", "csp")] == [2, 1, 1]
 
 
 def test_a_cause_knows_which_addresses_were_blocked():
     """A few of one origin; what the page's own origin served is one cause on every host of the
     site.
     """
-    world = World()
+    harness = Harness()
     for number in range(20):
-        world.add(blocked=f"https://cdn.test/{number}.js", sample="")
+        harness.add(blocked=f"https://cdn.test/{number}.js", sample="")
     for host in ("https://shop.test", "https://www.shop.test"):
-        world.add(blocked=f"{host}/app.js", origin=host, source=f"{host}/cart", sample="")
+        harness.add(blocked=f"{host}/app.js", origin=host, source=f"{host}/cart", sample="")
 
-    cdn, own = world.causes.of("default", "csp")
+    cdn, own = harness.causes.of("default", "csp")
     assert cdn.addresses == tuple(f"https://cdn.test/{number}.js" for number in range(8))
     assert (own.origin, own.count) == (SITE, 2)
     assert own.addresses == (f"{SITE}/app.js", "https://www.shop.test/app.js")
@@ -202,13 +202,13 @@ def test_reports_of_an_earlier_meaning_do_not_count():
     """A key that the plan does not know is counted for no rule; causes of a changed rule are
     gone, others stay.
     """
-    world = World()
-    world.add()
-    assert world.causes.add("0123456789abcdef", report(), "192.0.2.1", "") is None
-    world.causes.activated(plan({"csp": CSP, "other": CSP | {"value": "img-src 'self'"}}))
-    assert len(world.causes.all()) == 1
-    world.causes.activated(plan({"csp": CSP | {"value": "default-src 'none'"}}))
-    assert world.causes.all() == ()
+    harness = Harness()
+    harness.add()
+    assert harness.causes.add("0123456789abcdef", report(), "192.0.2.1", "") is None
+    harness.causes.activated(plan({"csp": CSP, "other": CSP | {"value": "img-src 'self'"}}))
+    assert len(harness.causes.all()) == 1
+    harness.causes.activated(plan({"csp": CSP | {"value": "default-src 'none'"}}))
+    assert harness.causes.all() == ()
 
 
 @pytest.mark.parametrize(
@@ -232,57 +232,57 @@ def test_the_canary_s_own_preload_is_no_cause(
     """
     source = f"{SITE}/cart" if line else ""
     known = {"directive": directive, "blocked": blocked, "source": source, "line": line}
-    added = World().add(engine=engine, sample="", **known)
+    added = Harness().add(engine=engine, sample="", **known)
     assert (added is not None) is counts
 
 
 def test_harmless_ends_do_not_count():
     """COOP also reports windows that part without loss."""
-    assert World().add(breaks=False) is None
+    assert Harness().add(breaks=False) is None
 
 
 def test_one_client_is_heard_so_often_a_minute():
     """Who forges reports delays a promotion at worst, and is not heard without end."""
-    world = World()
+    harness = Harness()
     for number in range(PER_MINUTE + 40):
-        world.add(sample=f"forged {number}")
-    assert len(world.causes.all()) == PER_MINUTE
-    assert world.causes.overflow == 40
-    world.now += 60
-    assert world.add("192.0.2.1", sample="later") is not None
+        harness.add(sample=f"forged {number}")
+    assert len(harness.causes.all()) == PER_MINUTE
+    assert harness.causes.overflow == 40
+    harness.now += 60
+    assert harness.add("192.0.2.1", sample="later") is not None
 
 
 def test_what_found_no_room_and_could_matter_is_counted():
     """Whoever drowns the reports of others does not make a silence of it."""
-    world = World()
+    harness = Harness()
     for number in range(PER_MINUTE):
-        world.add(sample=f"forged {number}", noise=True)
+        harness.add(sample=f"forged {number}", noise=True)
 
-    assert world.add(sample="real()") == ("default", "csp", "dropped")
-    assert world.add(sample="more", noise=True) is None
-    assert world.add("192.0.2.2", sample="real()") == ("default", "csp", "served")
-    assert world.add(sample="real()") is None
+    assert harness.add(sample="real()") == ("default", "csp", "dropped")
+    assert harness.add(sample="more", noise=True) is None
+    assert harness.add("192.0.2.2", sample="real()") == ("default", "csp", "served")
+    assert harness.add(sample="real()") is None
 
 
 def test_a_flood_of_distinct_reports_leaves_memory_bounded():
     """So many causes of a rule and in all, whatever comes; the site's own push out what explains
     less.
     """
-    world = World()
+    harness = Harness()
     for number in range(20_000 if FULL else 4_000):
-        world.now += 1.0
-        world.add(f"client {number}", sample=f"forged {number}", noise=number % 2 == 0)
-    world.add("the browser", sample="real()")
+        harness.now += 1.0
+        harness.add(f"client {number}", sample=f"forged {number}", noise=number % 2 == 0)
+    harness.add("the browser", sample="real()")
 
-    causes = world.causes.all()
+    causes = harness.causes.all()
     assert len(causes) == MAX_OF_RULE <= MAX_CAUSES
     assert {cause.kind for cause in causes} == {"served"}
-    assert world.causes.overflow > 0
+    assert harness.causes.overflow > 0
 
 
-def tried(header: str, value: str, **more: Any) -> World:
+def tried(header: str, value: str, **more: Any) -> Harness:
     """Causes of another rule in trial."""
-    return World({"header": header, "action": "set", "value": value, "mode": "trial", **more})
+    return Harness({"header": header, "action": "set", "value": value, "mode": "trial", **more})
 
 
 @pytest.mark.parametrize(
@@ -302,10 +302,10 @@ def test_frames_under_a_permissions_policy(value: str, page: str, kind: str):
     """What a frame is refused is never reported: what the page gives it decides, and where that
     is not known, somebody must.
     """
-    world = tried("Permissions-Policy", value)
-    world.serve("/cart", page)
-    world.add(directive="frame-src", blocked="https://a.test/w", sample="", source="", line=0)
-    assert world.kind() == kind
+    harness = tried("Permissions-Policy", value)
+    harness.serve("/cart", page)
+    harness.add(directive="frame-src", blocked="https://a.test/w", sample="", source="", line=0)
+    assert harness.kind() == kind
 
 
 COEP = {"type": "coep", "sample": "", "source": "", "line": 0}
@@ -368,55 +368,55 @@ def test_the_other_end_of_a_report(
     """The report-only header of the other page does not count yet, and enforced both agree; what
     a worker loads is not reported.
     """
-    world = tried(header, value, **({"when": when} if when else {}))
-    added = world.add(**known)
-    assert (added and world.kind()) == kind
+    harness = tried(header, value, **({"when": when} if when else {}))
+    added = harness.add(**known)
+    assert (added and harness.kind()) == kind
 
 
 def test_a_frame_is_a_page_or_it_is_not():
     """A rule that is sent with pages alone rules a frame that was read as one; of others it is not
     known.
     """
-    world = tried(
+    harness = tried(
         "Cross-Origin-Embedder-Policy", "require-corp", when={"content-type": "text/html"}
     )
-    world.add(**COEP, directive="navigation", blocked=f"{SITE}/w")
-    assert world.kind() == "unexplained"
-    world.serve("/w")
-    assert world.kind() == "noise"
-    world.add(**COEP, directive="navigation", blocked=f"{SITE}/notes.txt")
-    assert world.kind() == "unexplained"
+    harness.add(**COEP, directive="navigation", blocked=f"{SITE}/w")
+    assert harness.kind() == "unexplained"
+    harness.serve("/w")
+    assert harness.kind() == "noise"
+    harness.add(**COEP, directive="navigation", blocked=f"{SITE}/notes.txt")
+    assert harness.kind() == "unexplained"
 
 
 def test_a_window_that_parts_from_its_own_site():
     """`noopener-allow-popups` parts pages of one origin too."""
-    world = tried("Cross-Origin-Opener-Policy", "noopener-allow-popups")
-    world.add(**COOP | {"directive": "access-from-coop-page-to-openee"}, blocked="")
-    world.add(**COOP | {"directive": "navigation-from-response"}, blocked=f"{SITE}/w")
-    kinds = [cause.kind for cause in world.causes.of("default", "csp")]
+    harness = tried("Cross-Origin-Opener-Policy", "noopener-allow-popups")
+    harness.add(**COOP | {"directive": "access-from-coop-page-to-openee"}, blocked="")
+    harness.add(**COOP | {"directive": "navigation-from-response"}, blocked=f"{SITE}/w")
+    kinds = [cause.kind for cause in harness.causes.of("default", "csp")]
     assert kinds == ["served", "unexplained"]
 
 
 def test_windows_of_one_site_that_are_isolated_unlike_each_other():
     """COOP parts a page with COEP from one without; alike, both agree."""
-    world = tried("Cross-Origin-Opener-Policy", "same-origin")
+    harness = tried("Cross-Origin-Opener-Policy", "same-origin")
     opened = COOP | {"blocked": f"{SITE}/w", "directive": "navigation-from-response"}
-    assert world.add(**opened, isolated=True) is None
-    assert world.add(**opened, isolated=True) is None
-    assert world.add(**opened, isolated=False) is not None
-    assert world.kind() == "unexplained"
+    assert harness.add(**opened, isolated=True) is None
+    assert harness.add(**opened, isolated=True) is None
+    assert harness.add(**opened, isolated=False) is not None
+    assert harness.kind() == "unexplained"
 
 
 def test_the_browser_s_own_style_for_an_image():
     """Chromium shows an image that is opened by itself in a page of its own, with inline styles;
     in a page that was read the same text is the site's.
     """
-    world = World()
+    harness = Harness()
     style = "display: block;-webkit-user-select: none"
-    world.add(directive="style-src-attr", sample=style, document="/i.png", source="")
-    assert world.kind() == "noise"
-    world.serve("/i.png")
-    assert world.kind() != "noise"
+    harness.add(directive="style-src-attr", sample=style, document="/i.png", source="")
+    assert harness.kind() == "noise"
+    harness.serve("/i.png")
+    assert harness.kind() != "noise"
 
 
 @pytest.mark.parametrize("forged", [{"origin": ""}, {"source": "https://evil.test/x.js"}])
@@ -424,34 +424,34 @@ def test_a_forged_report_does_not_hide_the_site_s_own(forged: dict[str, Any]):
     """Whoever reports the same first, with another source or no page, leaves the verdict to what
     browsers report.
     """
-    world = World()
+    harness = Harness()
     for number in range(ENOUGH):
-        world.serve("/cart", f"<p>{number}<script>go()</script>", times=1)
-    world.add("192.0.2.66", **forged)
-    assert world.kind() in ("unexplained", "unserved")
-    world.add()
-    assert world.kind() == "served"
-    world.add("192.0.2.66", **forged)
-    assert world.kind() == "served"
+        harness.serve("/cart", f"<p>{number}<script>go()</script>", times=1)
+    harness.add("192.0.2.66", **forged)
+    assert harness.kind() in ("unexplained", "unserved")
+    harness.add()
+    assert harness.kind() == "served"
+    harness.add("192.0.2.66", **forged)
+    assert harness.kind() == "served"
 
 
 def test_a_default_policy_of_trusted_types_is_a_cause():
     """It runs unasked under the rule; others are used by code that asks for them."""
     value = "require-trusted-types-for 'script'"
-    world = tried("Content-Security-Policy", value)
+    harness = tried("Content-Security-Policy", value)
     known = {"directive": "trusted-types", "blocked": "trusted-types-policy"}
-    assert world.add(**known, sample="lit-html") is None
-    assert world.add(**known, sample="default") is not None
-    assert world.kind() == "served"
+    assert harness.add(**known, sample="lit-html") is None
+    assert harness.add(**known, sample="default") is not None
+    assert harness.kind() == "served"
 
 
 def test_frames_in_a_page_s_own_text_are_a_cause():
     """Scripts in `srcdoc` lose what the page loses, and no browser reports it."""
-    world = tried("Permissions-Policy", "geolocation=()")
-    world.serve("/cart", '<iframe srcdoc="<p>no script"></iframe>')
-    assert world.causes.of("default", "csp") == ()
-    world.serve("/cart", '<iframe srcdoc="<script>locate()</script>"></iframe>')
-    assert world.kind() == "unexplained"
+    harness = tried("Permissions-Policy", "geolocation=()")
+    harness.serve("/cart", '<iframe srcdoc="<p>no script"></iframe>')
+    assert harness.causes.of("default", "csp") == ()
+    harness.serve("/cart", '<iframe srcdoc="<script>locate()</script>"></iframe>')
+    assert harness.kind() == "unexplained"
 
 
 @pytest.mark.parametrize(
@@ -466,9 +466,9 @@ def test_frames_in_a_page_s_own_text_are_a_cause():
 )
 def test_sandboxed_frames_are_a_cause(value: str, frame: str, held: bool):
     """They are of no origin, so that they lose what frames of other origins lose, unreported."""
-    world = tried("Permissions-Policy", value)
-    world.serve("/cart", frame)
-    assert bool(world.causes.of("default", "csp")) is held
+    harness = tried("Permissions-Policy", value)
+    harness.serve("/cart", frame)
+    assert bool(harness.causes.of("default", "csp")) is held
 
 
 @pytest.mark.parametrize(
@@ -482,17 +482,17 @@ def test_sandboxed_frames_are_a_cause(value: str, frame: str, held: bool):
 )
 def test_sandboxed_frames_report_by_report_uri_alone(header: str, value: str, held: int):
     """From frames of no origin the Reporting API delivers nothing."""
-    world = tried(header, value)
-    world.serve("/cart", "<iframe sandbox=allow-scripts src=/map>")
-    assert len(world.causes.of("default", "csp")) == held
+    harness = tried(header, value)
+    harness.serve("/cart", "<iframe sandbox=allow-scripts src=/map>")
+    assert len(harness.causes.of("default", "csp")) == held
 
 
 @pytest.mark.parametrize(("value", "held"), [("script-src 'self'", 1), ("img-src 'self'", 0)])
 def test_worklets_of_inline_code_are_a_cause(value: str, held: int):
     """Chromium blocks their code under an enforced policy and reports nothing before."""
-    world = tried("Content-Security-Policy", value)
-    world.serve("/cart", "<script>new AudioContext().audioWorklet.addModule(url)</script>")
-    assert len(world.causes.of("default", "csp")) == held
+    harness = tried("Content-Security-Policy", value)
+    harness.serve("/cart", "<script>new AudioContext().audioWorklet.addModule(url)</script>")
+    assert len(harness.causes.of("default", "csp")) == held
 
 
 @pytest.mark.parametrize(
@@ -508,11 +508,11 @@ def test_worklets_of_inline_code_are_a_cause(value: str, held: int):
 )
 def test_an_extension_that_the_site_itself_uses(html: str, known: dict[str, Any], kind: str):
     """It is no noise: the site would lose it."""
-    world = World()
-    world.serve("/cart", html)
+    harness = Harness()
+    harness.serve("/cart", html)
     usual = {"directive": "img-src", "blocked": EXTENSION, "source": f"{EXTENSION}://abc"}
-    world.add(**{**usual, "sample": "", "noise": True, **known})
-    assert world.kind() == kind
+    harness.add(**{**usual, "sample": "", "noise": True, **known})
+    assert harness.kind() == kind
 
 
 _ASKS = "a script asks whether it may use"
@@ -547,12 +547,12 @@ def test_signs_in_the_file_of_a_script_are_a_cause(
     header: str, value: str, sign: str, held: list[str]
 ):
     """What browsers never report, and the rule would take; a script is no page that was read."""
-    world = tried(header, value)
-    script = Page((), (), complete=True, signs=(sign,), script=True)
+    harness = tried(header, value)
+    script = PageElements((), (), complete=True, signs=(sign,), script=True)
     for _ in range(60):
-        world.served.add("default", "/app.js", "192.0.2.1", script)
-    assert [cause.blocked for cause in world.causes.of("default", "csp")] == held
-    assert not world.served.knows("default", "/app.js")
+        harness.served.add("default", "/app.js", "192.0.2.1", script)
+    assert [cause.blocked for cause in harness.causes.of("default", "csp")] == held
+    assert not harness.served.knows("default", "/app.js")
 
 
 @pytest.mark.parametrize(
@@ -566,6 +566,6 @@ def test_signs_in_the_file_of_a_script_are_a_cause(
 def test_a_frame_of_the_page_s_own(when: dict[str, Any] | None, blocked: str, kind: str | None):
     """It loses what the page loses; one that carries the rule reports that itself."""
     more = {"when": when} if when else {}
-    world = tried("Permissions-Policy", "geolocation=()", **more)
-    added = world.add(directive="frame-src", blocked=blocked, sample="", source="", line=0)
-    assert (added and world.kind()) == kind
+    harness = tried("Permissions-Policy", "geolocation=()", **more)
+    added = harness.add(directive="frame-src", blocked=blocked, sample="", source="", line=0)
+    assert (added and harness.kind()) == kind

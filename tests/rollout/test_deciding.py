@@ -9,7 +9,7 @@ from sidecar.policy.terms import Mode
 from sidecar.rollout.deciding import decide
 from sidecar.rollout.evidence import EvidenceStore
 from sidecar.rollout.gate import judge
-from sidecar.rollout.model import Evidence, Gathered, Minimums, Trial
+from sidecar.rollout.model import Evidence, GatheredEvidence, Minimums, TrialEvidence
 from sidecar.source import load_policy
 from sidecar.telemetry import Metrics
 
@@ -36,7 +36,7 @@ def outcomes(*rules: str) -> list[str]:
         Evidence("default", rule, "report-only", 0.0, evaluated=10.0, affected=0.0)
         for rule in RULES
     ]
-    gathered = Gathered(found, at=100.0, source="a test")
+    gathered = GatheredEvidence(found, at=100.0, source="a test")
     made = decide(rules, "enforce", (POLICY, "policy.yaml"), gathered, Minimums(10, 10))
     return [verdict.outcome for verdict in made.verdicts]
 
@@ -74,7 +74,7 @@ def test_rules_that_nobody_has_seen_together_do_not_begin_together(
         for n, name in enumerate((one, other))
     )
     found = [Evidence("default", f"r{n}", "report-only", 0.0, 10.0, 0.0) for n in (0, 1)]
-    gathered = Gathered(found, at=100.0, source="a test")
+    gathered = GatheredEvidence(found, at=100.0, source="a test")
     made = decide(["r0", "r1"], "enforce", (text, "policy.yaml"), gathered, Minimums(10, 10))
 
     assert [verdict.outcome for verdict in made.verdicts] == [expected] * 2
@@ -112,7 +112,9 @@ def test_two_headers_of_one_rule_have_two_witnesses(
 ):
     """What browsers report of the one says nothing of the other, which requests tell of."""
     known = [{"kind": kind, "why": "w", "next": "n"} for kind in ("browsers", "proxy")]
-    trial = Trial(loads, 5.0, loads, {"chromium": (loads, loads)}, engines={"chromium": loads})
+    trial = TrialEvidence(
+        loads, 5.0, loads, {"chromium": (loads, loads)}, engines={"chromium": loads}
+    )
     fixed = {"evaluated": 50.0, "affected": 50.0, "outcomes": outcomes}
     seen = Evidence("default", "it", "trial", 0.0, **fixed, witnesses=known, trial=trial)
     assert judge("it", [seen], Minimums(10, 10), at=100.0).outcome == expected
@@ -145,7 +147,7 @@ def verdict_on(force: str, file: str, override: Mode | None = None) -> tuple[str
     store.activated(plan)
     for route in plan.routes:
         metrics.rule(route.name, "it").evaluated.n = 50.0
-    gathered = Gathered(store.evidence(), at=100.0, source="a test")
+    gathered = GatheredEvidence(store.evidence(), at=100.0, source="a test")
     made = decide(["it"], "enforce", (file, "policy.yaml"), gathered, Minimums(10, 10))
     return made.verdicts[0].outcome, made.verdicts[0].reasons[0]
 

@@ -264,25 +264,25 @@ async def test_drift_counts_each_minute_that_it_is_seen(file: Path) -> None:
     """A difference counts once a minute and is reported once; when it is repaired both stop;
     when it returns it is reported again.
     """
-    world = _World(file)
-    await world.drift_monitor.open()
+    harness = _World(file)
+    await harness.drift_monitor.open()
     right, wrong = page(("X-Frame-Options", "DENY")), page()
     counted = []
     for responses in ([right], [right, wrong], [wrong], [right], [], [wrong]):
-        await world.minute(*responses)
-        counted.append((world.count("lost"), len(world.lines.reported)))
+        await harness.minute(*responses)
+        counted.append((harness.count("lost"), len(harness.lines.reported)))
 
     assert counted == [(0, 0), (1, 1), (2, 1), (2, 1), (2, 1), (3, 2)]
-    assert '"event": "baseline.drifted"' in world.lines.reported[0]
+    assert '"event": "baseline.drifted"' in harness.lines.reported[0]
 
 
 async def test_labels_are_routes_of_the_plan_and_known_kinds(file: Path) -> None:
     """Every route and kind stands at zero after the first check, and no other label ever does."""
-    world = _World(file)
-    await world.drift_monitor.open()
-    await world.minute()
+    harness = _World(file)
+    await harness.drift_monitor.open()
+    await harness.minute()
 
-    cells = world.telemetry.metrics.snapshot()["sidecar_drift_total"]
+    cells = harness.telemetry.metrics.snapshot()["sidecar_drift_total"]
     assert {labels for labels, _ in cells} == {
         (route, kind) for route in ("default", "api") for kind in DRIFT_KINDS
     }
@@ -290,29 +290,29 @@ async def test_labels_are_routes_of_the_plan_and_known_kinds(file: Path) -> None
 
 async def test_it_waits_a_minute_between_checks_but_not_when_asked(file: Path) -> None:
     """Ticks within the minute look at nothing; asking checks now and tells the findings."""
-    world = _World(file)
-    await world.drift_monitor.open()
-    world.responses.append(page())
-    world.now = EVERY - 1
-    await world.drift_monitor.tick()
-    before = world.count("lost")
-    data = await world.drift_monitor.reported()
+    harness = _World(file)
+    await harness.drift_monitor.open()
+    harness.responses.append(page())
+    harness.now = EVERY - 1
+    await harness.drift_monitor.tick()
+    before = harness.count("lost")
+    data = await harness.drift_monitor.reported()
 
-    assert (before, world.count("lost")) == (0, 1)
+    assert (before, harness.count("lost")) == (0, 1)
     assert [found["kind"] for found in data["drift"]["findings"]] == ["lost"]
     assert from_data(data["tally"]).cells == seen(page())
 
 
 async def test_without_a_file_there_is_a_tally_and_no_drift() -> None:
     """Nothing is configured: nothing is compared, and no series appears."""
-    world = _World(None)
-    await world.drift_monitor.open()
-    await world.minute(page())
-    data: dict[str, Any] = await world.drift_monitor.reported()
+    harness = _World(None)
+    await harness.drift_monitor.open()
+    await harness.minute(page())
+    data: dict[str, Any] = await harness.drift_monitor.reported()
 
     assert data["drift"] is None
     assert from_data(data["tally"]).cells == seen(page())
-    assert world.telemetry.metrics.snapshot()["sidecar_drift_total"] == []
+    assert harness.telemetry.metrics.snapshot()["sidecar_drift_total"] == []
 
 
 async def test_a_file_that_is_accepted_anew_counts_at_once_and_a_broken_one_never(
@@ -321,17 +321,17 @@ async def test_a_file_that_is_accepted_anew_counts_at_once_and_a_broken_one_neve
     """The next check reads the file again; what cannot be read is reported and the old one
     stays.
     """
-    world = _World(file)
-    await world.drift_monitor.open()
+    harness = _World(file)
+    await harness.drift_monitor.open()
     file.write_text("version: 1\n")
-    await world.minute(page())
-    broken = world.count("lost")
+    await harness.minute(page())
+    broken = harness.count("lost")
     file.write_text(yaml_text(baseline(page())))
-    await world.minute(page())
+    await harness.minute(page())
 
-    assert (broken, world.count("lost")) == (1, 1)
-    assert '"event": "baseline.rejected"' in world.lines.reported[0]
-    assert "key 'made' is missing" in world.lines.reported[0]
+    assert (broken, harness.count("lost")) == (1, 1)
+    assert '"event": "baseline.rejected"' in harness.lines.reported[0]
+    assert "key 'made' is missing" in harness.lines.reported[0]
 
 
 @pytest.mark.parametrize("text", [None, "cells: {", "version: 1"])

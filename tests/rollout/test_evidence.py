@@ -9,9 +9,9 @@ import pytest
 
 from sidecar.policy.engine.plan import Plan
 from sidecar.policy.words import counted
-from sidecar.rollout.evidence import SETTLE, EvidenceStore, Trend
+from sidecar.rollout.evidence import SETTLE, EvidenceStore, ViolationTrend
 from sidecar.rollout.gate import describe, judge
-from sidecar.rollout.model import Climb, Evidence, Minimums, Trial, read, span
+from sidecar.rollout.model import Climb, Evidence, Minimums, TrialEvidence, read, span
 from sidecar.telemetry import Events, Metrics, Telemetry
 from sidecar.telemetry.metric_table import SEEN
 from tests.policy.making import facts, plan
@@ -48,7 +48,7 @@ def tried(**known: Any) -> dict[str, Any]:
         "settled": 400.0,
         "canaries": {"chromium": (20.0, 20.0)},
     }
-    return {"mode": "trial", "witnesses": BROWSERS, "trial": Trial(**(whole | known))}
+    return {"mode": "trial", "witnesses": BROWSERS, "trial": TrialEvidence(**(whole | known))}
 
 
 NOSNIFF = {"header": "X-Content-Type-Options", "action": "set", "value": "nosniff"}
@@ -377,7 +377,7 @@ def test_evidence_survives_the_wire():
     held = evidence(
         kinds={"missing": 40.0},
         outcomes={"break": 0.0, "safe": 1.0, "unknown": 2.0},
-        trial=Trial(causes=(CAUSE,)),
+        trial=TrialEvidence(causes=(CAUSE,)),
     )
 
     assert read(Evidence, held.data()) == held
@@ -430,7 +430,7 @@ class Sink:
         """Forget it."""
 
 
-class World:
+class Harness:
     """Telemetry, a book and a clock; `responses` lets a plan judge so many faulty responses."""
 
     def __init__(self) -> None:
@@ -456,14 +456,14 @@ class World:
     ) -> None:
         """Judge and count."""
         route = made.routes[-1]
-        world = facts(*fields, request=list(request))
+        harness = facts(*fields, request=list(request))
         for _ in range(count):
             self.telemetry.record(
                 self.tallies["default"],
                 "r",
                 route,
-                world,
-                route.judge(world),
+                harness,
+                route.judge(harness),
                 origin="upstream",
                 request_id="",
             )
@@ -471,12 +471,12 @@ class World:
 
 def test_a_book_reads_what_was_added():
     """Evidence is what the counters gained since the rule came as it is."""
-    world = World()
-    made = world.activate(plan({"nosniff": NOSNIFF}, mode="report-only"))
-    world.responses(made, 3)
-    world.responses(made, 2, (b"X-Content-Type-Options", b"nosniff"))
+    harness = Harness()
+    made = harness.activate(plan({"nosniff": NOSNIFF}, mode="report-only"))
+    harness.responses(made, 3)
+    harness.responses(made, 2, (b"X-Content-Type-Options", b"nosniff"))
 
-    (seen,) = world.book.evidence()
+    (seen,) = harness.book.evidence()
 
     assert (seen.evaluated, seen.affected, seen.right, seen.kinds) == (5, 3, 2, {"missing": 3})
     assert seen.outcomes == dict.fromkeys(SEEN, 0) | {"irrelevant": 5}
@@ -495,37 +495,37 @@ def test_a_line_of_the_services_that_is_replaced_has_a_witness_of_its_own(
     """What browsers do anyway is harmless where nothing was sent; who needs what the service's
     own line gave, nobody sees.
     """
-    world = World()
+    harness = Harness()
     rule = {
         "header": "Cross-Origin-Opener-Policy",
         "action": "set",
         "value": "unsafe-none",
     }
-    world.responses(world.activate(plan({"it": rule}, mode="report-only")), 3, *sent)
+    harness.responses(harness.activate(plan({"it": rule}, mode="report-only")), 3, *sent)
 
-    assert [witness["kind"] for witness in world.book.evidence()[0].witnesses] == kinds
+    assert [witness["kind"] for witness in harness.book.evidence()[0].witnesses] == kinds
 
 
 def test_evidence_is_of_the_responses_that_were_seen():
     """A route taken away leaves its responses to another: what that saw before says nothing of
     them.
     """
-    world = World()
+    harness = Harness()
     shop = {"name": "shop", "match": {"path": "/shop/**"}}
     parted = plan({"it": NOSNIFF}, mode="report-only", routes=[shop])
-    world.responses(world.activate(parted), 4)
-    world.activate(plan({"it": NOSNIFF}, mode="report-only"))
-    assert [item.evaluated for item in world.book.evidence()] == [0]
+    harness.responses(harness.activate(parted), 4)
+    harness.activate(plan({"it": NOSNIFF}, mode="report-only"))
+    assert [item.evaluated for item in harness.book.evidence()] == [0]
 
 
 def test_a_rule_that_is_off_counts_nothing():
     """One of which requests could say what it breaks too, from the start or after it was in
     force.
     """
-    world = World()
+    harness = Harness()
     for mode, evaluated in (("off", 0), ("report-only", 3), ("off", 0)):
-        world.responses(world.activate(plan({"it": NOSNIFF}, mode=mode)), 3)
-        (found,) = world.book.evidence()
+        harness.responses(harness.activate(plan({"it": NOSNIFF}, mode=mode)), 3)
+        (found,) = harness.book.evidence()
         assert (found.mode, found.evaluated) == (mode, evaluated)
         assert sum(found.outcomes.values()) == evaluated
 
@@ -534,8 +534,8 @@ def test_an_unchanged_rule_keeps_its_evidence():
     """Another rule's change costs it nothing; a change of its own, or of its mode, starts it
     anew.
     """
-    world = World()
-    first = world.activate(
+    harness = Harness()
+    first = harness.activate(
         plan(
             {
                 "nosniff": NOSNIFF,
@@ -544,10 +544,10 @@ def test_an_unchanged_rule_keeps_its_evidence():
             mode="report-only",
         )
     )
-    world.responses(first, 4)
-    world.now = 2000.0
+    harness.responses(first, 4)
+    harness.now = 2000.0
 
-    second = world.activate(
+    second = harness.activate(
         plan(
             {
                 "nosniff": NOSNIFF,
@@ -556,10 +556,10 @@ def test_an_unchanged_rule_keeps_its_evidence():
             mode="report-only",
         )
     )
-    world.responses(second, 1)
-    kept = {item.rule: (item.since, item.evaluated) for item in world.book.evidence()}
-    world.activate(plan({"nosniff": NOSNIFF}, mode="enforce"))
-    moved = world.book.evidence()[0]
+    harness.responses(second, 1)
+    kept = {item.rule: (item.since, item.evaluated) for item in harness.book.evidence()}
+    harness.activate(plan({"nosniff": NOSNIFF}, mode="enforce"))
+    moved = harness.book.evidence()[0]
 
     assert kept == {"nosniff": (1000.0, 5), "frames": (2000.0, 1)}
     assert (moved.since, moved.evaluated) == (2000.0, 0)
@@ -569,14 +569,14 @@ def test_evidence_survives_a_restart():
     """A new process that is given what the old one saved goes on counting, for rules that are
     the same; what was watched counts on from now.
     """
-    old = World()
+    old = Harness()
     made = old.activate(
         plan(
             {"nosniff": NOSNIFF, "odd": {"header": "X-Odd", "action": "remove"}}, mode="report-only"
         )
     )
     old.responses(made, 7)
-    new = World()
+    new = Harness()
     new.now = 5000.0
 
     new.book.restore(old.book.saved())
@@ -603,18 +603,18 @@ def test_what_browsers_keep_outlives_the_step_and_a_restart():
     """The age that ends last counts, whatever is sent now: a lower step does not take a higher
     one back.
     """
-    world = World()
+    harness = Harness()
     for step, moment in ((3, 1000.0), (1, 5000.0)):
-        world.now = moment
-        made = world.activate(plan({"hsts": HSTS | {"step": step}}))
-        assert world.book.evidence()[0].evaluated == 0  # a new step starts anew
-        world.responses(made, 2)
-        world.book.tick()
-    new = World()
-    new.book.restore(world.book.saved())
+        harness.now = moment
+        made = harness.activate(plan({"hsts": HSTS | {"step": step}}))
+        assert harness.book.evidence()[0].evaluated == 0  # a new step starts anew
+        harness.responses(made, 2)
+        harness.book.tick()
+    new = Harness()
+    new.book.restore(harness.book.saved())
     new.activate(plan({"hsts": HSTS}))
 
-    for book in (world.book, new.book):
+    for book in (harness.book, new.book):
         (seen,) = book.evidence()
         assert seen.climb == Climb(1, (300, 86_400, 2_592_000), 2_592_000, 1000.0 + 2_592_000)
         assert read(Evidence, json.loads(json.dumps(seen.data()))).climb is not None
@@ -624,21 +624,21 @@ def test_what_browsers_keep_outlives_the_step_and_a_restart():
 
 def test_nothing_is_kept_of_what_was_not_sent():
     """In report-only no header leaves."""
-    world = World()
-    made = world.activate(plan({"hsts": HSTS}, mode="report-only"))
-    world.responses(made, 2)
-    world.book.tick()
+    harness = Harness()
+    made = harness.activate(plan({"hsts": HSTS}, mode="report-only"))
+    harness.responses(made, 2)
+    harness.book.tick()
 
-    assert world.book.evidence()[0].climb == Climb(1, (300, 86_400, 2_592_000))
+    assert harness.book.evidence()[0].climb == Climb(1, (300, 86_400, 2_592_000))
 
 
 def test_trend_counts_by_interval():
     """A sparkline's numbers are the violations of each interval, oldest first, at most so many."""
-    world = World()
-    made = world.activate(plan({"nosniff": NOSNIFF}, mode="report-only"))
-    trend = Trend(world.book, interval=2, kept=3)
+    harness = Harness()
+    made = harness.activate(plan({"nosniff": NOSNIFF}, mode="report-only"))
+    trend = ViolationTrend(harness.book, interval=2, kept=3)
     for count in (5, 0, 2, 1):
-        world.responses(made, count)
+        harness.responses(made, count)
         trend.tick()
         trend.tick()
 
@@ -648,11 +648,11 @@ def test_trend_counts_by_interval():
 
 def test_what_was_kept_over_a_restart_is_in_no_interval():
     """The first number is of what came since, not of all that the evidence holds."""
-    world = World()
-    made = world.activate(plan({"nosniff": NOSNIFF}, mode="report-only"))
-    world.responses(made, 5)
-    trend = Trend(world.book, interval=1)
-    world.responses(made, 2)
+    harness = Harness()
+    made = harness.activate(plan({"nosniff": NOSNIFF}, mode="report-only"))
+    harness.responses(made, 5)
+    trend = ViolationTrend(harness.book, interval=1)
+    harness.responses(made, 2)
     trend.tick()
 
     assert trend.of("default", "nosniff") == [2]
@@ -661,24 +661,24 @@ def test_what_was_kept_over_a_restart_is_in_no_interval():
 @pytest.mark.parametrize("set_by", [-7200.0, 86_400.0])
 def test_a_clock_that_is_set_watches_nothing(set_by: float):
     """What counts as watched is the time that passed, not the time that the clock says."""
-    world = World()
-    world.activate(plan({"nosniff": NOSNIFF}, mode="report-only"))
-    world.book.tick()
-    world.now += 10
-    world.set_by = set_by
-    world.book.tick()
-    (seen,) = world.book.evidence()
-    assert world.now + set_by - seen.since == 10
+    harness = Harness()
+    harness.activate(plan({"nosniff": NOSNIFF}, mode="report-only"))
+    harness.book.tick()
+    harness.now += 10
+    harness.set_by = set_by
+    harness.book.tick()
+    (seen,) = harness.book.evidence()
+    assert harness.now + set_by - seen.since == 10
 
 
 def test_a_sidecar_that_is_stopped_watches_nothing():
     """Over a restart the time in which it ran counts on."""
-    world, later = World(), World()
-    made = world.activate(plan({"nosniff": NOSNIFF}, mode="report-only"))
-    world.responses(made, 1)
-    world.now += 10
-    later.now = world.now + 3600
-    later.book.restore(world.book.saved())
+    harness, later = Harness(), Harness()
+    made = harness.activate(plan({"nosniff": NOSNIFF}, mode="report-only"))
+    harness.responses(made, 1)
+    harness.now += 10
+    later.now = harness.now + 3600
+    later.book.restore(harness.book.saved())
     later.activate(made)
     later.now += 5
     (seen,) = later.book.evidence()
@@ -729,16 +729,16 @@ def test_what_requests_say_would_have_broken(
     }
     if "Sec-Fetch-Site" in request_lines:
         request_lines = {"Sec-Fetch-Mode": "navigate"} | request_lines
-    world = World()
-    made = world.activate(plan({rule: rules[rule]}, mode="report-only"))
-    world.responses(
+    harness = Harness()
+    made = harness.activate(plan({rule: rules[rule]}, mode="report-only"))
+    harness.responses(
         made,
         1,
         *fields,
         request=tuple((name.encode(), value.encode()) for name, value in request_lines.items()),
     )
 
-    (seen,) = world.book.evidence()
+    (seen,) = harness.book.evidence()
 
     assert {name for name, count in seen.outcomes.items() if count} == {outcome}
 
@@ -765,18 +765,18 @@ def test_a_rule_that_changes_no_response_to_probes_may_change_pages(
 
 def test_page_loads_before_a_restart_wait_for_their_reports_as_others_do():
     """A sidecar that is started again at once has not waited for them yet."""
-    world, later = World(), World()
+    harness, later = Harness(), Harness()
     rule = {"header": "Content-Security-Policy", "action": "set", "value": "default-src 'self'"}
-    made = world.activate(plan({"csp": rule | {"mode": "trial"}}))
-    counters = world.telemetry.metrics.rule("default", "csp")
+    made = harness.activate(plan({"csp": rule | {"mode": "trial"}}))
+    counters = harness.telemetry.metrics.rule("default", "csp")
     assert counters.loads is not None
     counters.loads.n = 7.0
-    world.book.tick()
-    world.now += SETTLE + 1
-    world.book.tick()
+    harness.book.tick()
+    harness.now += SETTLE + 1
+    harness.book.tick()
     counters.loads.n = 10.0
-    later.now = world.now
-    later.book.restore(world.book.saved())
+    later.now = harness.now
+    later.book.restore(harness.book.saved())
     later.activate(made)
 
     def settled() -> tuple[float, float]:

@@ -3,7 +3,7 @@
 import pytest
 
 from sidecar.policy.model import Guard
-from sidecar.rollout.guard import Counts, Watch, compare, enforces_more
+from sidecar.rollout.guard import ActivationWatch, Counts, compare, enforces_more
 from sidecar.telemetry import Metrics
 from tests.policy.making import plan
 
@@ -59,13 +59,13 @@ def test_enforcing_more(before: dict[str, object], after: dict[str, object], mor
     assert enforces_more(*made) is more
 
 
-class World:
+class Harness:
     """A watch over counters that the test moves, and a clock that it sets."""
 
     def __init__(self) -> None:
         self.now = 0.0
         self.metrics = Metrics(process=False)
-        self.watch = Watch(self.metrics, lambda: self.now)
+        self.watch = ActivationWatch(self.metrics, lambda: self.now)
         self.report_only, self.enforce = (
             plan({"it": RULE}, mode=mode) for mode in ("report-only", "enforce")
         )
@@ -74,8 +74,8 @@ class World:
     def second(self, good: int = 0, bad: int = 0) -> str | None:
         """One second with so many responses; the signal of the breach, if there was one."""
         self.now += 1
-        self.metrics.cell("sidecar_responses_total", "default", "2xx", "upstream").n += good
-        self.metrics.cell("sidecar_responses_total", "default", "5xx", "upstream").n += bad
+        self.metrics.counter("sidecar_responses_total", "default", "2xx", "upstream").n += good
+        self.metrics.counter("sidecar_responses_total", "default", "5xx", "upstream").n += bad
         breach = self.watch.tick()
         return breach.signal if breach else None
 
@@ -87,60 +87,60 @@ class World:
 
 def test_a_breach_is_reported_once():
     """After it the watch is over, so nothing flaps."""
-    world = World()
-    world.watch.activated("r1", world.report_only, Guard())
+    harness = Harness()
+    harness.watch.activated("r1", harness.report_only, Guard())
     for _ in range(5):
-        world.second(good=100)
-    world.watch.activated("r2", world.enforce, Guard())
+        harness.second(good=100)
+    harness.watch.activated("r2", harness.enforce, Guard())
 
-    data = [world.second(bad=30) for _ in range(4)]
+    data = [harness.second(bad=30) for _ in range(4)]
 
     assert data == [None, "server_errors", None, None]
-    assert world.watch.before == "r1"
-    assert not world.watching
+    assert harness.watch.before == "r1"
+    assert not harness.watching
 
 
 def test_the_watch_ends_with_its_window():
     """What comes later is not laid at the activation's door."""
-    world = World()
-    world.watch.activated("r1", world.report_only, Guard())
-    world.watch.activated("r2", world.enforce, Guard(window=10.0))
+    harness = Harness()
+    harness.watch.activated("r1", harness.report_only, Guard())
+    harness.watch.activated("r2", harness.enforce, Guard(window=10.0))
     for _ in range(11):
-        assert world.second(good=100) is None
-    assert not world.watching
+        assert harness.second(good=100) is None
+    assert not harness.watching
 
-    assert [world.second(bad=100) for _ in range(3)] == [None, None, None]
+    assert [harness.second(bad=100) for _ in range(3)] == [None, None, None]
 
 
 def test_off_by_a_word():
     """`guard: off` starts no watch, and ends one."""
-    world = World()
-    world.watch.activated("r1", world.report_only, "off")
-    world.watch.activated("r2", world.enforce, Guard())
-    assert world.watching
+    harness = Harness()
+    harness.watch.activated("r1", harness.report_only, "off")
+    harness.watch.activated("r2", harness.enforce, Guard())
+    assert harness.watching
 
-    world.watch.activated("r3", world.enforce, "off")
+    harness.watch.activated("r3", harness.enforce, "off")
 
-    assert not world.watching
-    assert world.second(bad=100) is None
+    assert not harness.watching
+    assert harness.second(bad=100) is None
 
 
 def test_going_back_ends_the_watch():
     """After a rollback there is nothing left to watch."""
-    world = World()
-    world.watch.activated("r1", world.report_only, Guard())
-    world.watch.activated("r2", world.enforce, Guard())
+    harness = Harness()
+    harness.watch.activated("r1", harness.report_only, Guard())
+    harness.watch.activated("r2", harness.enforce, Guard())
 
-    world.watch.activated("r1", world.report_only, Guard())
+    harness.watch.activated("r1", harness.report_only, Guard())
 
-    assert not world.watching
+    assert not harness.watching
 
 
 def test_own_responses_do_not_fire_it():
     """Requests that the sidecar refuses, as a client may send at will, are no signal."""
-    world = World()
-    world.watch.activated("r1", world.report_only, Guard())
-    world.watch.activated("r2", world.enforce, Guard())
-    world.metrics.cell("sidecar_responses_total", "default", "5xx", "sidecar").n += 1000
+    harness = Harness()
+    harness.watch.activated("r1", harness.report_only, Guard())
+    harness.watch.activated("r2", harness.enforce, Guard())
+    harness.metrics.counter("sidecar_responses_total", "default", "5xx", "sidecar").n += 1000
 
-    assert world.second(good=100) is None
+    assert harness.second(good=100) is None

@@ -16,7 +16,13 @@ from sidecar.baseline.drift import DriftFinding, DriftReport
 from sidecar.policy.browsers.reports import read_reports
 from sidecar.policy.terms import PolicyError
 from sidecar.revisions.chain import check
-from sidecar.rollout.inventory import Script, merged, read_inventory, seen_scripts, write_inventory
+from sidecar.rollout.inventory import (
+    InventoryScript,
+    merged,
+    read_inventory,
+    seen_scripts,
+    write_inventory,
+)
 from sidecar.rollout.pci import pci_markdown, pci_note
 from sidecar.rollout.scripts import MAX_SCRIPTS, LoadedScripts
 
@@ -131,7 +137,7 @@ def test_reports_and_pages_are_one_script():
     ]
     found = next(one for one in seen_scripts(pages(*reported)) if one.script == APP)
 
-    assert found == Script(
+    assert found == InventoryScript(
         script=APP,
         hashes=(HASH, OTHER),
         pages=("/pay", "/b"),
@@ -145,7 +151,9 @@ def test_what_people_wrote_stays():
     without them.
     """
     day = "1970-01-01"
-    held = Script(script=APP, owner="ann", why="checkout", pages=("/pay",), first=day, last=day)
+    held = InventoryScript(
+        script=APP, owner="ann", why="checkout", pages=("/pay",), first=day, last=day
+    )
 
     found = merged((held,), seen_scripts(pages()))
     assert found[0] == held.model_copy(update={"last": "1970-01-03"})
@@ -158,7 +166,7 @@ TEXT = st.text(st.characters(codec="utf-8", exclude_categories=["C", "Zl", "Zp"]
 @given(
     st.lists(
         st.builds(
-            Script,
+            InventoryScript,
             script=TEXT.filter(bool),
             hashes=st.lists(TEXT).map(tuple),
             pages=st.lists(TEXT).map(tuple),
@@ -166,7 +174,7 @@ TEXT = st.text(st.characters(codec="utf-8", exclude_categories=["C", "Zl", "Zp"]
         )
     )
 )
-def test_the_file_reads_back(scripts: list[Script]):
+def test_the_file_reads_back(scripts: list[InventoryScript]):
     """Law: whatever owner and reason are, the file that is written holds the same scripts."""
     assert read_inventory(write_inventory(scripts).encode(), "scripts.yaml") == tuple(scripts)
 
@@ -188,7 +196,7 @@ def test_a_mistake_in_the_file_has_its_place(text: str, place: str):
     assert str(caught.value.problems[0]).startswith(place)
 
 
-def note(scripts: tuple[Script, ...], drift: Any = None) -> str:
+def note(scripts: tuple[InventoryScript, ...], drift: Any = None) -> str:
     """The note as Markdown."""
     return pci_markdown(pci_note(STATUS, pages(), drift, check([]), "scripts.yaml", scripts))
 
@@ -199,8 +207,8 @@ def test_the_note_says_who_answers_for_each_script():
     """
     text = note(
         (
-            Script(script=APP, owner="ann", why="pay | here", hashes=(HASH, OTHER)),
-            Script(script=HASH),
+            InventoryScript(script=APP, owner="ann", why="pay | here", hashes=(HASH, OTHER)),
+            InventoryScript(script=HASH),
         )
     )
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sidecar.rollout.model import Climb, Evidence, Minimums, Trial
+from sidecar.rollout.model import Climb, Evidence, Minimums, TrialEvidence
 from sidecar.rollout.overview import RuleView, overview
 from tests.policy.making import plan
 
@@ -61,7 +61,7 @@ def view(mode: str = "report-only", **known: Any) -> RuleView:
         ),
         (
             "trial",
-            {"witnesses": WITNESSES["browsers"], "trial": Trial(causes=(CAUSE,))},
+            {"witnesses": WITNESSES["browsers"], "trial": TrialEvidence(causes=(CAUSE,))},
             "fail",
             "sidecar suggest it",
         ),

@@ -12,7 +12,7 @@ import pytest
 
 from sidecar.rollout.gate import judge
 from sidecar.rollout.model import Evidence, Minimums, Verdict
-from sidecar.rollout.periods import strangers
+from sidecar.rollout.periods import mixed_services
 from sidecar.rollout.prometheus import evidence
 from sidecar.rollout.queries import PrometheusFailed, query
 from sidecar.telemetry.metric_table import SEEN
@@ -222,7 +222,7 @@ def test_a_rule_that_has_moved_is_judged_as_it_is_now(past: Past, job: str, mode
 )
 def test_numbers_are_of_one_service_and_count_once(past: Past, selector: str, name: str, said: str):
     """Another service's, and one that two jobs scrape, are named."""
-    found = strangers(past.prometheus.url, selector, past.at, name)
+    found = mixed_services(past.prometheus.url, selector, past.at, name)
 
     assert found == "" if not said else said in found
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.observed import Response
-from sidecar.rehearsal import Step, differences, rehearse
+from sidecar.observed import ObservedResponse
+from sidecar.rehearsal import RehearsalStep, differences, rehearse
 from sidecar.settings import Settings
 from tests.listening import listening
 
@@ -24,7 +24,7 @@ rules:
 """
 
 
-async def rehearsed(folder: Path, path: str) -> dict[str, Step]:
+async def rehearsed(folder: Path, path: str) -> dict[str, RehearsalStep]:
     """The steps by name, before a service that names the host, and one page that always differs."""
     numbers = itertools.count(1_000)
 
@@ -70,6 +70,6 @@ async def test_what_the_service_varies_is_no_difference(tmp_path: Path, path: st
 )
 def test_differences_are_named(status, fields, body, varying, found):
     """Status, body and each header, its case too; not what is known to vary."""
-    one = Response("http://a/", 200, ((b"A", b"1"), (b"B", b"2")), b"x")
+    one = ObservedResponse("http://a/", 200, ((b"A", b"1"), (b"B", b"2")), b"x")
 
-    assert differences(one, Response("http://a/", status, fields, body), varying) == found
+    assert differences(one, ObservedResponse("http://a/", status, fields, body), varying) == found

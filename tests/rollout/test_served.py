@@ -18,7 +18,7 @@ from tests.policy.making import plan
 CSP = {"header": "Content-Security-Policy", "action": "set", "value": "default-src 'self'"}
 
 
-class World:
+class Harness:
     """An inventory of one route in trial."""
 
     def __init__(self) -> None:
@@ -34,9 +34,9 @@ class World:
 
 
 @pytest.fixture
-def world() -> World:
+def harness() -> Harness:
     """An empty one."""
-    return World()
+    return Harness()
 
 
 @pytest.mark.parametrize(
@@ -56,13 +56,13 @@ def world() -> World:
     ],
 )
 def test_a_sample_is_found_in_the_page_that_holds_it(
-    world: World, html: str, directive: str, sample: str, known: bool
+    harness: Harness, html: str, directive: str, sample: str, known: bool
 ):
     """As Chromium quotes it, and as the others do; by the family of the directive."""
-    world.serve(html)
+    harness.serve(html)
 
-    assert world.served.quoted("default", directive, sample) is known
-    assert not world.served.quoted("other", directive, sample)
+    assert harness.served.quoted("default", directive, sample) is known
+    assert not harness.served.quoted("other", directive, sample)
 
 
 @pytest.mark.parametrize(
@@ -81,36 +81,36 @@ def test_a_sample_is_found_in_the_page_that_holds_it(
     ],
 )
 def test_a_blocked_address_is_found_in_the_page_that_loads_it(
-    world: World, directive: str, url: str, known: bool
+    harness: Harness, directive: str, url: str, known: bool
 ):
     """Scheme aside, which a proxy before us may change; by the family of the directive. Of a
     frame its origin is enough.
     """
-    world.serve(
+    harness.serve(
         "<script src=//cdn.test/a.js?v=1></script><img src=data:image/gif,>"
         "<iframe src=//other.test/widget></iframe>"
     )
 
-    assert world.served.linked("default", directive, url) is known
+    assert harness.served.linked("default", directive, url) is known
 
 
-def test_absence_says_something_only_of_a_page_that_was_read(world: World):
+def test_absence_says_something_only_of_a_page_that_was_read(harness: Harness):
     """So often of its own address, or so many of its route."""
-    world.serve("", "/a", times=ENOUGH - 1)
-    assert not world.served.knows("default", "/a")
-    world.serve("", "/a")
-    assert world.served.knows("default", "/a")
-    assert not world.served.knows("default", "/b")
-    world.serve("", "/a", times=ENOUGH_OF_ROUTE)
-    assert world.served.knows("default", "/b")
+    harness.serve("", "/a", times=ENOUGH - 1)
+    assert not harness.served.knows("default", "/a")
+    harness.serve("", "/a")
+    assert harness.served.knows("default", "/a")
+    assert not harness.served.knows("default", "/b")
+    harness.serve("", "/a", times=ENOUGH_OF_ROUTE)
+    assert harness.served.knows("default", "/b")
 
 
-def test_pieces_are_counted(world: World):
+def test_pieces_are_counted(harness: Harness):
     """Page loads, clients, first and last seen, pages; the most frequent first."""
-    world.serve("<script>a</script>", "/a", "x")
-    world.now += 5
-    world.serve("<script>a</script><script>b</script>", "/b", "y", times=2)
-    reported = world.served.data()["default"]
+    harness.serve("<script>a</script>", "/a", "x")
+    harness.now += 5
+    harness.serve("<script>a</script><script>b</script>", "/b", "y", times=2)
+    reported = harness.served.data()["default"]
 
     assert reported["read"] == 3
     assert [
@@ -120,56 +120,56 @@ def test_pieces_are_counted(world: World):
     assert reported["inline"][0]["hash"] == read_page(b"<script>a</script>").inline[0].hash
 
 
-def test_memory_is_bounded_and_what_comes_again_stays(world: World):
+def test_memory_is_bounded_and_what_comes_again_stays(harness: Harness):
     """Pages whose code differs on each load, and long ones, on ever other addresses."""
-    world.serve("<script>kept</script><img src=/kept.png>", times=5)
+    harness.serve("<script>kept</script><img src=/kept.png>", times=5)
     for number in range(MAX_PIECES + 50):
-        world.serve(f"<script>{number}</script><img src=/{number}.png>", f"/{number}")
+        harness.serve(f"<script>{number}</script><img src=/{number}.png>", f"/{number}")
     for number in range(40):
-        world.serve(f"<script>{number}{'a' * 60_000}</script>")
-    reported = world.served.data()["default"]
+        harness.serve(f"<script>{number}{'a' * 60_000}</script>")
+    reported = harness.served.data()["default"]
 
     assert len(reported["inline"]) <= MAX_PIECES
     assert len(reported["urls"]) <= MAX_PIECES
     assert sum(len(it["text"]) for it in reported["inline"]) <= MAX_TEXT
     assert reported["inline"][0]["text"] == "kept"
-    assert world.served.quoted("default", "script-src-elem", "kept")
-    assert not world.served.quoted("default", "script-src-elem", "1")
+    assert harness.served.quoted("default", "script-src-elem", "kept")
+    assert not harness.served.quoted("default", "script-src-elem", "1")
     assert reported["dropped"]
     assert MAX_PATHS >= ENOUGH_OF_ROUTE
 
 
-def test_a_route_that_leaves_its_trial_is_forgotten(world: World):
+def test_a_route_that_leaves_its_trial_is_forgotten(harness: Harness):
     """Only what is in trial is held."""
-    world.serve("<script>a</script>")
-    world.served.activated(plan({"csp": CSP}, mode="trial"))
-    assert world.served.data()
-    world.served.activated(plan({"csp": CSP}, mode="report-only"))
-    world.serve("<script>a</script>")
-    assert world.served.data() == {}
+    harness.serve("<script>a</script>")
+    harness.served.activated(plan({"csp": CSP}, mode="trial"))
+    assert harness.served.data()
+    harness.served.activated(plan({"csp": CSP}, mode="report-only"))
+    harness.serve("<script>a</script>")
+    assert harness.served.data() == {}
 
 
-def test_what_was_looked_for_is_found_in_what_came_later(world: World):
+def test_what_was_looked_for_is_found_in_what_came_later(harness: Harness):
     """Nothing is searched twice for the same text, and no answer is older than what is held."""
-    world.serve("<script>go()</script>")
-    assert not world.served.named("default", "cdn.example")
-    world.serve("<script>load('cdn.example')</script>")
-    world.serve("<script>again('cdn.example')</script>", times=2)
-    assert world.served.named("default", "cdn.example")
+    harness.serve("<script>go()</script>")
+    assert not harness.served.named("default", "cdn.example")
+    harness.serve("<script>load('cdn.example')</script>")
+    harness.serve("<script>again('cdn.example')</script>", times=2)
+    assert harness.served.named("default", "cdn.example")
     for number in range(MAX_PIECES):  # the first gives way, the second stays
-        world.serve(f"<script>{number}</script>")
-    assert world.served.named("default", "cdn.example")
+        harness.serve(f"<script>{number}</script>")
+    assert harness.served.named("default", "cdn.example")
     for number in range(2 * MAX_PIECES):
-        world.serve(f"<script>new {number}</script>", times=3)
-    assert not world.served.named("default", "cdn.example")
+        harness.serve(f"<script>new {number}</script>", times=3)
+    assert not harness.served.named("default", "cdn.example")
 
 
-def test_an_address_that_gave_way_is_not_linked(world: World):
+def test_an_address_that_gave_way_is_not_linked(harness: Harness):
     """What is no longer held stands in no page; of a frame's address its origin is enough."""
-    world.serve("<iframe src=https://cdn.example/a></iframe>")
+    harness.serve("<iframe src=https://cdn.example/a></iframe>")
     for known in ("https://cdn.example/a", "https://cdn.example", "http://cdn.example"):
-        assert world.served.linked("default", "frame-src", known)
-    assert not world.served.linked("default", "frame-src", "https://cdn.example/")
+        assert harness.served.linked("default", "frame-src", known)
+    assert not harness.served.linked("default", "frame-src", "https://cdn.example/")
     for number in range(MAX_PIECES + 50):
-        world.serve(f"<img src=https://{number}.example/>")
-    assert not world.served.linked("default", "frame-src", "https://cdn.example/a")
+        harness.serve(f"<img src=https://{number}.example/>")
+    assert not harness.served.linked("default", "frame-src", "https://cdn.example/a")

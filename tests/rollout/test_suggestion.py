@@ -552,7 +552,7 @@ def test_laws(value: str, causes: list[Cause], form: str, comments: bool):
     assert all(line in lines or "'none'" in line for line in kept), found.text
 
 
-def policy_of(text: str) -> csp.Policy:
+def policy_of(text: str) -> csp.CspPolicy:
     """What the rule csp of a file says."""
     from sidecar.source import load_policy
 

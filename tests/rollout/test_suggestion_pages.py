@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sidecar.policy.browsers.pages import Page, read_page
+from sidecar.policy.browsers.pages import PageElements, read_page
 from sidecar.suggest.model import VARIES, PageContents, Terms
 from sidecar.suggest.pages import Load, from_loads, from_routes
 from tests.rollout.suggesting import hash_source
@@ -48,7 +48,7 @@ def seen(loads: int, clients: int) -> dict[str, Any]:
 NOW = Terms(4, 8.0)
 
 
-def reported(page: Page, loads: dict[str, int]) -> dict[str, Any]:
+def reported(page: PageElements, loads: dict[str, int]) -> dict[str, Any]:
     """A route as the admin API sends it."""
     inline = [
         dataclasses.asdict(one) | seen(loads.get(one.text, 9), min(loads.get(one.text, 9), 4))

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.policy.browsers.reports import CAUSE_KINDS
-from sidecar.rollout.model import Climb, Evidence, Trial
+from sidecar.rollout.model import Climb, Evidence, TrialEvidence
 from sidecar.rollout.summing import (
     Watch,
     merged,
@@ -61,7 +61,7 @@ def seen(since: float, loads: float, *causes: dict[str, Any], **more: Any) -> Ev
     """What one replica saw of the one rule."""
     canaries = {"chromium": (loads, loads / 2)}
     reports = {"served": float(len(causes))}
-    trial = Trial(loads, 5.0, loads, canaries, reports, causes, {"chromium": loads})
+    trial = TrialEvidence(loads, 5.0, loads, canaries, reports, causes, {"chromium": loads})
     counts = {"evaluated": loads * 2, "affected": loads, "kinds": {"missing": loads}}
     return Evidence(
         "default", "csp", "trial", since, outcomes={"safe": 1.0}, trial=trial, **counts, **more

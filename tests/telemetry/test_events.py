@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from sidecar.policy import headers
 from sidecar.telemetry import Events, events
 from sidecar.telemetry.cap import Cap
-from sidecar.telemetry.events import Sink, capture_logging, shown
+from sidecar.telemetry.events import QueuedOutput, capture_logging, shown
 from tests.patience import PATIENCE
 from tests.telemetry import Collected
 
@@ -37,7 +37,7 @@ def pipe() -> Iterator[tuple[int, int]]:
 
 def test_lines_reach_the_descriptor_in_order(pipe: tuple[int, int]):
     """Close waits until all that was queued is written."""
-    sink = Sink(pipe[1])
+    sink = QueuedOutput(pipe[1])
     for number in range(100):
         sink.write(f"line {number}")
     sink.close()
@@ -58,7 +58,7 @@ def test_a_blocked_reader_never_blocks_the_writer(
     os.set_blocking(pipe[1], False)
     filler = b"".join(iter(lambda: filled(pipe[1]), b""))
     os.set_blocking(pipe[1], True)
-    sink = Sink(pipe[1])
+    sink = QueuedOutput(pipe[1])
     sink.write("x" * 1000)
     while sink._lines:  # until the writer has it in hand, and waits for the pipe
         time.sleep(0)
@@ -89,7 +89,7 @@ def filled(fd: int) -> bytes:
 def test_a_reader_that_went_away_is_counted(pipe: tuple[int, int]):
     """A closed pipe ends neither the thread nor the process."""
     os.close(pipe[0])
-    sink = Sink(pipe[1])
+    sink = QueuedOutput(pipe[1])
     sink.write("a")
     sink.write("b")
     sink.close()
@@ -99,12 +99,12 @@ def test_a_reader_that_went_away_is_counted(pipe: tuple[int, int]):
 
 def test_close_without_a_line_is_quiet(pipe: tuple[int, int]):
     """No thread was started, so none is waited for."""
-    Sink(pipe[1]).close()
+    QueuedOutput(pipe[1]).close()
 
 
 def test_writers_of_many_threads_share_one_thread(pipe: tuple[int, int]):
     """Whole lines come out, whoever is first."""
-    sink = Sink(pipe[1])
+    sink = QueuedOutput(pipe[1])
     ready = threading.Barrier(8)
 
     def write() -> None:
@@ -252,7 +252,7 @@ def test_an_uncaught_exception_comes_out_as_json(captured: Collected):
 
 def test_the_last_words_are_written_out(pipe: tuple[int, int], captured: Collected):
     """A crash closes the sink, so that its line is not lost with the thread."""
-    capture_logging(Sink(pipe[1]), "info")
+    capture_logging(QueuedOutput(pipe[1]), "info")
     error = RuntimeError("the end")
     sys.excepthook(RuntimeError, error, None)
 

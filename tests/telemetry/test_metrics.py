@@ -259,10 +259,10 @@ def test_snapshots_of_other_processes_are_summed():
     """
     parent, worker = bound(plan(RULES)), bound(plan(RULES))
     for made in (parent, worker):
-        made.cell("sidecar_requests_in_flight").n = 2
-        made.cell("sidecar_upstream_errors_total", "refused").n = 3
+        made.counter("sidecar_requests_in_flight").n = 2
+        made.counter("sidecar_upstream_errors_total", "refused").n = 3
         made.histogram("sidecar_request_duration_seconds").observe(0.2)
-    worker.cell("sidecar_upstream_errors_total", "dns").n = 1
+    worker.counter("sidecar_upstream_errors_total", "dns").n = 1
     sent = json.loads(
         json.dumps({name: cells for name, cells in worker.snapshot().items() if name in PER_WORKER})
     )

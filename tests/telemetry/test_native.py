@@ -127,8 +127,8 @@ def test_decoded_bytes_are_as_written_here():
 def test_everything_else_is_there_too():
     """Each series of the text, those of the process included, under the same name and labels."""
     made = Metrics(native=True)
-    made.cell("sidecar_mode", "enforce").n = 1.0
-    made.cell("sidecar_browser_reports_total", "csp-violation", 'a "\n\\', "enforce").n = 2.0
+    made.counter("sidecar_mode", "enforce").n = 1.0
+    made.counter("sidecar_browser_reports_total", "csp-violation", 'a "\n\\', "enforce").n = 2.0
     found = {
         (family.name, tuple((pair.name, pair.value) for pair in metric.label)): metric
         for family in decoded(made.render_delimited()).values()

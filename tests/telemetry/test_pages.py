@@ -14,7 +14,7 @@ import brotli
 import pytest
 from backports import zstd
 
-from sidecar.policy.browsers.pages import Page
+from sidecar.policy.browsers.pages import PageElements
 from sidecar.policy.rules.conditions import Facts
 from sidecar.telemetry.pages import FIRST, MAX_BYTES, MAX_COPIES, PageCopy, PageReader
 from tests.policy.making import facts, plan
@@ -29,18 +29,18 @@ def served(*fields: tuple[bytes, bytes]) -> Facts:
     return asked._replace(request=[*asked.request, (b"Host", b"shop.example")])
 
 
-class World:
+class Harness:
     """A reader, its route, and what was read."""
 
     def __init__(self, share: float = 0.05, draw: float = 0.5) -> None:
         self.route = plan({"it": CSP}, mode="trial").routes[-1]
         self.reader = PageReader(share, lambda: draw)
-        self.read: list[tuple[str, str, str, Page]] = []
+        self.read: list[tuple[str, str, str, PageElements]] = []
         self.reader.on_page = lambda *reported: self.read.append(reported)
 
-    def copy(self, world: Facts) -> PageCopy | None:
+    def copy(self, harness: Facts) -> PageCopy | None:
         """The copy of one response."""
-        return self.reader.copy(self.route, world)
+        return self.reader.copy(self.route, harness)
 
     def reading(
         self,
@@ -84,11 +84,11 @@ CODINGS = [
 @pytest.mark.parametrize(("coding", "body"), CODINGS, ids=range(len(CODINGS)))
 def test_a_page_is_read_decoded(coding: bytes, body: bytes):
     """In each coding that browsers ask for."""
-    world = World()
+    harness = Harness()
 
-    assert world.reading(body, (b"Content-Encoding", coding)) == ["a"]
-    assert world.read[0][:3] == ("default", "/", "")
-    assert world.read[0][3].urls == (("img-src", "https://shop.example/b.png"),)
+    assert harness.reading(body, (b"Content-Encoding", coding)) == ["a"]
+    assert harness.read[0][:3] == ("default", "/", "")
+    assert harness.read[0][3].urls == (("img-src", "https://shop.example/b.png"),)
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_a_page_is_read_decoded(coding: bytes, body: bytes):
 def test_a_bomb_is_cut(coding: bytes, pack: Callable[[bytes], bytes]):
     """What decodes to 16 MiB is read up to the bound, and nothing beyond it is decoded."""
     body = pack(HTML + b" " * (16 * MAX_BYTES))
-    copy = World().copy(page((b"Content-Encoding", coding)))
+    copy = Harness().copy(page((b"Content-Encoding", coding)))
     assert copy is not None
     copy.take(body)
     slices = list(copy.decoded())
@@ -116,14 +116,14 @@ def test_a_bomb_is_cut(coding: bytes, pack: Callable[[bytes], bytes]):
 def test_a_broken_body_is_read_as_far_as_it_goes(coding: bytes, body: bytes):
     """Cut in the middle, or no such coding at all: nothing raises."""
     for broken in (body[:-5], body[:1], b"\xff\xff\xff", b""):
-        copy = World().copy(page((b"Content-Encoding", coding)))
+        copy = Harness().copy(page((b"Content-Encoding", coding)))
         assert copy is not None
         copy.take(broken)
         assert HTML.startswith(b"".join(copy.decoded()))
 
 
 @pytest.mark.parametrize(
-    "world",
+    "harness",
     [
         page(method="HEAD"),
         page(status=304),
@@ -135,39 +135,39 @@ def test_a_broken_body_is_read_as_far_as_it_goes(coding: bytes, body: bytes):
         facts((b"Content-Type", b"text/html")),
     ],
 )
-def test_what_is_no_page_is_not_copied(world: Facts):
+def test_what_is_no_page_is_not_copied(harness: Facts):
     """No body, a part of one, data, what a script fetches, what cannot be decoded, and what asks
     for no page.
     """
-    assert World().copy(world) is None
+    assert Harness().copy(harness) is None
 
 
 def test_the_first_pages_of_a_route_are_read_then_a_share():
     """Small sites have their inventory early; large ones pay for a share."""
-    world = World(draw=0.5)
-    assert [world.copy(page()) is not None for _ in range(FIRST + 2)] == [True] * FIRST + [
+    harness = Harness(draw=0.5)
+    assert [harness.copy(page()) is not None for _ in range(FIRST + 2)] == [True] * FIRST + [
         False
     ] * 2
-    world.reader.activated()
-    assert world.copy(page()) is not None
-    assert World(share=0.0).copy(page()) is None
+    harness.reader.activated()
+    assert harness.copy(page()) is not None
+    assert Harness(share=0.0).copy(page()) is None
 
 
 def test_only_so_many_copies_are_held():
     """Responses that never end hold no more than a fixed number of copies; one that goes makes
     room.
     """
-    world = World(share=1.0)
-    held = [copy for _ in range(MAX_COPIES + 5) if (copy := world.copy(page())) is not None]
+    harness = Harness(share=1.0)
+    held = [copy for _ in range(MAX_COPIES + 5) if (copy := harness.copy(page())) is not None]
 
     assert len(held) == MAX_COPIES
     held.pop()
-    assert world.copy(page()) is not None
+    assert harness.copy(page()) is not None
 
 
 def test_a_copy_is_bounded():
     """Bytes beyond the bound are not kept."""
-    copy = World().copy(page())
+    copy = Harness().copy(page())
     assert copy is not None
     for _ in range(3):
         copy.take(b"a" * MAX_BYTES)
@@ -183,27 +183,27 @@ def script(*fields: tuple[bytes, bytes], path: str = "/app.js", **more: Any) -> 
 
 def test_a_script_is_read_once_for_its_signs():
     """In its coding, whole, and never as a page."""
-    world = World()
+    harness = Harness()
     code = b"import 'https://cdn.test/a.js'; navigator.permissions.query({name: 'usb'})"
-    assert world.reading(gzip.compress(code), (b"Content-Encoding", b"gzip"), made=script) == []
+    assert harness.reading(gzip.compress(code), (b"Content-Encoding", b"gzip"), made=script) == []
     found = ("asks usb", "import")
-    assert world.read[0][3] == Page((), (), complete=True, signs=found, script=True)
-    assert world.copy(script()) is None
-    assert world.copy(script(path="/other.js")) is not None
-    world.reader.activated()
-    assert world.copy(script()) is not None
+    assert harness.read[0][3] == PageElements((), (), complete=True, signs=found, script=True)
+    assert harness.copy(script()) is None
+    assert harness.copy(script(path="/other.js")) is not None
+    harness.reader.activated()
+    assert harness.copy(script()) is not None
 
 
 @pytest.mark.parametrize("more", [{"status": 304}, {"status": 206}, {"method": "HEAD"}])
 def test_only_whole_scripts_are_read(more: dict[str, Any]):
     """A part could be read as if it were all."""
-    assert World().copy(script(**more)) is None
+    assert Harness().copy(script(**more)) is None
 
 
 @pytest.mark.parametrize(("dest", "found"), [(b"worker", True), (b"script", False), (b"", True)])
 def test_a_script_may_be_a_workers_where_nobody_says(dest: bytes, found: bool):
     """On plain http names browsers send no Fetch Metadata."""
     asked = [(b"Sec-Fetch-Dest", dest)] if dest else []
-    copy = World().copy(script()._replace(request=asked))
+    copy = Harness().copy(script()._replace(request=asked))
     assert copy is not None
     assert copy.worker is found

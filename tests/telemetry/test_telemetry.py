@@ -45,7 +45,7 @@ REQUEST = [
 ]
 
 
-class World:
+class Harness:
     """Telemetry over kept lines, and one plan in force."""
 
     def __init__(
@@ -65,15 +65,15 @@ class World:
         self.plan = plan(RULES if rules is None else rules, mode=mode)
         self.tallies = self.telemetry.activated(self.plan, "0123456789ab")
 
-    def record(self, world: Facts, origin: str = "upstream") -> None:
+    def record(self, harness: Facts, origin: str = "upstream") -> None:
         """Judge one response and record it."""
         route = self.plan.routes[-1]
         self.telemetry.record(
             self.tallies[route.name],
             "0123456789ab",
             route,
-            world,
-            route.judge(world),
+            harness,
+            route.judge(harness),
             origin=origin,
             request_id="req-1",
         )
@@ -90,49 +90,50 @@ def test_an_event_is_exactly_as_documented(mode: Mode, event: str):
     """Names and shapes that dashboards and log queries rely on; no secret of the exchange is in
     it.
     """
-    world = World(mode)
-    world.record(facts(*ANSWER, request=REQUEST, path="/account"))
+    harness = Harness(mode)
+    harness.record(facts(*ANSWER, request=REQUEST, path="/account"))
 
-    (data,) = world.lines.events
+    (data,) = harness.lines.events
     data.pop("timestamp")
     assert data == json.loads((GOLDEN / f"{event}.json").read_text("utf-8"))
-    assert "geheim" not in world.lines.lines[0]
+    assert "geheim" not in harness.lines.lines[0]
 
 
 def test_a_right_response_tells_nothing_and_counts():
     """Only evaluations and the response are counted."""
-    world = World(rules={"frames": RULES["frames"]})
-    world.record(facts((b"x-frame-options", b"DENY"), status=404), origin="sidecar")
+    harness = Harness(rules={"frames": RULES["frames"]})
+    harness.record(facts((b"x-frame-options", b"DENY"), status=404), origin="sidecar")
 
-    assert world.lines.lines == []
-    assert world.value("sidecar_rule_evaluations_total", "default", "frames", "enforce") == 1
-    assert world.value("sidecar_rule_affected_total", "default", "frames", "enforce") == 0
-    assert world.value("sidecar_responses_total", "default", "4xx", "sidecar") == 1
+    assert harness.lines.lines == []
+    assert harness.value("sidecar_rule_evaluations_total", "default", "frames", "enforce") == 1
+    assert harness.value("sidecar_rule_affected_total", "default", "frames", "enforce") == 0
+    assert harness.value("sidecar_responses_total", "default", "4xx", "sidecar") == 1
 
 
 def test_counts_by_rule_kind_and_mode():
     """A rule that did not apply is not evaluated; a rule with two findings has two violations,
     one response affected.
     """
-    world = World()
-    world.record(facts(*ANSWER, status=500))
+    harness = Harness()
+    harness.record(facts(*ANSWER, status=500))
 
-    assert world.value("sidecar_rule_evaluations_total", "default", "html", "enforce") == 0
+    assert harness.value("sidecar_rule_evaluations_total", "default", "html", "enforce") == 0
     assert (
-        world.value("sidecar_violations_total", "default", "no-server", "forbidden", "enforce") == 2
+        harness.value("sidecar_violations_total", "default", "no-server", "forbidden", "enforce")
+        == 2
     )
-    assert world.value("sidecar_rule_affected_total", "default", "no-server", "enforce") == 1
-    assert world.value("sidecar_header_changes_total", "default", "no-server", "remove") == 2
-    assert world.value("sidecar_violations_total", "default", "frames", "missing", "enforce") == 1
+    assert harness.value("sidecar_rule_affected_total", "default", "no-server", "enforce") == 1
+    assert harness.value("sidecar_header_changes_total", "default", "no-server", "remove") == 2
+    assert harness.value("sidecar_violations_total", "default", "frames", "missing", "enforce") == 1
 
 
 def test_what_only_judges_counts_no_change():
     """Require has no series of changes."""
-    world = World()
-    world.record(facts(*ANSWER))
+    harness = Harness()
+    harness.record(facts(*ANSWER))
 
-    assert world.value("sidecar_violations_total", "default", "html", "mismatch", "enforce") == 1
-    assert world.value("sidecar_header_changes_total", "default", "html", "require") == 0
+    assert harness.value("sidecar_violations_total", "default", "html", "mismatch", "enforce") == 1
+    assert harness.value("sidecar_header_changes_total", "default", "html", "require") == 0
 
 
 @pytest.mark.parametrize(
@@ -143,53 +144,57 @@ def test_a_status_beyond_the_classes_counts_as_5xx(status: int, data: str):
     """RFC 9110 section 15; a service may send any three digits, and counting must not fall over
     them.
     """
-    world = World(rules={})
-    world.record(facts(status=status))
+    harness = Harness(rules={})
+    harness.record(facts(status=status))
 
-    assert world.value("sidecar_responses_total", "default", data, "upstream") == 1
+    assert harness.value("sidecar_responses_total", "default", data, "upstream") == 1
 
 
 def test_beyond_the_cap_only_counts_go_on():
     """What is held back is counted, and told with the next tick."""
-    world = World(per_second=3)
+    harness = Harness(per_second=3)
     for _ in range(10):
-        world.record(facts(*ANSWER))
-    world.telemetry.tick()
+        harness.record(facts(*ANSWER))
+    harness.telemetry.tick()
 
-    assert [event["event"] for event in world.lines.events] == ["header.changed"] * 3 + [
+    assert [event["event"] for event in harness.lines.events] == ["header.changed"] * 3 + [
         "events.suppressed"
     ]
-    assert world.lines.events[-1]["count"] == world.value("sidecar_events_suppressed_total") == 7
-    assert world.value("sidecar_violations_total", "default", "frames", "missing", "enforce") == 10
+    assert (
+        harness.lines.events[-1]["count"] == harness.value("sidecar_events_suppressed_total") == 7
+    )
+    assert (
+        harness.value("sidecar_violations_total", "default", "frames", "missing", "enforce") == 10
+    )
 
 
 def test_dropped_lines_count_as_suppressed():
     """A blocked stdout is seen in the metrics."""
-    world = World()
-    world.lines.dropped = 4
-    world.telemetry.tick()
+    harness = Harness()
+    harness.lines.dropped = 4
+    harness.telemetry.tick()
 
-    assert world.value("sidecar_events_suppressed_total") == 4
+    assert harness.value("sidecar_events_suppressed_total") == 4
 
 
 def test_texts_of_the_wire_are_cut():
     """Values, paths and hosts have their caps."""
-    world = World(value_bytes=5)
-    world.record(facts((b"Server", b"0123456789"), path="/" + "a" * 10_000, host="h" * 10_000))
+    harness = Harness(value_bytes=5)
+    harness.record(facts((b"Server", b"0123456789"), path="/" + "a" * 10_000, host="h" * 10_000))
 
-    (data,) = world.lines.events
+    (data,) = harness.lines.events
     assert data["changes"][1]["before"] == ["01234"]
     assert (len(data["url.path"]), len(data["server.address"])) == (512, 256)
-    assert len(world.lines.lines[0]) < 3000
+    assert len(harness.lines.lines[0]) < 3000
 
 
 @pytest.mark.parametrize("value", [b"", b"00-short-01", b"\xff" * 55 + b"x"])
 def test_only_a_whole_traceparent_gives_a_trace_id(value: bytes):
     """W3C Trace Context section 3.2: 55 characters."""
-    world = World()
-    world.record(facts(*ANSWER, request=[(b"traceparent", value)]))
+    harness = Harness()
+    harness.record(facts(*ANSWER, request=[(b"traceparent", value)]))
 
-    assert "trace_id" not in world.lines.events[0]
+    assert "trace_id" not in harness.lines.events[0]
 
 
 def test_breakage_tests_are_counted_for_rules_that_are_reported():
@@ -197,8 +202,8 @@ def test_breakage_tests_are_counted_for_rules_that_are_reported():
     asked.
     """
     rules = {"frames": RULES["frames"], "late": RULES["frames"] | {"when": {"status": 500}}}
-    world = World("report-only", rules=rules)
-    world.record(
+    harness = Harness("report-only", rules=rules)
+    harness.record(
         facts(
             request=[
                 (b"Sec-Fetch-Dest", b"iframe"),
@@ -207,11 +212,11 @@ def test_breakage_tests_are_counted_for_rules_that_are_reported():
             ]
         )
     )
-    world.record(facts())
+    harness.record(facts())
 
     def counted(rule: str) -> list[float]:
         return [
-            world.value("sidecar_would_break_total", "default", rule, outcome)
+            harness.value("sidecar_would_break_total", "default", rule, outcome)
             for outcome in ("break", "safe", "unknown", "irrelevant")
         ]
 
@@ -221,24 +226,24 @@ def test_breakage_tests_are_counted_for_rules_that_are_reported():
 
 def test_the_observer_sees_the_services_responses_alone():
     """Responses of our own are no baseline."""
-    world = World(rules={})
+    harness = Harness(rules={})
     seen: list[int] = []
-    world.telemetry.observer = lambda route, response: seen.append(response.status)
-    world.record(facts(status=200))
-    world.record(facts(status=502), origin="sidecar")
+    harness.telemetry.observer = lambda route, response: seen.append(response.status)
+    harness.record(facts(status=200))
+    harness.record(facts(status=502), origin="sidecar")
 
     assert seen == [200]
 
 
 def test_failures_and_refusals_are_counted_and_reported_under_the_cap():
     """Each by its reason from the closed list; the counter goes on when the events are capped."""
-    world = World(per_second=2)
-    world.telemetry.upstream_failed("refused", request_id="r1", detail="x" * 1000)
-    world.telemetry.request_rejected("host", status=400, request_id="r2", client="192.0.2.1")
-    world.telemetry.upstream_failed("refused")
-    world.telemetry.request_rejected("host", status=400)
+    harness = Harness(per_second=2)
+    harness.telemetry.upstream_failed("refused", request_id="r1", detail="x" * 1000)
+    harness.telemetry.request_rejected("host", status=400, request_id="r2", client="192.0.2.1")
+    harness.telemetry.upstream_failed("refused")
+    harness.telemetry.request_rejected("host", status=400)
 
-    failed, rejected = world.lines.events
+    failed, rejected = harness.lines.events
     assert (failed["event"], failed["reason"], failed["request_id"], len(failed["detail"])) == (
         "upstream.failed",
         "refused",
@@ -251,8 +256,8 @@ def test_failures_and_refusals_are_counted_and_reported_under_the_cap():
         rejected["client.address"],
     ) == ("request.rejected", 400, "192.0.2.1")
     assert (
-        world.value("sidecar_upstream_errors_total", "refused")
-        == world.value("sidecar_rejected_requests_total", "host")
+        harness.value("sidecar_upstream_errors_total", "refused")
+        == harness.value("sidecar_rejected_requests_total", "host")
         == 2
     )
 
@@ -280,8 +285,8 @@ def test_a_failure_names_the_address_of_the_service(
 
 def test_browser_reports_are_counted_by_closed_words_and_reported_under_their_own_cap():
     """Whoever posts many of them silences no event of ours."""
-    world = World()
-    world.telemetry._reports_cap = Cap(2, clock=lambda: 1.0)
+    harness = Harness()
+    harness.telemetry._reports_cap = Cap(2, clock=lambda: 1.0)
     report = {
         "csp-report": {
             "effective-directive": "img-src",
@@ -291,35 +296,35 @@ def test_browser_reports_are_counted_by_closed_words_and_reported_under_their_ow
         }
     }
     for _ in range(5):
-        world.telemetry.browser_reports(
+        harness.telemetry.browser_reports(
             "", json.dumps(report).encode(), "application/csp-report", "192.0.2.1", b""
         )
-    world.telemetry.browser_reports("", b"{", "application/csp-report", "192.0.2.1", b"")
+    harness.telemetry.browser_reports("", b"{", "application/csp-report", "192.0.2.1", b"")
 
-    assert world.value("sidecar_browser_reports_total", "csp-violation", "img-src", "report") == 5
-    assert len(world.lines.named("browser.report")) == 2
-    assert world.lines.events[0]["directive"] == "img-src"
-    assert "geheim" not in "".join(world.lines.lines)
-    assert world.telemetry.events.suppressed == 0
+    assert harness.value("sidecar_browser_reports_total", "csp-violation", "img-src", "report") == 5
+    assert len(harness.lines.named("browser.report")) == 2
+    assert harness.lines.events[0]["directive"] == "img-src"
+    assert "geheim" not in "".join(harness.lines.lines)
+    assert harness.telemetry.events.suppressed == 0
 
 
 def test_watchers_are_handed_every_told_event_until_they_leave():
     """As data, with the name and time; events of workers likewise."""
-    world = World()
+    harness = Harness()
     data: list[dict[str, object]] = []
-    leave = world.telemetry.watch(data.append)
-    world.telemetry.emit("service.state", level="warning", count=1)
-    world.telemetry.pass_on('{"event": "header.changed", "n": 2}')
+    leave = harness.telemetry.watch(data.append)
+    harness.telemetry.emit("service.state", level="warning", count=1)
+    harness.telemetry.pass_on('{"event": "header.changed", "n": 2}')
     leave()
-    world.telemetry.emit("service.state")
-    world.telemetry.pass_on('{"event": "header.changed"}')
+    harness.telemetry.emit("service.state")
+    harness.telemetry.pass_on('{"event": "header.changed"}')
 
     assert [(event["event"], event.get("count"), event.get("n")) for event in data] == [
         ("service.state", 1, None),
         ("header.changed", None, 2),
     ]
     assert set(data[0]) == {"event", "level", "timestamp", "count"}
-    assert [event["event"] for event in world.lines.events] == [
+    assert [event["event"] for event in harness.lines.events] == [
         "service.state",
         "header.changed",
         "service.state",
@@ -329,36 +334,36 @@ def test_watchers_are_handed_every_told_event_until_they_leave():
 
 def test_activation_tells_mode_and_revision():
     """One mode stands at 1, one revision is named."""
-    world = World("report-only")
+    harness = Harness("report-only")
 
-    assert [world.value("sidecar_mode", mode) for mode in ("off", "report-only", "enforce")] == [
+    assert [harness.value("sidecar_mode", mode) for mode in ("off", "report-only", "enforce")] == [
         0,
         1,
         0,
     ]
-    assert world.value("sidecar_policy_info", "policy", "0123456789ab") == 1
-    world.telemetry.activated(plan({}, mode="off"), "ba9876543210")
-    assert [world.value("sidecar_mode", mode) for mode in ("off", "report-only", "enforce")] == [
+    assert harness.value("sidecar_policy_info", "policy", "0123456789ab") == 1
+    harness.telemetry.activated(plan({}, mode="off"), "ba9876543210")
+    assert [harness.value("sidecar_mode", mode) for mode in ("off", "report-only", "enforce")] == [
         1,
         0,
         0,
     ]
-    assert world.value("sidecar_policy_info", "policy", "0123456789ab") == 0
+    assert harness.value("sidecar_policy_info", "policy", "0123456789ab") == 0
 
 
 def test_responses_that_are_counted_together_are_all_there_when_the_counts_are_read():
     """However often a verdict came, remembered or not, each reader sees every response."""
-    world = World()
+    harness = Harness()
     for size in (0, 10, 5000, 10):
-        world.record(facts((b"x-frame-options", b"a" * size)))
-        world.record(facts((b"x-frame-options", b"a" * size)))
+        harness.record(facts((b"x-frame-options", b"a" * size)))
+        harness.record(facts((b"x-frame-options", b"a" * size)))
 
-    assert world.value("sidecar_rule_evaluations_total", "default", "frames", "enforce") == 8
-    assert world.telemetry.metrics.total("sidecar_responses_total") == 8
-    world.telemetry.metrics.settle()
+    assert harness.value("sidecar_rule_evaluations_total", "default", "frames", "enforce") == 8
+    assert harness.telemetry.metrics.total("sidecar_responses_total") == 8
+    harness.telemetry.metrics.settle()
     assert (
         b'sidecar_rule_evaluations_total{mode="enforce",route="default",rule="frames"} 8.0'
-        in world.telemetry.metrics.render()
+        in harness.telemetry.metrics.render()
     )
 
 
@@ -366,14 +371,14 @@ def test_a_request_that_outlives_its_revision_is_counted():
     """What is counted by the tallies of a plan that has been replaced is neither lost nor
     counted twice.
     """
-    world = World()
-    world.record(facts())
-    tallies = world.tallies
-    world.telemetry.activated(world.plan, "another")
-    world.record(facts())
-    world.tallies = world.telemetry.activated(world.plan, "a third")
-    world.record(facts())
-    world.tallies = tallies
-    world.record(facts())
+    harness = Harness()
+    harness.record(facts())
+    tallies = harness.tallies
+    harness.telemetry.activated(harness.plan, "another")
+    harness.record(facts())
+    harness.tallies = harness.telemetry.activated(harness.plan, "a third")
+    harness.record(facts())
+    harness.tallies = tallies
+    harness.record(facts())
 
-    assert world.value("sidecar_rule_evaluations_total", "default", "frames", "enforce") == 4
+    assert harness.value("sidecar_rule_evaluations_total", "default", "frames", "enforce") == 4

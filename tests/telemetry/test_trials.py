@@ -42,7 +42,7 @@ def page(
     return facts((b"Content-Type", media), *fields, request=request, **more)
 
 
-class World:
+class Harness:
     """Counters of a plan whose rules are in trial."""
 
     def __init__(self, rule: dict[str, Any], share: float = 0.0, draw: float = 0.5) -> None:
@@ -52,9 +52,11 @@ class World:
         self.tally = self.metrics.bind(plan({"it": rule}, mode="trial"))["default"]
         self.trials = Trials(self.metrics, share, b"secret", lambda: self.now, lambda: draw)
 
-    def count(self, world: Facts) -> str:
+    def count(self, harness: Facts) -> str:
         """Count one response; the lines that are added."""
-        return self.trials.count(self.tally, self.route, world, self.route.judge(world)).decode()
+        return self.trials.count(
+            self.tally, self.route, harness, self.route.judge(harness)
+        ).decode()
 
     def loads(self) -> float:
         """Page loads in trial."""
@@ -79,7 +81,7 @@ class World:
 
 
 @pytest.mark.parametrize(
-    ("world", "expected"),
+    ("harness", "expected"),
     [
         (page(), ("chromium", 156)),
         (page(dest=b"iframe"), ("chromium", 156)),
@@ -102,13 +104,13 @@ class World:
         (facts(request=[]), None),
     ],
 )
-def test_what_a_page_load_is(world: Facts, expected: tuple[str, int] | None):
+def test_what_a_page_load_is(harness: Facts, expected: tuple[str, int] | None):
     """A page or frame, loaded by a browser; on plain http names told by Accept."""
-    assert page_load(world) == expected
+    assert page_load(harness) == expected
 
 
 @pytest.mark.parametrize(
-    ("rule", "world", "loads", "outcomes"),
+    ("rule", "harness", "loads", "outcomes"),
     [
         pytest.param(CSP, page(), 1, {}, id="the header went along"),
         pytest.param(
@@ -169,11 +171,11 @@ def test_what_a_page_load_is(world: Facts, expected: tuple[str, int] | None):
     ],
 )
 def test_a_page_load_counts_where_it_can_bear_witness(
-    rule: dict[str, Any], world: Facts, loads: float, outcomes: dict[str, float]
+    rule: dict[str, Any], harness: Facts, loads: float, outcomes: dict[str, float]
 ):
     """What a browser cannot report is unknown, never a page load without a report."""
-    counted = World(rule)
-    counted.count(world)
+    counted = Harness(rule)
+    counted.count(harness)
     assert (counted.loads(), counted.outcomes()) == (loads, outcomes)
 
 
@@ -186,29 +188,29 @@ def test_the_first_page_loads_of_each_engine_carry_canaries():
     """Small sites have their proof early; afterwards the share counts, and an activation begins
     anew.
     """
-    world = World(CSP)
-    lines = [world.count(page()) for _ in range(FIRST + 5)]
-    world.count(page(agent=FIREFOX))
+    harness = Harness(CSP)
+    lines = [harness.count(page()) for _ in range(FIRST + 5)]
+    harness.count(page(agent=FIREFOX))
 
     assert [bool(targets(line)) for line in lines] == [True] * FIRST + [False] * 5
-    assert world.canaries("sent") == {"chromium": FIRST, "firefox": 1}
-    world.trials.activated()
-    assert targets(world.count(page()))
+    assert harness.canaries("sent") == {"chromium": FIRST, "firefox": 1}
+    harness.trials.activated()
+    assert targets(harness.count(page()))
 
 
 @pytest.mark.parametrize(("share", "carried"), [(0.6, True), (0.4, False), (0.0, False)])
 def test_a_share_of_page_loads_carries_canaries(share: float, carried: bool):
     """One draw for each page load."""
-    world = World(CSP, share, draw=0.5)
+    harness = Harness(CSP, share, draw=0.5)
     for _ in range(FIRST):
-        world.count(page())
-    assert bool(targets(world.count(page()))) is carried
+        harness.count(page())
+    assert bool(targets(harness.count(page()))) is carried
 
 
 def test_a_canary_that_comes_back_counts_once():
     """Whatever else is posted to its address counts for nothing."""
-    world = World(CSP)
-    (identity,) = targets(world.count(page()))
+    harness = Harness(CSP)
+    (identity,) = targets(harness.count(page()))
     for back in (
         identity,
         identity,
@@ -218,25 +220,25 @@ def test_a_canary_that_comes_back_counts_once():
         identity[:-2] + "/a",
         "chromium-zz-u_1-2/u",
     ):
-        world.trials.returned(back)
-    assert world.canaries("returned") == {"chromium": 1}
+        harness.trials.returned(back)
+    assert harness.canaries("returned") == {"chromium": 1}
 
 
 def test_a_canary_of_both_ways_comes_back_by_both():
     """Where rules report by the Reporting API, that is tried too."""
-    world = World(COEP)
-    ways = sorted(targets(world.count(page(scheme="https"))))
+    harness = Harness(COEP)
+    ways = sorted(targets(harness.count(page(scheme="https"))))
     assert [way[-2:] for way in ways] == ["/a", "/u"] or len(ways) == 2
-    world.trials.returned(ways[0])
-    assert world.canaries("returned") == {}
-    world.trials.returned(ways[1])
-    assert world.canaries("returned") == {"chromium": 1}
+    harness.trials.returned(ways[0])
+    assert harness.canaries("returned") == {}
+    harness.trials.returned(ways[1])
+    assert harness.canaries("returned") == {"chromium": 1}
 
 
 def test_an_old_canary_counts_no_more():
     """A report that comes after its time proves nothing of now."""
-    world = World(CSP)
-    (identity,) = targets(world.count(page()))
-    world.now += LASTS + 120
-    world.trials.returned(identity)
-    assert world.canaries("returned") == {}
+    harness = Harness(CSP)
+    (identity,) = targets(harness.count(page()))
+    harness.now += LASTS + 120
+    harness.trials.returned(identity)
+    assert harness.canaries("returned") == {}

@@ -26,7 +26,7 @@ from sidecar.runtime.settings_file import layered
 from sidecar.settings import Settings
 from sidecar.source import load_policy
 from sidecar.telemetry import Events, Metrics, Telemetry
-from sidecar.telemetry.events import Sink
+from sidecar.telemetry.events import QueuedOutput
 from tests.patience import PATIENCE
 from tests.wire.origin import Origin
 
@@ -36,7 +36,7 @@ POLICY = (
 )
 
 
-class Lines(Sink):
+class Lines(QueuedOutput):
     """Events in memory."""
 
     def __init__(self) -> None:

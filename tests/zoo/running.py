@@ -6,43 +6,43 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.zoo.gate import Gate
+from tests.zoo.harness import Harness
 from tests.zoo.site import Site
 from tests.zoo.table import Row
-from tests.zoo.trial import MINIMUMS, SETTINGS, Ladder, climbed
+from tests.zoo.trial import MINIMUMS, SETTINGS, Stages, observed_stages
 from tests.zoo.truth import Truth, truth
-from tests.zoo.world import World
 
 
 def rows(sites: Sequence[Site], folder: Path, *, trial: bool) -> list[Row]:
     """One row for each site, in their order; without `trial` nobody asks the gate."""
-    with World(sites, folder, settings=SETTINGS if trial else None) as world:
-        ladders: Sequence[Ladder | None] = [None] * len(sites)
+    with Harness(sites, folder, settings=SETTINGS if trial else None) as harness:
+        all_stages: Sequence[Stages | None] = [None] * len(sites)
         if trial:
             gate = Gate(*MINIMUMS)
             try:
-                ladders = climbed(world, gate)
+                all_stages = observed_stages(harness, gate)
             finally:
                 gate.close()
-        offs = [ladder.off if ladder else None for ladder in ladders]
-        truths = world.each(
-            zip(world.enclosures, offs, strict=True), lambda pair: truth(world, *pair)
+        offs = [stages.off if stages else None for stages in all_stages]
+        truths = harness.each(
+            zip(harness.proxied_sites, offs, strict=True), lambda pair: truth(harness, *pair)
         )
     return [
-        _row(site, found, ladder)
-        for site, found, ladder in zip(sites, truths, ladders, strict=True)
+        _row(site, found, stages)
+        for site, found, stages in zip(sites, truths, all_stages, strict=True)
     ]
 
 
-def _row(site: Site, found: Truth, ladder: Ladder | None) -> Row:
-    if ladder is None:
+def _row(site: Site, found: Truth, stages: Stages | None) -> Row:
+    if stages is None:
         return Row(site, found.off.works, found.breaks, "", "", unchanged=True)
-    observed = (*ladder.reported, *ladder.tried)
+    observed = (*stages.reported, *stages.tried)
     unchanged = all(visit == found.off for visit in observed)
     return Row(
         site,
         found.off.works,
         found.breaks,
-        ladder.after_report_only.outcome,
-        ladder.after_trial.outcome,
+        stages.after_report_only.outcome,
+        stages.after_trial.outcome,
         unchanged,
     )

@@ -17,9 +17,9 @@ from tests.e2e.running import command
 from tests.patience import PATIENCE
 from tests.portion import full
 from tests.zoo.browser import Context
+from tests.zoo.harness import Harness, ProxiedSite, policy
 from tests.zoo.sites import SITES
 from tests.zoo.trial import BUNDLES, REPORTS, SETTINGS, VISITS
-from tests.zoo.world import Enclosure, World, policy
 
 BROKEN = [site for site in SITES if site.breaks and site.witness == "browsers"]
 NEED_PERSON = {
@@ -64,40 +64,40 @@ def repaired(tmp_path_factory: pytest.TempPathFactory) -> list[Repaired]:
     if shutil.which("openssl") is None:
         pytest.skip("openssl is not installed")
     folder = tmp_path_factory.mktemp("zoo")
-    with World(BROKEN, folder, settings=SETTINGS) as world:
-        pairs = [(enclosure, world.browser.context()) for enclosure in world.enclosures]
+    with Harness(BROKEN, folder, settings=SETTINGS) as harness:
+        pairs = [(proxied, harness.browser.context()) for proxied in harness.proxied_sites]
 
-        def tried(pair: tuple[Enclosure, Context]) -> None:
-            enclosure, context = pair
-            with enclosure.person(context, PATIENCE) as person:
-                enclosure.put("trial")
+        def tried(pair: tuple[ProxiedSite, Context]) -> None:
+            proxied, context = pair
+            with proxied.person(context, PATIENCE) as person:
+                proxied.put("trial")
                 for _ in range(VISITS):
-                    enclosure.visit(person)
+                    proxied.visit(person)
 
-        def suggested(pair: tuple[Enclosure, Context]) -> Repaired:
-            enclosure, context = pair
-            file = folder / f"{enclosure.rule}.yaml"
-            file.write_text(policy(enclosure.site, world.service, "trial"))
-            code = _suggest(enclosure, file)
-            enclosure.sidecar.put(file.read_text().replace("mode: trial", "mode: enforce"))
+        def suggested(pair: tuple[ProxiedSite, Context]) -> Repaired:
+            proxied, context = pair
+            file = folder / f"{proxied.rule}.yaml"
+            file.write_text(policy(proxied.site, harness.service, "trial"))
+            code = _suggest(proxied, file)
+            proxied.sidecar.put(file.read_text().replace("mode: trial", "mode: enforce"))
             if code == 1:
-                return Repaired(enclosure.rule, person=True, works=False)
-            with enclosure.person(context, PATIENCE) as person:
-                return Repaired(enclosure.rule, person=False, works=enclosure.visit(person).works)
+                return Repaired(proxied.rule, person=True, works=False)
+            with proxied.person(context, PATIENCE) as person:
+                return Repaired(proxied.rule, person=False, works=proxied.visit(person).works)
 
-        world.each(pairs, tried)
-        for enclosure, _ in pairs:
-            ask = enclosure.sidecar.ask
-            until(lambda ask=ask: ask("/api/reports").json()["causes"], enclosure.rule, BUNDLES)
+        harness.each(pairs, tried)
+        for proxied, _ in pairs:
+            ask = proxied.sidecar.ask
+            until(lambda ask=ask: ask("/api/reports").json()["causes"], proxied.rule, BUNDLES)
         time.sleep(REPORTS)
-        return world.each(pairs, suggested)
+        return harness.each(pairs, suggested)
 
 
-def _suggest(enclosure: Enclosure, file: Path) -> int:
+def _suggest(proxied: ProxiedSite, file: Path) -> int:
     now = ("--min-clients", "1", "--min-time", "0s", "--write", "--json")
-    where = ("--policy", str(file), "--admin", enclosure.sidecar.admin)
-    done = command("suggest", enclosure.rule, *now, *where)
-    assert json.loads(done.stdout)["proposals"], (enclosure.rule, done.stderr)
+    where = ("--policy", str(file), "--admin", proxied.sidecar.admin)
+    done = command("suggest", proxied.rule, *now, *where)
+    assert json.loads(done.stdout)["proposals"], (proxied.rule, done.stderr)
     return done.returncode
 
 

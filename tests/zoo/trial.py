@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from tests.patience import PATIENCE
 from tests.zoo.browser import Context
 from tests.zoo.gate import Gate, Verdict
-from tests.zoo.world import Enclosure, Visit, World
+from tests.zoo.harness import Harness, ProxiedSite, Visit
 
 MINIMUMS = ("--min-requests", "3", "--min-time", "0s")
 SETTINGS = {"trial": {"canary": "100%"}}
@@ -25,7 +25,7 @@ has come.
 
 
 @dataclass(frozen=True)
-class Ladder:
+class Stages:
     """One rule's way up: the visits with it off, in report-only and in trial, and what the gate
     said after each.
     """
@@ -37,41 +37,41 @@ class Ladder:
     after_trial: Verdict
 
 
-def climbed(world: World, gate: Gate) -> list[Ladder]:
-    """All rules' ways up, in the order of the enclosures.
+def observed_stages(harness: Harness, gate: Gate) -> list[Stages]:
+    """All rules' ways up, in the order of the sites.
 
     Sites whose reports come late are visited first, so that the waiting is not lost. The visitors
     stay until the verdicts are given: a browser forgets unsent reports with its visitor.
     """
-    contexts = [world.browser.context() for _ in world.enclosures]
+    contexts = [harness.browser.context() for _ in harness.proxied_sites]
 
-    def visited(pair: tuple[Enclosure, Context]) -> _Visits:
-        enclosure, context = pair
-        with enclosure.person(context, PATIENCE) as person:
-            off = enclosure.visit(person)
-            enclosure.put("report-only")
-            reported = tuple(enclosure.visit(person) for _ in range(VISITS))
-            verdict = gate.verdict(enclosure.sidecar, enclosure.rule)
-            enclosure.put("trial")
-            tried = tuple(enclosure.visit(person) for _ in range(VISITS))
-        due = time.monotonic() + (BUNDLES if enclosure.site.bundled else REPORTS)
-        return _Visits(off, reported, verdict, tried, enclosure, due)
+    def visited(pair: tuple[ProxiedSite, Context]) -> _Visits:
+        proxied, context = pair
+        with proxied.person(context, PATIENCE) as person:
+            off = proxied.visit(person)
+            proxied.put("report-only")
+            reported = tuple(proxied.visit(person) for _ in range(VISITS))
+            verdict = gate.verdict(proxied.sidecar, proxied.rule)
+            proxied.put("trial")
+            tried = tuple(proxied.visit(person) for _ in range(VISITS))
+        due = time.monotonic() + (BUNDLES if proxied.site.bundled else REPORTS)
+        return _Visits(off, reported, verdict, tried, proxied, due)
 
-    def judged(visits: _Visits) -> Ladder:
+    def judged(visits: _Visits) -> Stages:
         time.sleep(max(0.0, visits.due - time.monotonic()))
-        verdict = gate.verdict(visits.enclosure.sidecar, visits.enclosure.rule)
-        return Ladder(visits.off, visits.reported, visits.after_report_only, visits.tried, verdict)
+        verdict = gate.verdict(visits.proxied.sidecar, visits.proxied.rule)
+        return Stages(visits.off, visits.reported, visits.after_report_only, visits.tried, verdict)
 
     pairs = sorted(
-        zip(world.enclosures, contexts, strict=True), key=lambda pair: not pair[0].site.bundled
+        zip(harness.proxied_sites, contexts, strict=True), key=lambda pair: not pair[0].site.bundled
     )
-    found = sorted(world.each(pairs, visited), key=lambda visits: visits.due)
-    ladders = {
-        visits.enclosure.rule: ladder
-        for visits, ladder in zip(found, world.each(found, judged), strict=True)
+    found = sorted(harness.each(pairs, visited), key=lambda visits: visits.due)
+    all_stages = {
+        visits.proxied.rule: stages
+        for visits, stages in zip(found, harness.each(found, judged), strict=True)
     }
-    world.each(contexts, Context.close)
-    return [ladders[enclosure.rule] for enclosure in world.enclosures]
+    harness.each(contexts, Context.close)
+    return [all_stages[proxied.rule] for proxied in harness.proxied_sites]
 
 
 @dataclass(frozen=True)
@@ -80,5 +80,5 @@ class _Visits:
     reported: tuple[Visit, ...]
     after_report_only: Verdict
     tried: tuple[Visit, ...]
-    enclosure: Enclosure
+    proxied: ProxiedSite
     due: float

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tests.patience import PATIENCE
-from tests.zoo.world import Enclosure, Visit, World
+from tests.zoo.harness import Harness, ProxiedSite, Visit
 
 BREAKING = 2.5
 """Seconds that a visitor waits for a sign of life where, as the site's row says, none will come."""
@@ -24,21 +24,21 @@ class Truth:
         return self.off.works and not self.enforced.works
 
 
-def visited(world: World, enclosure: Enclosure, mode: str, patience: float) -> Visit:
+def visited(harness: Harness, proxied: ProxiedSite, mode: str, patience: float) -> Visit:
     """One visit by somebody new, with the rule in this mode."""
-    enclosure.put(mode)
-    context = world.browser.context()
+    proxied.put(mode)
+    context = harness.browser.context()
     try:
-        with enclosure.person(context, patience) as person:
-            return enclosure.visit(person)
+        with proxied.person(context, patience) as person:
+            return proxied.visit(person)
     finally:
         context.close()
 
 
-def truth(world: World, enclosure: Enclosure, off: Visit | None = None) -> Truth:
+def truth(harness: Harness, proxied: ProxiedSite, off: Visit | None = None) -> Truth:
     """Off (where that visit has not been made yet), then enforced."""
-    patience = BREAKING if enclosure.site.breaks else PATIENCE
+    patience = BREAKING if proxied.site.breaks else PATIENCE
     return Truth(
-        off or visited(world, enclosure, "off", PATIENCE),
-        visited(world, enclosure, "enforce", patience),
+        off or visited(harness, proxied, "off", PATIENCE),
+        visited(harness, proxied, "enforce", patience),
     )

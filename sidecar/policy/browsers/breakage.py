@@ -43,7 +43,7 @@ from sidecar.policy.rules.fetch import (
     BreakageTest,
     Fetch,
     Outcome,
-    came_home,
+    began_here,
     line,
     lines,
     media_type,
@@ -158,7 +158,7 @@ def _resource(*, same_site_allowed: bool) -> BreakageTest:
             return "safe" if pings else "open"
         if facts.status >= 400:  # shown nevertheless, where it is an image
             return "break" if media_type(facts).startswith(b"image/") else "safe"
-        return "open" if came_home(facts, fetch) else "break"
+        return "open" if began_here(facts, fetch) else "break"
 
     return judge
 
@@ -305,7 +305,7 @@ class CookieTest:
         followed_link = navigates and facts.method in ("GET", "HEAD")
         if followed_link and not self._strict:
             return "safe"
-        return "open" if followed_link and came_home(facts, fetch) else "break"
+        return "open" if followed_link and began_here(facts, fetch) else "break"
 
     def _inside(self, facts: Facts, fetch: Fetch) -> bool:
         """Whether the response may belong to a page of another site, or to a frame in one."""

@@ -18,7 +18,7 @@ from sidecar.policy.rules.fetch import (
     FRAMES,
     Fetch,
     Outcome,
-    came_home,
+    began_here,
     lines,
     may_be_page,
     media_type,
@@ -129,7 +129,7 @@ class Framing:
             return (
                 "unknown"  # a page of an extension: no other request for a frame comes from nobody
             )
-        if "'self'" in self._allowed and fetch.site != b"same-origin" and came_home(facts, fetch):
+        if "'self'" in self._allowed and fetch.site != b"same-origin" and began_here(facts, fetch):
             return "unknown"
         if fetch.site != b"same-origin" or "'self'" not in self._allowed:
             return self._listed(fetch)

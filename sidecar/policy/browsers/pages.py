@@ -84,7 +84,7 @@ class Inline:
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class PageElements:
     """What one page holds, in the order of the page, without repeats."""
 
     inline: tuple[Inline, ...]
@@ -100,7 +100,7 @@ class Page:
     """It is no page but a script's file; nothing but its signs is known."""
 
 
-def read_page(html: bytes, charset: str = "", address: str = "") -> Page:
+def read_page(html: bytes, charset: str = "", address: str = "") -> PageElements:
     """Read a page; never raises. `charset`: of its Content-Type ("" = none); `address`: its URL.
 
     A script that is never closed is left out, as browsers do not run it: so a page may be cut
@@ -111,22 +111,26 @@ def read_page(html: bytes, charset: str = "", address: str = "") -> Page:
         try:
             next(steps)
         except StopIteration as end:
-            page: Page = end.value
+            page: PageElements = end.value
             return page
 
 
-def page_from(data: Mapping[str, Any]) -> Page:
+def page_from(data: Mapping[str, Any]) -> PageElements:
     """A page from what `dataclasses.asdict` said of it, after JSON."""
     inline = tuple(Inline(**piece) for piece in data["inline"])
     urls = tuple((directive, url) for directive, url in data["urls"])
-    return Page(inline, urls, data["complete"], data["drawn"], tuple(data["signs"]), data["script"])
+    return PageElements(
+        inline, urls, data["complete"], data["drawn"], tuple(data["signs"]), data["script"]
+    )
 
 
-def read_steps(html: bytes, charset: str = "", address: str = "") -> Generator[None, None, Page]:
+def read_steps(
+    html: bytes, charset: str = "", address: str = ""
+) -> Generator[None, None, PageElements]:
     """`read_page` in steps of a few milliseconds, so that the caller can do other work between."""
     reader = _Reader(address)
     yield from reader.parse(html, _encoding(html, charset), 0)
-    return Page(
+    return PageElements(
         tuple(reader.inline.values()),
         tuple(reader.urls),
         reader.complete,
@@ -163,7 +167,7 @@ _BLOCKS = (b"\n", b"<d", b"<l", b"<p", b"<t")
 _OPENED = re.compile(rb"<%b(?=[\s/>])[^>]*" % _FORMATTING)
 
 
-def _swells(html: bytes) -> Generator[None, None, bool]:
+def _has_too_many_elements(html: bytes) -> Generator[None, None, bool]:
     """Whether a page may have more than `_MAX_ELEMENTS`.
 
     A formatting element that is left open is opened again in each block that follows, so that a few
@@ -220,7 +224,7 @@ class _Reader:
     def parse(self, html: bytes, encoding: str, frame: int, line: int = 0) -> _Steps:
         """Parse and read a document, unless it would become too large."""
         plain = html.replace(b"\0", b"") if encoding.startswith("utf-16") else html
-        if (yield from _swells(plain)):
+        if (yield from _has_too_many_elements(plain)):
             self.complete = False
             return
         document = yield from _parse(html, encoding)

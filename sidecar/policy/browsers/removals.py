@@ -28,7 +28,7 @@ from sidecar.policy.rules.fetch import (
     BreakageTest,
     Fetch,
     Outcome,
-    came_home,
+    began_here,
     line,
     lines,
     may_be_page,
@@ -45,7 +45,7 @@ of others are shown.
 """
 
 
-def telling(token: str | None) -> bool:
+def sends_default_or_more(token: str | None) -> bool:
     """Whether a policy sends no less than browsers send by default."""
     return token in _TELLING
 
@@ -83,7 +83,7 @@ def referrer_of_rule(rule: Rule, value: str) -> BreakageTest | None:
     other sites, which may refuse what comes from elsewhere.
     """
     token = DEFAULT if rule.action == "remove" else referrer_policy(value)
-    if not telling(token):
+    if not sends_default_or_more(token):
         return None
 
     def judge(facts: Facts, fetch: Fetch) -> Outcome:
@@ -107,7 +107,7 @@ def _overruled(facts: Facts, fetch: Fetch) -> bool:
     A page that sends only its origin, or nothing, sends no more then.
     """
     moved = line(facts, b"location") if 300 <= facts.status < 400 else None
-    if moved is None or fetch.site not in (None, b"same-origin") or not came_home(facts, fetch):
+    if moved is None or fetch.site not in (None, b"same-origin") or not began_here(facts, fetch):
         return False
     try:
         host = urlsplit(moved.decode("latin-1").strip()).netloc.rpartition("@")[2]

@@ -46,7 +46,7 @@ _SAMPLE = 40
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class BrowserReport:
     """One report: words of closed lists to count by, and capped texts to show."""
 
     type: str
@@ -74,7 +74,7 @@ class Report:
     """Of COOP: whether the page has COEP as well; None = not said."""
 
 
-def read_reports(data: bytes, media: str) -> tuple[Report, ...]:
+def read_reports(data: bytes, media: str) -> tuple[BrowserReport, ...]:
     """The reports of one post; () when it cannot be read."""
     try:
         given = json.loads(data)
@@ -89,13 +89,13 @@ def read_reports(data: bytes, media: str) -> tuple[Report, ...]:
     return tuple(_entries(items[:MAX_REPORTS]))
 
 
-def _entries(items: list[Any]) -> Iterator[Report]:
+def _entries(items: list[Any]) -> Iterator[BrowserReport]:
     for item in items:
         if isinstance(item, dict) and isinstance(item.get("body"), dict):
             yield _report(str(item.get("type", "")), {"url": item.get("url"), **item["body"]})
 
 
-def _report(kind: str, body: Mapping[str, Any]) -> Report:
+def _report(kind: str, body: Mapping[str, Any]) -> BrowserReport:
     kind = kind if kind in TYPES else "other"
     named = _first(body, *_KEYS["directive"]).split(" ")[0].lower()
     disposition = _first(body, "disposition").lower()
@@ -106,7 +106,7 @@ def _report(kind: str, body: Mapping[str, Any]) -> Report:
     source = _first(body, *_KEYS["source"])
     source = "" if source in _OWN_PARTS else source
     number = body.get("lineNumber", body.get("line-number"))
-    return Report(
+    return BrowserReport(
         kind,
         named if named in DIRECTIVES or named in FEATURES or named in WORDS else "other",
         disposition if disposition in DISPOSITIONS else "other",

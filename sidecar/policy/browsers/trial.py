@@ -229,11 +229,11 @@ def _news(value: bytes, before: Iterable[bytes]) -> bytes:
             else directive
             for directive in policy.directives
         ]
-        made.append(csp.Policy(tuple(directives)))
+        made.append(csp.CspPolicy(tuple(directives)))
     return csp.serialise(*made).encode("latin-1")
 
 
-def _stops(own: csp.Policy, policy: csp.Policy, directive: csp.Directive) -> bool:
+def _stops(own: csp.CspPolicy, policy: csp.CspPolicy, directive: csp.CspDirective) -> bool:
     """Whether `own` allows nothing that this directive of `policy` forbids."""
     if DIRECTIVES.get(directive.name) != "sources":
         return False
@@ -249,7 +249,7 @@ def _stops(own: csp.Policy, policy: csp.Policy, directive: csp.Directive) -> boo
     return True
 
 
-def _sampled(directive: csp.Directive) -> str:
+def _sampled(directive: csp.CspDirective) -> str:
     """The directive with 'report-sample': reports quote the beginning of what was blocked."""
     words = directive.values
     if directive.name in NONCES_COUNT_IN and "'report-sample'" not in (

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from sidecar.policy import csp
-from sidecar.policy.browsers.removals import telling
+from sidecar.policy.browsers.removals import sends_default_or_more
 from sidecar.policy.browsers.storage import COOKIES, STORED, asks_again, cleared, unstored
 from sidecar.policy.browsers.support import FEATURES, GONE, SUPPORT_DATE
 from sidecar.policy.browsers.trial import by_api, has_report_only, taken
@@ -185,7 +185,7 @@ _BY_VALUE: Mapping[str, Callable[[str], Iterable[str]]] = {
     ),
     "pragma": _cached,
     "referrer-policy": lambda value: (
-        "referrer-fuller" if telling(referrer_policy(value)) else "referrer",
+        "referrer-fuller" if sends_default_or_more(referrer_policy(value)) else "referrer",
     ),
     "strict-transport-security": lambda value: (
         "hsts-subdomains" if _reaches_subdomains(value) else "hsts",

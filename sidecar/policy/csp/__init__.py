@@ -29,7 +29,7 @@ _TYPOGRAPHIC = re.compile("[\u2018-\u201f\xb4]|\xe2\x80[\x98-\x9f]")
 _CUT = frozenset({"csp-too-long", "csp-too-many"})
 
 
-class Directive(NamedTuple):
+class CspDirective(NamedTuple):
     """One directive: its name in lower case, and its words as written."""
 
     name: str
@@ -37,13 +37,13 @@ class Directive(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Policy:
+class CspPolicy:
     """The directives that count, in order, and what is wrong with the text."""
 
-    directives: tuple[Directive, ...] = ()
+    directives: tuple[CspDirective, ...] = ()
     faults: tuple[Fault, ...] = field(default=(), compare=False)
 
-    def get(self, name: str) -> Directive | None:
+    def get(self, name: str) -> CspDirective | None:
         """The directive of this name (lower case), or None."""
         return next((directive for directive in self.directives if directive.name == name), None)
 
@@ -53,12 +53,12 @@ class Policy:
         return not any(one.code in _CUT for one in self.faults)
 
 
-def parse(text: str) -> tuple[Policy, ...]:
+def parse(text: str) -> tuple[CspPolicy, ...]:
     """Read a header value: one policy for each comma-separated part (section 2.2.2).
 
     Parts without directives are left out, unless there is something to say about them.
     """
-    policies: list[Policy] = []
+    policies: list[CspPolicy] = []
     left = MAX_WORDS
     for part in text[:MAX_TEXT].split(","):
         policy, left = _parse_one(part, left)
@@ -67,8 +67,8 @@ def parse(text: str) -> tuple[Policy, ...]:
         if left < 0:
             break
     if len(text) > MAX_TEXT:
-        last = policies.pop() if policies else Policy()
-        policies.append(Policy(last.directives, (*last.faults, fault("csp-too-long"))))
+        last = policies.pop() if policies else CspPolicy()
+        policies.append(CspPolicy(last.directives, (*last.faults, fault("csp-too-long"))))
     return tuple(policies)
 
 
@@ -77,9 +77,9 @@ def names_ancestors(lines: Iterable[bytes]) -> bool:
     return any(b"frame-ancestors" in line.lower() for line in lines)
 
 
-def _parse_one(part: str, left: int) -> tuple[Policy, int]:
+def _parse_one(part: str, left: int) -> tuple[CspPolicy, int]:
     """One policy, and how many words may still be read (-1: more than allowed)."""
-    directives: dict[str, Directive] = {}
+    directives: dict[str, CspDirective] = {}
     faults: list[Fault] = []
     for piece in part.split(";"):
         words = _WORD.findall(piece)
@@ -102,11 +102,11 @@ def _parse_one(part: str, left: int) -> tuple[Policy, int]:
             values = tuple(word for word in words[1:] if not _CONTROL.search(word))
             faults += [fault("csp-control", word) for word in words[1:] if _CONTROL.search(word)]
             faults += directive_faults(name, values)
-            directives[name] = Directive(name, values)
-    return Policy(tuple(directives.values()), tuple(faults)), max(left, -1)
+            directives[name] = CspDirective(name, values)
+    return CspPolicy(tuple(directives.values()), tuple(faults)), max(left, -1)
 
 
-def serialise(*policies: Policy) -> str:
+def serialise(*policies: CspPolicy) -> str:
     """The header value of one or more policies; `parse` gives the same directives back."""
     texts = (
         "; ".join(" ".join((one.name, *one.values)) for one in policy.directives)
@@ -115,13 +115,13 @@ def serialise(*policies: Policy) -> str:
     return ", ".join(filter(None, texts))
 
 
-def from_mapping(mapping: Mapping[str, Iterable[str] | str | bool | None]) -> Policy:
+def from_mapping(mapping: Mapping[str, Iterable[str] | str | bool | None]) -> CspPolicy:
     """A policy from `{directive: sources}`, as a policy file writes it.
 
     True, None and an empty list mean a directive without value (for source lists: 'none'), False
     leaves the directive out. Words that could end their directive are left out with a fault.
     """
-    directives: dict[str, Directive] = {}
+    directives: dict[str, CspDirective] = {}
     faults: list[Fault] = []
     for written, value in mapping.items():
         name = written.lower()
@@ -137,21 +137,21 @@ def from_mapping(mapping: Mapping[str, Iterable[str] | str | bool | None]) -> Po
             faults += [fault("csp-bad-word", word) for word in words if _ILLEGAL.search(word)]
             if not values and DIRECTIVES.get(name) == "sources":
                 values = ("'none'",)
-            directives[name] = Directive(name, values)
+            directives[name] = CspDirective(name, values)
             faults += directive_faults(name, values)
-    return Policy(tuple(directives.values()), tuple(faults))
+    return CspPolicy(tuple(directives.values()), tuple(faults))
 
 
-def normalise(policy: Policy) -> Policy:
+def normalise(policy: CspPolicy) -> CspPolicy:
     """The canonical form, for comparing and not for sending: sorted, folded, without repeats.
 
     Two policies that say the same in other words, order or case have the same canonical form.
     """
-    directives = (Directive(one.name, _canonical(one)) for one in policy.directives)
-    return Policy(tuple(sorted(directives, key=lambda one: one.name)))
+    directives = (CspDirective(one.name, _canonical(one)) for one in policy.directives)
+    return CspPolicy(tuple(sorted(directives, key=lambda one: one.name)))
 
 
-def _canonical(directive: Directive) -> tuple[str, ...]:
+def _canonical(directive: CspDirective) -> tuple[str, ...]:
     grammar = DIRECTIVES.get(directive.name)
     if grammar == "sources":
         return tuple(sorted(source_list(directive.values))) or ("'none'",)
@@ -162,7 +162,7 @@ def _canonical(directive: Directive) -> tuple[str, ...]:
     return tuple(sorted(_words(directive, grammar)))
 
 
-def effective(policy: Policy, name: str) -> Directive | None:
+def effective(policy: CspPolicy, name: str) -> CspDirective | None:
     """The directive that governs `name`: itself, or the first fallback that is there (6.8.3).
 
     None means that the policy says nothing of it: everything is allowed.
@@ -170,12 +170,12 @@ def effective(policy: Policy, name: str) -> Directive | None:
     return _governing({directive.name: directive for directive in policy.directives}, name)
 
 
-def _governing(directives: Mapping[str, Directive], name: str) -> Directive | None:
+def _governing(directives: Mapping[str, CspDirective], name: str) -> CspDirective | None:
     chain_of = FALLBACKS.get(name, (name,))
     return next((directives[one] for one in chain_of if one in directives), None)
 
 
-def merge(app: Policy, ours: Policy, *, widen: bool = False) -> Policy:
+def merge(app: CspPolicy, ours: CspPolicy, *, widen: bool = False) -> CspPolicy:
     """Merge our policy into the service's, directive by directive.
 
     A directive that only one of them names is kept; a fetch directive that only ours names is
@@ -209,9 +209,9 @@ def merge(app: Policy, ours: Policy, *, widen: bool = False) -> Policy:
             continue
         # A new directive stepped in between (child-src before script-src, for workers): name what
         # governed before.
-        pair = (Directive(name, one.values) for one in (before, after))
+        pair = (CspDirective(name, one.values) for one in (before, after))
         made[name] = _combine(*pair, widen=widen)
-    return Policy(tuple(made.values()))
+    return CspPolicy(tuple(made.values()))
 
 
 def merge_text(app: str, ours: str, *, widen: bool = False) -> str:
@@ -233,20 +233,26 @@ def merge_text(app: str, ours: str, *, widen: bool = False) -> str:
     return app if held in (made, wanted) else serialise(*made)
 
 
-def _merge_into(held: tuple[Policy, ...], ours: Policy, *, widen: bool) -> tuple[Policy, ...]:
-    def governed(policy: Policy) -> set[str]:
+def _merge_into(
+    held: tuple[CspPolicy, ...], ours: CspPolicy, *, widen: bool
+) -> tuple[CspPolicy, ...]:
+    def governed(policy: CspPolicy) -> set[str]:
         return {one.name for one in ours.directives if effective(policy, one.name)}
 
     orphans = {one.name for one in ours.directives}.difference(*map(governed, held))
     # With what the first policy gains, it may govern more (default-src): a second merge must find
     # nothing new.
-    first = Policy((*held[0].directives, *(one for one in ours.directives if one.name in orphans)))
+    first = CspPolicy(
+        (*held[0].directives, *(one for one in ours.directives if one.name in orphans))
+    )
     shares = [governed(first), *map(governed, held[1:])]
-    parts = (Policy(tuple(one for one in ours.directives if one.name in names)) for names in shares)
+    parts = (
+        CspPolicy(tuple(one for one in ours.directives if one.name in names)) for names in shares
+    )
     return tuple(merge(policy, part, widen=widen) for policy, part in zip(held, parts, strict=True))
 
 
-def _combine(base: Directive, wanted: Directive, *, widen: bool) -> Directive:
+def _combine(base: CspDirective, wanted: CspDirective, *, widen: bool) -> CspDirective:
     """One directive of both; `base` may be the fallback that governs the directive `wanted`."""
     grammar = DIRECTIVES.get(wanted.name)
     if grammar == "sources":
@@ -255,7 +261,7 @@ def _combine(base: Directive, wanted: Directive, *, widen: bool) -> Directive:
         if base.name == wanted.name and [*merged] == [*mine]:
             return base
         values = tuple(source.text for source in merged.values())
-        return Directive(wanted.name, values or ("'none'",))
+        return CspDirective(wanted.name, values or ("'none'",))
     if grammar in (None, "token", "valueless"):
         return base
     one, other = _words(base, grammar), _words(wanted, grammar)
@@ -272,10 +278,10 @@ def _combine(base: Directive, wanted: Directive, *, widen: bool) -> Directive:
         both = {"'allow'": "'allow'"} if widen else {"'block'": "'block'"}
     if not both and grammar == "names":
         both = {"'none'": "'none'"}
-    return base if [*both] == [*one] else Directive(wanted.name, tuple(both.values()))
+    return base if [*both] == [*one] else CspDirective(wanted.name, tuple(both.values()))
 
 
-def _words(directive: Directive, grammar: Grammar) -> dict[str, str]:
+def _words(directive: CspDirective, grammar: Grammar) -> dict[str, str]:
     """The words of a value by what is compared; case counts in addresses and policy names."""
     exact = grammar in ("uris", "names")
     words = {

@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from sidecar.policy.csp import Directive, Policy, effective
+from sidecar.policy.csp import CspDirective, CspPolicy, effective
 from sidecar.policy.csp.sources import parse_source, source_list
 
 FAMILY = {"script-src-elem": "script-src", "style-src-elem": "style-src"}
 
 
-def extended(policy: Policy, directive: str, sources: Sequence[str]) -> tuple[Policy, str]:
+def extended(policy: CspPolicy, directive: str, sources: Sequence[str]) -> tuple[CspPolicy, str]:
     """The policy with these sources added for `directive`, and the name of the directive that
     gained them.
 
@@ -29,7 +29,7 @@ def extended(policy: Policy, directive: str, sources: Sequence[str]) -> tuple[Po
     known = source_list(held)
     new = [text for text in sources if parse_source(text).key not in known]
     values = (*(word for word in held if word.lower() != "'none'"), *new)
-    made = Directive(target, values)
+    made = CspDirective(target, values)
     if policy.get(target):
         found = tuple(made if one.name == target else one for one in policy.directives)
     else:
@@ -37,7 +37,7 @@ def extended(policy: Policy, directive: str, sources: Sequence[str]) -> tuple[Po
     return replace(policy, directives=found), target
 
 
-def _target(governing: Directive, directive: str) -> str:
+def _target(governing: CspDirective, directive: str) -> str:
     family = directive.removesuffix("-elem").removesuffix("-attr")
     if governing.name == directive:
         return directive
@@ -48,7 +48,7 @@ def _target(governing: Directive, directive: str) -> str:
     return FAMILY.get(directive, directive)
 
 
-def _copied(governing: Directive, target: str) -> tuple[str, ...]:
+def _copied(governing: CspDirective, target: str) -> tuple[str, ...]:
     """What has an effect in a new directive of what governed before."""
     sources = source_list(governing.values)
     if target.endswith("-attr"):

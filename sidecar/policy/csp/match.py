@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
-from sidecar.policy.csp import Policy, effective
-from sidecar.policy.csp.sources import REQUEST_NONCE, Source, Sources, source_list
+from sidecar.policy.csp import CspPolicy, effective
+from sidecar.policy.csp.sources import REQUEST_NONCE, SourceExpression, Sources, source_list
 
 _PORTS = {"http": "80", "https": "443", "ws": "80", "wss": "443"}
 _UPGRADES = {"http": ("https",), "ws": ("wss", "http", "https"), "wss": ("https",)}
@@ -46,7 +46,7 @@ def address(url: str) -> Address | None:
 
 
 def allows_address(
-    policy: Policy, directive: str, url: str, page: str, *, redirected: bool = False
+    policy: CspPolicy, directive: str, url: str, page: str, *, redirected: bool = False
 ) -> bool:
     """Whether the policy lets the directive load `url` on a page of the origin `page`.
 
@@ -64,7 +64,7 @@ def allows_address(
     return any(matches(one, target, own, redirected=redirected) for one in sources.values())
 
 
-def allows_inline(policy: Policy, directive: str, digest: str) -> bool:
+def allows_inline(policy: CspPolicy, directive: str, digest: str) -> bool:
     """Whether inline code of this digest (`sha256-...`, without quotes) runs without a nonce.
 
     `directive` is script-src-elem, script-src-attr, style-src-elem or style-src-attr.
@@ -80,7 +80,7 @@ def allows_inline(policy: Policy, directive: str, digest: str) -> bool:
     return bool(digest) and f"'{digest}'" in sources
 
 
-def allows_nonce(policy: Policy, directive: str) -> bool:
+def allows_nonce(policy: CspPolicy, directive: str) -> bool:
     """Whether the policy lets an element with the response's own nonce in."""
     governing = effective(policy, directive)
     return governing is None or REQUEST_NONCE in source_list(governing.values)
@@ -95,7 +95,9 @@ def switches_inline_off(sources: Sources, directive: str) -> bool:
     )
 
 
-def matches(source: Source, target: Address, own: Address | None, *, redirected: bool) -> bool:
+def matches(
+    source: SourceExpression, target: Address, own: Address | None, *, redirected: bool
+) -> bool:
     """Whether one source lets an address through, on a page of the origin `own`."""
     if source.key == "'self'":
         return own is not None and _is_own(target, own)

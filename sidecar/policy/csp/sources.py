@@ -36,7 +36,7 @@ _URLS: frozenset[Shape] = frozenset({"any", "scheme", "host"})
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class SourceExpression:
     """One source expression. `key` is its canonical text: lower case where case means nothing."""
 
     key: str
@@ -55,30 +55,30 @@ class Source:
         return self.shape in _URLS or self.key == "'self'"
 
 
-Sources: TypeAlias = dict[str, Source]
+Sources: TypeAlias = dict[str, SourceExpression]
 """A source list by key, in order, without 'none'; empty = nothing is allowed."""
 
 
-def parse_source(text: str) -> Source:
+def parse_source(text: str) -> SourceExpression:
     """Read one source expression; any other text has the shape `other` and matches only itself."""
     low = text.lower()
     if low in KEYWORDS:
-        return Source(low, text, "keyword")
+        return SourceExpression(low, text, "keyword")
     if text == "*":
-        return Source(text, text, "any")
+        return SourceExpression(text, text, "any")
     if found := _SCHEME.fullmatch(text):
-        return Source(low, text, "scheme", scheme=found[1].lower())
+        return SourceExpression(low, text, "scheme", scheme=found[1].lower())
     if (found := _HOST.fullmatch(text)) and len(found[2]) <= _MAX_HOST:
         scheme, host, port, path = (part or "" for part in found.groups())
         key = low[: len(low) - len(path)] + path
-        return Source(key, text, "host", scheme.lower(), host.lower(), port, path)
+        return SourceExpression(key, text, "host", scheme.lower(), host.lower(), port, path)
     if text == REQUEST_NONCE:
-        return Source(text, text, "nonce")
+        return SourceExpression(text, text, "nonce")
     if found := _NONCE.fullmatch(text):
-        return Source(f"'nonce-{found[1]}'", text, "nonce")
+        return SourceExpression(f"'nonce-{found[1]}'", text, "nonce")
     if found := _HASH.fullmatch(text):
-        return Source(f"'{found[1].lower()}-{found[2]}'", text, "hash")
-    return Source(text, text, "other")
+        return SourceExpression(f"'{found[1].lower()}-{found[2]}'", text, "hash")
+    return SourceExpression(text, text, "other")
 
 
 def source_list(values: Iterable[str]) -> Sources:
@@ -90,7 +90,7 @@ def source_list(values: Iterable[str]) -> Sources:
     return sources
 
 
-def covers(wide: Source, narrow: Source) -> bool:
+def covers(wide: SourceExpression, narrow: SourceExpression) -> bool:
     """Whether `wide` allows everything that `narrow` allows; False when in doubt.
 
     In doubt is: 'self' against a host, a scheme-less host against a scheme (the page's scheme is
@@ -113,7 +113,7 @@ def covers(wide: Source, narrow: Source) -> bool:
     return (wide.key, narrow.key) == ("'unsafe-eval'", "'wasm-unsafe-eval'")
 
 
-def _covers_origin(wide: Source, narrow: Source) -> bool:
+def _covers_origin(wide: SourceExpression, narrow: SourceExpression) -> bool:
     same = wide.scheme == narrow.scheme
     if not same and (wide.scheme, narrow.scheme) not in _UPGRADES:
         return False
@@ -148,20 +148,20 @@ def meet(one: Sources, other: Sources) -> Sources:
     return {key: source for key, source in both.items() if not _wakes(source, lost)}
 
 
-def _index(sources: Sources) -> dict[str, list[Source]]:
+def _index(sources: Sources) -> dict[str, list[SourceExpression]]:
     """A list by where to look for what covers a source: long lists compare in linear time.
 
     Hosts are under their host, other sources that can cover more than themselves under "", and the
     rest under their key.
     """
-    index: dict[str, list[Source]] = {}
+    index: dict[str, list[SourceExpression]] = {}
     for source in sources.values():
         wide = source.shape in _URLS or source.key == "'unsafe-eval'"
         index.setdefault(source.host if wide else source.key, []).append(source)
     return index
 
 
-def _within(source: Source, others: dict[str, list[Source]]) -> bool:
+def _within(source: SourceExpression, others: dict[str, list[SourceExpression]]) -> bool:
     labels = source.host.split(".")
     parents = (".".join(("*", *labels[start:])) for start in range(1, len(labels)))
     places = {"", source.key} if not source.host else {"", "*", source.host, *parents}
@@ -181,7 +181,7 @@ def _switches(sources: Sources) -> set[str]:
     return found
 
 
-def _wakes(source: Source, lost: set[str]) -> bool:
+def _wakes(source: SourceExpression, lost: set[str]) -> bool:
     """Whether a source takes effect because what had switched it off in one list was lost."""
     if source.key == "'unsafe-inline'":
         return bool(lost - {"eval"})

@@ -13,8 +13,8 @@ from itertools import chain
 from typing import NamedTuple
 
 from sidecar.policy import csp
-from sidecar.policy.csp import Directive, Policy, effective
-from sidecar.policy.csp.sources import Source, Sources, parse_source, source_list
+from sidecar.policy.csp import CspDirective, CspPolicy, effective
+from sidecar.policy.csp.sources import SourceExpression, Sources, parse_source, source_list
 from sidecar.policy.csp.table import (
     ANGULAR_HOSTS,
     BROAD,
@@ -31,7 +31,7 @@ _SHORT_NONCE = 8
 class _Check(NamedTuple):
     """One check of one policy. Of several policies all must fail; with `each`, one is enough."""
 
-    test: Callable[[Policy], Fault | None]
+    test: Callable[[CspPolicy], Fault | None]
     governed: str = ""
     """Only policies with an effective directive of this name are checked; "" = all."""
     each: bool = False
@@ -64,7 +64,7 @@ def comma_faults(text: str) -> tuple[Fault, ...]:
     That is where the second policy continues with what the first left out; two whole policies in
     one line repeat a directive.
     """
-    first, *rest = csp.parse(text) or (Policy(),)
+    first, *rest = csp.parse(text) or (CspPolicy(),)
     said = {one.name for one in first.directives}
     for policy in rest:
         names = [one.name for one in policy.directives]
@@ -75,7 +75,7 @@ def comma_faults(text: str) -> tuple[Fault, ...]:
     return ()
 
 
-def _found(checks: Iterable[_Check], policies: tuple[Policy, ...]) -> Iterator[Fault]:
+def _found(checks: Iterable[_Check], policies: tuple[CspPolicy, ...]) -> Iterator[Fault]:
     for check in checks:
         found = [
             check.test(policy)
@@ -87,22 +87,22 @@ def _found(checks: Iterable[_Check], policies: tuple[Policy, ...]) -> Iterator[F
             yield faulty[0]
 
 
-def allowed(policy: Policy, name: str) -> Sources:
+def allowed(policy: CspPolicy, name: str) -> Sources:
     """The sources that a policy allows for a directive by itself or a fallback; else empty."""
     governing = effective(policy, name)
     return source_list(governing.values if governing else ())
 
 
-def is_broad(source: Source) -> bool:
+def is_broad(source: SourceExpression) -> bool:
     """Whether any attacker can host files under the source."""
     return source.key in BROAD or source.host == "*"
 
 
-def _scripts_open(policy: Policy) -> Fault | None:
+def _scripts_open(policy: CspPolicy) -> Fault | None:
     return None if effective(policy, "script-src") else fault("csp-scripts-open")
 
 
-def _inline(policy: Policy) -> Fault | None:
+def _inline(policy: CspPolicy) -> Fault | None:
     for name in ("script-src-elem", "script-src-attr"):
         sources = allowed(policy, name)
         strict = "'strict-dynamic'" in sources or _trusts(sources)
@@ -111,24 +111,24 @@ def _inline(policy: Policy) -> Fault | None:
     return None
 
 
-def _eval(policy: Policy) -> Fault | None:
+def _eval(policy: CspPolicy) -> Fault | None:
     is_allowed = "'unsafe-eval'" in allowed(policy, "script-src")
     return fault("csp-unsafe-eval", "script-src") if is_allowed else None
 
 
-def _broad(policy: Policy) -> Fault | None:
+def _broad(policy: CspPolicy) -> Fault | None:
     sources = (*_scripts(policy), *allowed(policy, "object-src").values())
     return _first("csp-broad-source", filter(is_broad, sources))
 
 
-def _base_open(policy: Policy) -> Fault | None:
+def _base_open(policy: CspPolicy) -> Fault | None:
     scripts = allowed(policy, "script-src-elem")
     shapes = {source.shape for source in scripts.values()}
     relative = "nonce" in shapes or ("hash" in shapes and "'strict-dynamic'" in scripts)
     return fault("csp-base-open") if relative and not policy.get("base-uri") else None
 
 
-def _scripts(policy: Policy) -> list[Source]:
+def _scripts(policy: CspPolicy) -> list[SourceExpression]:
     """The script sources by address, which count only without 'strict-dynamic' (6.7.3.2)."""
     sources = allowed(policy, "script-src-elem")
     if "'strict-dynamic'" in sources:
@@ -136,11 +136,11 @@ def _scripts(policy: Policy) -> list[Source]:
     return [source for source in sources.values() if source.is_url]
 
 
-def _hosts(sources: Iterable[Source]) -> Iterable[Source]:
+def _hosts(sources: Iterable[SourceExpression]) -> Iterable[SourceExpression]:
     return (source for source in sources if source.shape == "host" and source.host != "*")
 
 
-def _serves(source: Source, hosts: frozenset[str]) -> bool:
+def _serves(source: SourceExpression, hosts: frozenset[str]) -> bool:
     """Whether a source lets in all of one of these hosts; one that names a path does not."""
     if source.path not in ("", "/"):
         return False
@@ -149,24 +149,24 @@ def _serves(source: Source, hosts: frozenset[str]) -> bool:
     )
 
 
-def _first(code: str, sources: Iterable[Source]) -> Fault | None:
+def _first(code: str, sources: Iterable[SourceExpression]) -> Fault | None:
     return next((fault(code, source.text) for source in sources), None)
 
 
-def _unsafe_hashes(policy: Policy) -> Fault | None:
+def _unsafe_hashes(policy: CspPolicy) -> Fault | None:
     is_allowed = "'unsafe-hashes'" in allowed(policy, "script-src-attr")
     return fault("csp-unsafe-hashes") if is_allowed else None
 
 
-def _base_broad(policy: Policy) -> Fault | None:
+def _base_broad(policy: CspPolicy) -> Fault | None:
     return _first("csp-base-broad", filter(is_broad, allowed(policy, "base-uri").values()))
 
 
-def _object_open(policy: Policy) -> Fault | None:
+def _object_open(policy: CspPolicy) -> Fault | None:
     return None if effective(policy, "object-src") else fault("csp-object-open")
 
 
-def _objects(policy: Policy) -> Fault | None:
+def _objects(policy: CspPolicy) -> Fault | None:
     sources = allowed(policy, "object-src").values()
     served = (source for source in _hosts(sources) if _serves(source, PLUGIN_HOSTS))
     return (
@@ -176,7 +176,7 @@ def _objects(policy: Policy) -> Fault | None:
     )
 
 
-def _script_hosts(policy: Policy) -> Fault | None:
+def _script_hosts(policy: CspPolicy) -> Fault | None:
     sources = _scripts(policy)
     hosts = [*_hosts(sources)]
     return (
@@ -187,17 +187,17 @@ def _script_hosts(policy: Policy) -> Fault | None:
     )
 
 
-def _allow_list(policy: Policy) -> Fault | None:
+def _allow_list(policy: CspPolicy) -> Fault | None:
     return _first("csp-allow-list", (one for one in _scripts(policy) if one.key != "'self'"))
 
 
-def _dynamic_alone(policy: Policy) -> Fault | None:
+def _dynamic_alone(policy: CspPolicy) -> Fault | None:
     sources = allowed(policy, "script-src-elem")
     alone = "'strict-dynamic'" in sources and not _trusts(sources)
     return fault("csp-dynamic-alone") if alone else None
 
 
-def _inline_fallback(policy: Policy) -> Fault | None:
+def _inline_fallback(policy: CspPolicy) -> Fault | None:
     sources = allowed(policy, "script-src-elem")
     missing = _trusts(sources) and "'unsafe-inline'" not in sources
     return fault("csp-no-inline-fallback") if missing else None
@@ -208,13 +208,13 @@ def _trusts(sources: Sources) -> bool:
     return any(source.shape in ("nonce", "hash") for source in sources.values())
 
 
-def _host_fallback(policy: Policy) -> Fault | None:
+def _host_fallback(policy: CspPolicy) -> Fault | None:
     sources = allowed(policy, "script-src-elem")
     held = any(source.is_url and source.key != "'self'" for source in sources.values())
     return fault("csp-no-host-fallback") if "'strict-dynamic'" in sources and not held else None
 
 
-def _trusted_types(policy: Policy) -> Fault | None:
+def _trusted_types(policy: CspPolicy) -> Fault | None:
     """Nothing to say where no script runs at all."""
     sinks = policy.get("require-trusted-types-for")
     demanded = sinks is not None and "'script'" in (word.lower() for word in sinks.values)
@@ -222,14 +222,14 @@ def _trusted_types(policy: Policy) -> Fault | None:
     return fault("csp-no-trusted-types") if missing else None
 
 
-def _listed(policy: Policy) -> Iterable[tuple[str, Source]]:
+def _listed(policy: CspPolicy) -> Iterable[tuple[str, SourceExpression]]:
     """Every address in the policy with its directive."""
     for directive in policy.directives:
         if DIRECTIVES.get(directive.name) in ("sources", "uris"):
             yield from ((directive.name, parse_source(value)) for value in directive.values)
 
 
-def _ip_source(policy: Policy) -> Fault | None:
+def _ip_source(policy: CspPolicy) -> Fault | None:
     hosts = _hosts(source for _, source in _listed(policy))
     return _first("csp-ip-source", (one for one in hosts if is_unmatched_address(one.host)))
 
@@ -242,7 +242,7 @@ def is_unmatched_address(host: str) -> bool:
         return False
 
 
-def _idle(policy: Policy) -> Fault | None:
+def _idle(policy: CspPolicy) -> Fault | None:
     for directive in policy.directives:
         for value in directive.values if DIRECTIVES.get(directive.name) == "sources" else ():
             source = parse_source(value)
@@ -252,14 +252,14 @@ def _idle(policy: Policy) -> Fault | None:
     return None
 
 
-def _report_uri(policy: Policy) -> Fault | None:
+def _report_uri(policy: CspPolicy) -> Fault | None:
     """A name where an address belongs."""
-    addresses = (policy.get("report-uri") or Directive("report-uri")).values
+    addresses = (policy.get("report-uri") or CspDirective("report-uri")).values
     names = (value for value in addresses if not set("/:.") & set(value))
     return next((fault("csp-report-uri-name", name) for name in names), None)
 
 
-def _nonce_short(policy: Policy) -> Fault | None:
+def _nonce_short(policy: CspPolicy) -> Fault | None:
     short = any(
         source.shape == "nonce" and len(source.text) < len("'nonce-'") + _SHORT_NONCE
         for _, source in _listed(policy)
@@ -267,14 +267,14 @@ def _nonce_short(policy: Policy) -> Fault | None:
     return fault("csp-nonce-short") if short else None
 
 
-def _insecure(policy: Policy) -> Fault | None:
+def _insecure(policy: CspPolicy) -> Fault | None:
     for name, source in _listed(policy):
         if source.text.lower().startswith("http://"):
             return fault("csp-insecure-source", source.text, name)
     return None
 
 
-def _reports(policy: Policy) -> Fault | None:
+def _reports(policy: CspPolicy) -> Fault | None:
     by_uri, by_name = policy.get("report-uri"), policy.get("report-to")
     if by_uri:
         return None

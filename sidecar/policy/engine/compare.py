@@ -61,7 +61,7 @@ class RouteChange:
 
 
 @dataclass(frozen=True, slots=True)
-class Shadow:
+class ShadowedRoute:
     """A route that no request reaches, because an earlier one takes them all."""
 
     route: str
@@ -81,7 +81,7 @@ class Comparison:
     routes: tuple[RouteChange, ...]
     order: tuple[str, ...]
     reordered: tuple[str, ...]
-    shadowed: tuple[Shadow, ...]
+    shadowed: tuple[ShadowedRoute, ...]
 
     @property
     def same(self) -> bool:
@@ -190,13 +190,13 @@ def _matched(route: NamedRoute) -> dict[str, Any]:
     return {key: value for key, value in said.items() if value is not None}
 
 
-def shadows(routes: Sequence[NamedRoute]) -> tuple[Shadow, ...]:
+def shadows(routes: Sequence[NamedRoute]) -> tuple[ShadowedRoute, ...]:
     """The routes that an earlier one takes every request from."""
     found = []
     for position, route in enumerate(routes[:-1]):
         by = next((one for one in routes[:position] if match_covers(one.match, route.match)), None)
         if by is not None:
-            found.append(Shadow(route.name, by.name))
+            found.append(ShadowedRoute(route.name, by.name))
     return tuple(found)
 
 
@@ -223,7 +223,7 @@ class Complaint:
 
 
 @dataclass(frozen=True, slots=True)
-class Effect:
+class PolicyEffect:
     """What the new policy changes for some responses: their route, their lines, the reports."""
 
     before: str
@@ -238,9 +238,9 @@ class Effect:
     """The first such request and its status, ids replaced."""
 
 
-def effects(before: Plan, after: Plan, responses: Iterable[Facts]) -> tuple[Effect, ...]:
+def effects(before: Plan, after: Plan, responses: Iterable[Facts]) -> tuple[PolicyEffect, ...]:
     """What changes for these responses; equal changes are counted together, the first first."""
-    found: dict[tuple[Any, ...], Effect] = {}
+    found: dict[tuple[Any, ...], PolicyEffect] = {}
     for facts in responses:
         effect = _effect(before, after, facts)
         if effect is None:
@@ -251,7 +251,7 @@ def effects(before: Plan, after: Plan, responses: Iterable[Facts]) -> tuple[Effe
     return tuple(found.values())
 
 
-def _effect(before: Plan, after: Plan, facts: Facts) -> Effect | None:
+def _effect(before: Plan, after: Plan, facts: Facts) -> PolicyEffect | None:
     routes = [plan.route(facts.host, facts.method, facts.path) for plan in (before, after)]
     old, new = (decide(route, facts) for route in routes)
     changes = tuple(_header_changes(by_name(old.fields), by_name(new.fields)))
@@ -266,7 +266,7 @@ def _effect(before: Plan, after: Plan, facts: Facts) -> Effect | None:
         return None
     url = f"{facts.scheme}://{host(facts.host)}{path(facts.path)}"
     example = f"{facts.method} {url} -> {facts.status}"
-    return Effect(routes[0].name, routes[1].name, changes, silent, reported, 1, example)
+    return PolicyEffect(routes[0].name, routes[1].name, changes, silent, reported, 1, example)
 
 
 def _header_changes(before: Seen, after: Seen) -> Iterator[HeaderChange]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from sidecar.policy.browsers.trial import added
 from sidecar.policy.browsers.witness import Witness, witnesses
 from sidecar.policy.engine.judge import report_only_headers
-from sidecar.policy.engine.nonces import Kept
+from sidecar.policy.engine.nonces import NonceEnsured
 from sidecar.policy.engine.plan import RoutePlan
 from sidecar.policy.rules.checks import Check, worst_fault
 from sidecar.policy.rules.classes import classes
@@ -22,7 +22,7 @@ from sidecar.policy.values import ResponseClass
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class ExplainedCheck:
     """One check of one rule: what it saw and did, or why it did not apply."""
 
     rule: str
@@ -45,7 +45,7 @@ class Explanation:
     classes: tuple[ResponseClass, ...]
     """What the service's response is."""
     before: RawFields
-    steps: tuple[Step, ...]
+    steps: tuple[ExplainedCheck, ...]
     after: RawFields
 
 
@@ -54,9 +54,9 @@ def explain(route: RoutePlan, facts: Facts) -> Explanation:
     fields = list(facts.fields)
     seen = by_name(fields)
     of_service = classes(facts.path, facts.status, seen)
-    steps: list[Step] = []
+    steps: list[ExplainedCheck] = []
     tried: list[tuple[Finding, str]] = []
-    last = [check for check in route.checks if isinstance(check, Kept)]
+    last = [check for check in route.checks if isinstance(check, NonceEnsured)]
     turns: list[tuple[int, list[Check]]] = [
         (index, [one for one in route.checks if one.index == index and one not in last])
         for index in range(len(route.rules))
@@ -70,20 +70,24 @@ def explain(route: RoutePlan, facts: Facts) -> Explanation:
         about = (line.mode, line.ceiling, origin, witnesses(line.named.rule))
         if not checks:
             names = ", ".join(line.named.rule.header or ("Set-Cookie",))
-            steps.append(Step(line.name, names, *about, reason=f"off ({line.ceiling})"))
+            steps.append(ExplainedCheck(line.name, names, *about, reason=f"off ({line.ceiling})"))
         for check in checks:
             unmet = (each.text for each in check.when if not each.holds(facts, seen))
             if failed := next(unmet, None):
                 reason = f"applies only where {failed}"
-                steps.append(Step(line.name, check.header, *about, reason))
+                steps.append(ExplainedCheck(line.name, check.header, *about, reason))
                 continue
             found = check.judge(facts, seen)
             if not found and check not in last:
-                step = Step(line.name, check.header, *about, reason="already right", applies=True)
+                step = ExplainedCheck(
+                    line.name, check.header, *about, reason="already right", applies=True
+                )
                 steps.append(step)
             for one in found:
                 reason = _reason(one, facts)
-                steps.append(Step(line.name, one.header, *about, reason, applies=True, finding=one))
+                steps.append(
+                    ExplainedCheck(line.name, one.header, *about, reason, applies=True, finding=one)
+                )
             if found and found[0].made:
                 fields = write(fields, seen, found)
             elif found and found[0].mode == "trial" and index in route.trials:

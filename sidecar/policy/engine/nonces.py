@@ -19,7 +19,7 @@ from sidecar.policy.model import Rule
 from sidecar.policy.rules.checks import Check
 from sidecar.policy.rules.conditions import Ask, Condition, Facts, Seen
 from sidecar.policy.rules.findings import Finding, Findings
-from sidecar.policy.rules.shares import Shared
+from sidecar.policy.rules.shares import ShareCheck
 from sidecar.policy.terms import WRITING, ViolationKind
 
 SOURCE: Final = REQUEST_NONCE.encode()
@@ -48,13 +48,17 @@ def asks_for_nonce(rule: Rule) -> bool:
 
 def nonced(check: Check, rule: Rule) -> Check:
     """The check of a rule; where the rule writes a nonce, with what that demands of caches."""
-    return Nonced(check) if rule.action in WRITING and asks_for_nonce(rule) else check
+    return NonceWriter(check) if rule.action in WRITING and asks_for_nonce(rule) else check
 
 
 def last_words(checks: Iterable[Check]) -> tuple[Check, ...]:
     """What comes after all other checks of a route, so that no rule undoes what a nonce needs."""
-    pairs = ((one.enforced, one) if isinstance(one, Shared) else (one, None) for one in checks)
-    return tuple(Kept(one, share) for one, share in pairs if isinstance(one, Nonced) and one.made)
+    pairs = ((one.enforced, one) if isinstance(one, ShareCheck) else (one, None) for one in checks)
+    return tuple(
+        NonceEnsured(one, share)
+        for one, share in pairs
+        if isinstance(one, NonceWriter) and one.made
+    )
 
 
 class _OfRule(Check):
@@ -109,7 +113,7 @@ class _OfRule(Check):
         return Finding(*rule, self.action, kind, self.mode, before, after, self.made)
 
 
-class Nonced(_OfRule):
+class NonceWriter(_OfRule):
     """A rule that writes a nonce: the response is for one client, and no 304 changes the nonce.
 
     A browser that gets a 304 replaces the stored header lines and shows the stored body, whose
@@ -126,7 +130,7 @@ class Nonced(_OfRule):
         self.when = tuple(_or_not_modified(one) if one.of_response else one for one in inner.when)
 
     def judge(self, facts: Facts, seen: Seen) -> Findings:
-        """What the rule finds; where it only reports, also what `Kept` would do."""
+        """What the rule finds; where it only reports, also what `NonceEnsured` would do."""
         found = self.inner.judge(facts, seen)
         leaving = {finding.key: finding.after for finding in found}
         carriers = [
@@ -144,12 +148,12 @@ class Nonced(_OfRule):
         return kept + tuple(self._gone(key, seen) for key in carriers if key in seen)
 
 
-class Kept(_OfRule):
+class NonceEnsured(_OfRule):
     """What an enforced rule with a nonce ensures at the end, when no other rule follows."""
 
     __slots__ = ("share",)
 
-    def __init__(self, rule: Nonced, share: Shared | None) -> None:
+    def __init__(self, rule: NonceWriter, share: ShareCheck | None) -> None:
         super().__init__(rule)
         self.when = ()
         self.share = share

@@ -27,7 +27,7 @@ from sidecar.policy.rules.cookie_check import CookieCheck
 from sidecar.policy.rules.fetch import BreakageTest
 from sidecar.policy.rules.matching import matcher
 from sidecar.policy.rules.paths import readings
-from sidecar.policy.rules.shares import Shared
+from sidecar.policy.rules.shares import ShareCheck
 from sidecar.policy.terms import Mode, Slashes, lowest
 
 READ_BODY = 8192
@@ -201,7 +201,7 @@ def _check(named: NamedRule, index: int, mode: Mode, share: float) -> Check:
     check = make(mode)
     if mode not in ("trial", "enforce") or share >= 1.0:
         return check
-    return Shared(check, make("report-only"), share)
+    return ShareCheck(check, make("report-only"), share)
 
 
 def _route(

@@ -44,31 +44,31 @@ _OLD_SYNTAX = re.compile(r"'(?:self|none|src)'|;")
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:", re.IGNORECASE | re.ASCII)
 
 
-class Parsed(NamedTuple, Generic[T]):
+class ParsedField(NamedTuple, Generic[T]):
     """What a text holds; `value` is None when browsers drop the text whole."""
 
     value: T | None
     faults: tuple[Fault, ...] = ()
 
 
-def parse_item(text: str) -> Parsed[Item]:
+def parse_item(text: str) -> ParsedField[Item]:
     """Read one item with its parameters."""
     return _parse(text, "item")
 
 
-def parse_list(text: str) -> Parsed[list[Member]]:
+def parse_list(text: str) -> ParsedField[list[Member]]:
     """Read a list; empty text is the empty list."""
     return _parse(text, "list")
 
 
-def parse_dictionary(text: str) -> Parsed[Dictionary]:
+def parse_dictionary(text: str) -> ParsedField[Dictionary]:
     """Read a dictionary; of equal keys the last one counts; empty text is the empty dictionary."""
     return _parse(text, "dictionary")
 
 
-def _parse(text: str, shape: Literal["item", "list", "dictionary"]) -> Parsed[Any]:
+def _parse(text: str, shape: Literal["item", "list", "dictionary"]) -> ParsedField[Any]:
     if len(text) > MAX_TEXT:
-        return Parsed(None, (fault("sf-too-long"),))
+        return ParsedField(None, (fault("sf-too-long"),))
     repeated: dict[str, None] = {}
 
     def note(key: str, _where: str) -> None:
@@ -77,8 +77,8 @@ def _parse(text: str, shape: Literal["item", "list", "dictionary"]) -> Parsed[An
     try:
         value = http_sf.parse(text.strip(_OWS).encode("ascii"), tltype=shape, on_duplicate_key=note)
     except ValueError:  # the library's own error and UnicodeEncodeError are both of this kind
-        return Parsed(None, (fault("sf-bad-syntax", _SHAPES[shape], shape),))
-    return Parsed(value, tuple(fault("sf-repeated-key", key) for key in repeated))
+        return ParsedField(None, (fault("sf-bad-syntax", _SHAPES[shape], shape),))
+    return ParsedField(value, tuple(fault("sf-repeated-key", key) for key in repeated))
 
 
 def serialise(value: Item | list[Member] | Dictionary) -> str:

@@ -67,7 +67,7 @@ def _in_force(row: Header, lines: Lines) -> str:
 
 def _by_csp(_row: Header, old: str, new: str) -> str:
     kept = [
-        csp.Policy(tuple(one for one in policy.directives if one.name not in REPORTING))
+        csp.CspPolicy(tuple(one for one in policy.directives if one.name not in REPORTING))
         for policy in csp.parse(old)
     ]
     written = csp.parse(new)
@@ -82,7 +82,7 @@ def _by_csp(_row: Header, old: str, new: str) -> str:
     return f"{wider} allows more"
 
 
-def _directives(policies: Iterable[csp.Policy]) -> Iterator[csp.Directive]:
+def _directives(policies: Iterable[csp.CspPolicy]) -> Iterator[csp.CspDirective]:
     return (one for policy in policies for one in policy.directives)
 
 

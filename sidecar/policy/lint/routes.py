@@ -178,12 +178,12 @@ def _copies(given: Sequence[_Given]) -> Iterator[PlacedProblem]:
             yield one.position, finding("csp-report-only-copy", ("value",))
 
 
-def _meaning(text: str) -> tuple[csp.Policy, ...]:
+def _meaning(text: str) -> tuple[csp.CspPolicy, ...]:
     acting = (
         tuple(one for one in policy.directives if one.name not in (*REPORTING, *_INERT))
         for policy in csp.parse(text)
     )
-    return tuple(csp.normalise(csp.Policy(directives)) for directives in acting)
+    return tuple(csp.normalise(csp.CspPolicy(directives)) for directives in acting)
 
 
 def _credentials(given: Sequence[_Given]) -> Iterator[PlacedProblem]:

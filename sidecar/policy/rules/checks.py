@@ -27,7 +27,7 @@ from sidecar.policy.terms import WRITING, Action, Mode, ViolationKind
 
 
 class Check(ABC):
-    """What a rule demands of a header, or of several (see `Several`): a rule has one check."""
+    """What a rule demands of one header, or of several as `MultiHeaderCheck`: one check."""
 
     __slots__ = ("header", "index", "key", "made", "mode", "name", "rule", "value", "when")
     action: Action
@@ -251,7 +251,7 @@ class Forbid(Require):
         return self.finding("forbidden", observed, None)
 
 
-class Several(Check):
+class MultiHeaderCheck(Check):
     """One rule over many headers: its conditions are asked once, before any of its changes."""
 
     __slots__ = ("action", "inner", "kinds")
@@ -276,7 +276,7 @@ class Several(Check):
         )
 
 
-class AnyOf(Several):
+class AnyOf(MultiHeaderCheck):
     """Many names that should be absent: a single look when all are."""
 
     __slots__ = ()
@@ -301,7 +301,7 @@ def make_check(rule: str, declared: Rule, index: int, mode: Mode) -> Check:
     if len(declared.header) == 1:
         return make(header=declared.header[0], when=when)
     inner = [make(header=header, when=()) for header in declared.header]
-    return (AnyOf if declared.action in ("remove", "forbid") else Several)(inner, when)
+    return (AnyOf if declared.action in ("remove", "forbid") else MultiHeaderCheck)(inner, when)
 
 
 _ACTIONS: Mapping[Action, Callable[..., Check]] = {

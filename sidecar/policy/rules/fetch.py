@@ -135,7 +135,7 @@ def sent_cookies(fetch: Fetch) -> list[tuple[bytes, bytes]]:
     return [(name.strip(), value.strip()) for name, found, value in pairs if found]
 
 
-def came_home(facts: Facts, fetch: Fetch) -> bool:
+def began_here(facts: Facts, fetch: Fetch) -> bool:
     """Whether a request that came by way of another site may have begun on a page of this host,
     as its Referer says.
 

@@ -11,7 +11,7 @@ from sidecar.policy.rules.findings import Findings
 _CACHING = frozenset({b"cache-control", b"expires", b"last-modified"})
 
 
-class Shared(Check):
+class ShareCheck(Check):
     """One rule, enforced for the clients in the share and only reported for the others.
 
     The hash of its address decides whether a client is in: it stays in while the share grows, and

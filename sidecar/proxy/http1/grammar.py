@@ -83,7 +83,7 @@ def sound(lines: bytes) -> bool:
     )
 
 
-def hopeless(lines: bytes) -> bool:
+def is_wrong_already(lines: bytes) -> bool:
     """Whether the beginning of a head is wrong whatever follows; a CR at its end may still get
     its LF.
     """

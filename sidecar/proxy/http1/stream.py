@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from sidecar.proxy.faults import Refused
-from sidecar.proxy.http1.grammar import hopeless
+from sidecar.proxy.http1.grammar import is_wrong_already
 from sidecar.proxy.http1.requests import Request, RequestReader
 from sidecar.settings import Limits
 
@@ -75,5 +75,5 @@ class RequestHeads:
             self._reader.judge_line(data[:end])
         if seen and data[seen - 1] == 13:  # its LF may come first now
             seen -= 1
-        if hopeless(data[seen:]):
+        if is_wrong_already(data[seen:]):
             raise Refused(400, "malformed")

@@ -1,7 +1,7 @@
 """A connection before its request: a trusted proxy says in whose name it was opened.
 
-`Introduction` is the protocol of a connection until its PROXY header has been read. The connection
-then begins as any other, with TLS where the listener has it.
+`ProxyHeaderReader` is a connection's protocol until its PROXY header has been read. The
+connection then begins as any other, with TLS where the listener has it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from sidecar.proxy.downstream import FIRST_REQUEST, Downstream
 from sidecar.proxy.faults import ClientGone, Refused
-from sidecar.proxy.proxy_protocol import BadHeader, HeaderReader, Source
+from sidecar.proxy.proxy_protocol import BadHeader, HeaderReader, ProxiedClient
 
 if TYPE_CHECKING:
     from sidecar.proxy.listener import Listener
@@ -29,7 +29,7 @@ def _hurried() -> Exception:
     return ClientGone("the process ends")
 
 
-class Introduction(asyncio.BufferedProtocol):
+class ProxyHeaderReader(asyncio.BufferedProtocol):
     """One connection until its header is complete. Whatever is wrong with it ends it without a
     word, counted.
 
@@ -50,7 +50,7 @@ class Introduction(asyncio.BufferedProtocol):
 
     # What the listener asks, as of every open connection.
 
-    def hurry(self) -> None:
+    def end_soon(self) -> None:
         """The process ends: a moment for the header."""
         if self._handing is None:
             self._context.deadlines.set(self, FIRST_REQUEST, _hurried)
@@ -135,7 +135,7 @@ class Introduction(asyncio.BufferedProtocol):
         self._handing = self._context.loop.create_task(self._begin(client, self._reader.source))
         self._transport.abort()
 
-    async def _begin(self, client: socket.socket, source: Source | None) -> None:
+    async def _begin(self, client: socket.socket, source: ProxiedClient | None) -> None:
         try:
             # What fails here is the client's handshake, and asyncio has closed the connection.
             with suppress(OSError):

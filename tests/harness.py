@@ -1,6 +1,6 @@
 """One process after another over the same folder, without its sockets.
 
-`World`, a policy text whose meaning is its value and mode, and what clients get of it.
+`Harness`, a policy text whose meaning is its value and mode, and what clients get of it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def text(value: str = "DENY", mode: str = "enforce", comment: str = "") -> str:
     )
 
 
-class World:
+class Harness:
     """One process after another over the same folder."""
 
     def __init__(self, folder: Path) -> None:
@@ -68,7 +68,7 @@ def sent(made: Revisions) -> str:
     )
 
 
-async def edited(world: World, made: Revisions, content: str) -> str:
+async def edited(harness: Harness, made: Revisions, content: str) -> str:
     """Save the file and reload; what came of it."""
-    world.file.write_text(content)
+    harness.file.write_text(content)
     return await made.reload()

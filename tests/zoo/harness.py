@@ -33,7 +33,7 @@ class Visit:
     seen: str
 
 
-class Enclosure:
+class ProxiedSite:
     """One site behind its own sidecar, which starts with its rule off."""
 
     def __init__(self, site: Site, sidecar: Sidecar, service: Service) -> None:
@@ -62,7 +62,7 @@ class Enclosure:
         return Visit(works, person.seen())
 
 
-class World:
+class Harness:
     """The zoo, open. `settings` go to every sidecar beside those that it needs."""
 
     def __init__(
@@ -85,7 +85,7 @@ class World:
             "--host-resolver-rules=MAP *.test 127.0.0.1, EXCLUDE 127.0.0.1, MAP * ~NOTFOUND",
         )
         try:
-            self.enclosures = self.each(sites, self._enclose)
+            self.proxied_sites = self.each(sites, self._behind_sidecar)
         except BaseException:
             self.close()
             raise
@@ -110,7 +110,7 @@ class World:
         """Ask of each, several side by side; the results in order."""
         return list(self.pool.map(ask, items))
 
-    def _enclose(self, site: Site) -> Enclosure:
+    def _behind_sidecar(self, site: Site) -> ProxiedSite:
         tls = (
             {"tls": {"certificate": str(self._certificate), "key": str(self._key)}}
             if site.scheme == "https"
@@ -124,7 +124,7 @@ class World:
         )
         self._started.append(sidecar)
         # So many at once cost a core under coverage; other tests measure what they do.
-        return Enclosure(site, sidecar.start({"COVERAGE_PROCESS_START": ""}), self.service)
+        return ProxiedSite(site, sidecar.start({"COVERAGE_PROCESS_START": ""}), self.service)
 
 
 def policy(site: Site, service: Service, mode: str) -> str:

@@ -1,7 +1,7 @@
-"""Visits made by hand: a valid world, in which a test breaks one thing."""
+"""Visits made by hand: all is well but the one thing that a test breaks."""
 
 from sidecar.audit.visit import Visit
-from sidecar.observed import Response
+from sidecar.observed import ObservedResponse
 
 GOOD = (
     ("Content-Type", "text/html; charset=utf-8"),
@@ -42,7 +42,7 @@ def response(*changes, status=200, url=URL, body=b"<!doctype html><title>x</titl
             (name, one)
             for one in ([] if value is None else value if isinstance(value, list) else [value])
         ]
-    return Response(url, status, fields(pairs), body)
+    return ObservedResponse(url, status, fields(pairs), body)
 
 
 def visit(*changes, probe=None, origin="", **how):
@@ -51,7 +51,7 @@ def visit(*changes, probe=None, origin="", **how):
     return Visit(
         page.url,
         (page,),
-        (Response("http://shop.example/", 301, fields([("Location", URL)])),),
+        (ObservedResponse("http://shop.example/", 301, fields([("Location", URL)])),),
         probe=probe,
         origin=origin,
     )

@@ -10,7 +10,7 @@ from sidecar.in_process.host import Host
 App = TypeVar("App")
 
 
-class Around(Generic[App]):
+class PolicyWrapper(Generic[App]):
     """An application around another: each response passes through the policy.
 
     Args:
