@@ -205,9 +205,16 @@ class _Seen:
         return found
 
     def differ(
-        self, path: str, response: ObservedResponse, expected: ObservedResponse | None = None
+        self,
+        path: str,
+        response: ObservedResponse | None,
+        expected: ObservedResponse | None = None,
     ) -> list[str]:
-        """How a response differs from the service's own, or from what is expected."""
+        """How a response differs from the service's own, or from what is expected; None = there was
+        no response.
+        """
+        if response is None:
+            return ["no response"]
         varying = {*self.varying.get(path, ())}
         if "body" in varying:  # another one may have another length too
             varying |= {"content-length", "etag"}
@@ -217,7 +224,7 @@ class _Seen:
         self, name: str, through: Mapping[str, ObservedResponse], good: str
     ) -> RehearsalStep:
         """Whether all are the service's own; what differs, and what could not be compared."""
-        found = {path: self.differ(path, response) for path, response in through.items()}
+        found = {path: self.differ(path, through.get(path)) for path in self.direct}
         if bad := _listed(found):
             text = f"differs from the service's own: {bad}"
             return RehearsalStep(name, passed=False, text=text)
@@ -242,7 +249,7 @@ async def _effects(seen: _Seen) -> RehearsalStep:
         facts = Facts("GET", host, bare, "http", [], *sent)
         expected = tuple(decide(plan.route(host, "GET", bare), facts).fields)
         changed += expected != response.fields
-        wrong[path] = seen.differ(path, through[path], replace(response, fields=expected))
+        wrong[path] = seen.differ(path, through.get(path), replace(response, fields=expected))
     if bad := _listed(wrong):
         return RehearsalStep("effects", passed=False, text=f"not as expected: {bad}")
     number = f"{changed} of {len(seen.direct)}"
@@ -258,7 +265,7 @@ async def _rollbacks(seen: _Seen) -> RehearsalStep:
         began, order = time.perf_counter(), {"to": target, "who": "rehearsal"}
         await asyncio.to_thread(_post, service.admin, "/-/rollback", order)
         address = f"http://{service.listen[0]}"
-        restored = await asyncio.to_thread(_get, address, changed, seen.host)
+        restored = (await _replay(address, (changed,), seen.host))[0].get(changed)
         taken.append(time.perf_counter() - began)
         if bad := seen.differ(changed, restored):
             text = f"{changed} was not restored byte for byte: {', '.join(bad)}"

@@ -6,10 +6,12 @@ import asyncio
 import itertools
 from email.utils import formatdate
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from sidecar.observed import ObservedResponse
+from sidecar import rehearsal
+from sidecar.observed import NoResponse, ObservedResponse
 from sidecar.rehearsal import RehearsalStep, differences, rehearse
 from sidecar.settings import Settings
 from tests.listening import listening
@@ -73,3 +75,25 @@ def test_differences_are_named(status, fields, body, varying, found):
     one = ObservedResponse("http://a/", 200, ((b"A", b"1"), (b"B", b"2")), b"x")
 
     assert differences(one, ObservedResponse("http://a/", status, fields, body), varying) == found
+
+
+async def test_a_page_that_does_not_come_through_the_sidecar_is_a_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Nothing that was compared is no proof that all is equal."""
+    ask, asked = rehearsal.ask, itertools.count()
+
+    def fails(address: str, *rest: Any, **more: Any) -> ObservedResponse:
+        if not address.endswith("/-/rollback") and next(asked) > 1:  # twice directly
+            raise NoResponse(f"{address} is silent")
+        return ask(address, *rest, **more)
+
+    monkeypatch.setattr(rehearsal, "ask", fails)
+    steps = await rehearsed(tmp_path, "/")
+
+    failed = {name: step.text for name, step in steps.items() if not step.passed}
+    assert failed == {
+        "report-only": "differs from the service's own: / (no response)",
+        "effects": "not as expected: / (no response)",
+        "rollback": "/ was not restored byte for byte: no response",
+    }
