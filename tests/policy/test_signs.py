@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sidecar.policy.browsers.pages import read_page
+from sidecar.policy.browsers.pages import read_page, read_steps
 from sidecar.policy.browsers.signs import asked_about, signs
 
 _MADE = "new Worker(URL.createObjectURL(new Blob([`import 'https://cdn.test/a.js'`]))"
@@ -108,3 +108,12 @@ def test_which_features_are_asked_about():
     """A sign without a name may mean each of them."""
     assert asked_about({"asks usb", "worklet"}, {"usb", "hid"}) == ["usb"]
     assert asked_about({"asks *"}, {"usb", "hid"}) == ["hid", "usb"]
+
+
+def test_long_code_of_a_page_is_looked_through_in_several_steps():
+    """One step for all of it would hold up requests."""
+    short, long = "it.sandbox = ''", "it.sandbox = ''" + " " * 70_000
+    steps = [len([*read_steps(f"<script>{code}</script>".encode())]) for code in (short, long)]
+
+    assert steps[1] > steps[0] + 3
+    assert read_page(f"<script>{long}</script>".encode()).signs == ("sandbox",)

@@ -20,7 +20,7 @@ from urllib.parse import unquote, urljoin
 
 from sidecar.policy.browsers.page_loads import ELEMENTS, LOADING, attribute, css_loads, loads
 from sidecar.policy.browsers.reports import address as shown
-from sidecar.policy.browsers.signs import PLAIN, leads_to_plain, signs
+from sidecar.policy.browsers.signs import PLAIN, leads_to_plain, scan
 from sidecar.policy.rules.fetch import SCRIPT_TYPES
 
 if TYPE_CHECKING:  # loaded by the first page that is read: most processes read none
@@ -59,6 +59,8 @@ _MAX_ELEMENTS = 1 << 20
 _DEEPEST = 512
 """Formatting elements that the parser opens again at once, at most."""
 _SNIFFED = 65_536
+_LONG = 65_536
+"""Characters of code; signs in a longer piece are looked for in several steps."""
 _FRAMES = 3
 _MARKS = {
     codecs.BOM_UTF8: "utf-8",
@@ -130,6 +132,7 @@ def read_steps(
     """`read_page` in steps of a few milliseconds, so that the caller can do other work between."""
     reader = _Reader(address)
     yield from reader.parse(html, _encoding(html, charset), 0)
+    yield from reader.look_for_signs()
     return PageElements(
         tuple(reader.inline.values()),
         tuple(reader.urls),
@@ -217,6 +220,7 @@ class _Reader:
         self.urls: dict[tuple[str, str], None] = {}
         self.complete = True
         self.signs: set[str] = set()
+        self._code: list[str] = []
         self._base = address
         self._host = address.partition("://")[2].partition("/")[0]
         self._based = False
@@ -310,7 +314,17 @@ class _Reader:
             return
         self.inline[kind, source] = Inline(kind, text[:MAX_TEXT], source, line)
         if kind in _RUNS:
-            self.signs |= signs(text, self._host)
+            self._code.append(text)
+
+    def look_for_signs(self) -> _Steps:
+        """Look through the code that was read; a short piece takes one step."""
+        for text in self._code:
+            for sign in scan(text, self._host, worker=False):
+                self.signs.add(sign)
+                if len(text) > _LONG:
+                    yield
+            yield
+        self.signs.discard("")
 
     def _url(self, directive: str, url: str) -> None:
         url = _address(url)
