@@ -35,7 +35,9 @@ FIRST = 10
 MAX_BYTES = 1 << 20
 """Bytes of a page that are read, as sent and as decoded."""
 MAX_SCRIPTS = 500
-"""Scripts of each route that are read, once each after an activation."""
+"""Scripts of each route that are read after an activation: once each, and once more where a worker
+loads what a page had loaded.
+"""
 MAX_COPIES = 16
 """Copies at a time: more page loads than this are not read."""
 _SLICE = 1 << 16
@@ -62,8 +64,7 @@ class PageCopy:
         self.route, self.path, self.client = route, facts.path, facts.client
         host = _header(facts.request, b"host").decode("ascii", "replace")
         self.host, self.script = host, script
-        dest = _header(facts.request, b"sec-fetch-dest")
-        self.worker = b"worker" in dest or not dest  # plain http names say nothing of it
+        self.worker = script and _may_be_of_worker(facts)
         self.address = f"{facts.scheme}://{host}{facts.path}"
         self.drawn = b"svg" in _header(facts.fields, b"content-type").lower()
         self.charset = _charset(_header(facts.fields, b"content-type"))
@@ -97,7 +98,8 @@ class PageReader:
         self._share = share
         self._draw = draw
         self._first: dict[str, int] = {}
-        self._scripts: dict[str, set[str]] = {}
+        self._scripts: dict[str, dict[str, bool]] = {}
+        """By route and path: whether it was read as a worker's."""
         self._alive: weakref.WeakSet[PageCopy] = weakref.WeakSet()
         self._waiting: deque[PageCopy] = deque()
         self._reading: asyncio.Task[None] | None = None
@@ -128,8 +130,11 @@ class PageReader:
             return False  # the other half is for pages
         if media_type(facts) not in SCRIPT_TYPES:
             return False
-        known = self._scripts.get(route.name, ())
-        return facts.path not in known and len(known) < MAX_SCRIPTS
+        known = self._scripts.get(route.name, {})
+        of_worker = known.get(facts.path)
+        if of_worker is None:
+            return len(known) < MAX_SCRIPTS
+        return not of_worker and _may_be_of_worker(facts)
 
     def _made(self, copy: PageCopy) -> PageCopy | None:
         if copy.coding not in _DECODERS:
@@ -139,7 +144,8 @@ class PageReader:
 
     def _queue(self, copy: PageCopy) -> None:
         if copy.script:
-            self._scripts.setdefault(copy.route, set()).add(copy.path)
+            known = self._scripts.setdefault(copy.route, {})
+            known[copy.path] = copy.worker or known.get(copy.path, False)
         self._waiting.append(copy)
         if self._reading is None or self._reading.done():
             self._reading = asyncio.get_running_loop().create_task(self._read_all())
@@ -230,6 +236,12 @@ _DECODERS: dict[bytes, Callable[[bytes], Generator[bytes, None, None]]] = {
     b"zstd": _unzstd,
 }
 """Content codings that browsers ask for; a page in another, or in two of them, is not read."""
+
+
+def _may_be_of_worker(facts: Facts) -> bool:
+    """Whether a script was fetched for a worker; of plain http names browsers do not say it."""
+    dest = _header(facts.request, b"sec-fetch-dest")
+    return b"worker" in dest or not dest
 
 
 def _header(fields: Iterable[tuple[bytes, bytes]], name: bytes) -> bytes:

@@ -38,9 +38,9 @@ class Harness:
         self.read: list[tuple[str, str, str, PageElements]] = []
         self.reader.on_page = lambda *reported: self.read.append(reported)
 
-    def copy(self, harness: Facts) -> PageCopy | None:
+    def copy(self, response: Facts) -> PageCopy | None:
         """The copy of one response."""
-        return self.reader.copy(self.route, harness)
+        return self.reader.copy(self.route, response)
 
     def reading(
         self,
@@ -123,7 +123,7 @@ def test_a_broken_body_is_read_as_far_as_it_goes(coding: bytes, body: bytes):
 
 
 @pytest.mark.parametrize(
-    "harness",
+    "response",
     [
         page(method="HEAD"),
         page(status=304),
@@ -135,11 +135,11 @@ def test_a_broken_body_is_read_as_far_as_it_goes(coding: bytes, body: bytes):
         facts((b"Content-Type", b"text/html")),
     ],
 )
-def test_what_is_no_page_is_not_copied(harness: Facts):
+def test_what_is_no_page_is_not_copied(response: Facts):
     """No body, a part of one, data, what a script fetches, what cannot be decoded, and what asks
     for no page.
     """
-    assert Harness().copy(harness) is None
+    assert Harness().copy(response) is None
 
 
 def test_the_first_pages_of_a_route_are_read_then_a_share():
@@ -192,6 +192,19 @@ def test_a_script_is_read_once_for_its_signs():
     assert harness.copy(script(path="/other.js")) is not None
     harness.reader.activated()
     assert harness.copy(script()) is not None
+
+
+def test_a_script_that_a_worker_loads_later_is_read_again():
+    """A worker may do with it what no page does: pages and workers often share one bundle."""
+    harness, code = Harness(), b"import 'https://cdn.test/a.js'"
+    of_page = script()._replace(request=[(b"Sec-Fetch-Dest", b"script")])
+    harness.reading(code, made=lambda *_: of_page)
+
+    assert harness.copy(of_page) is None
+    harness.read.clear()
+    harness.reading(code, made=script)
+    assert harness.read[0][3].signs == ("import",)
+    assert [harness.copy(one) for one in (of_page, script())] == [None, None]
 
 
 @pytest.mark.parametrize("more", [{"status": 304}, {"status": 206}, {"method": "HEAD"}])
