@@ -82,6 +82,8 @@ def from_json(text: str) -> FleetDecision:
         first = error.errors(include_input=False)[0]
         place = ".".join(("the decision", *map(str, first["loc"])))
         raise ValueError(f"{place}: {first['msg']}") from error
+    if made.version < 1:
+        raise ValueError("the decision's version is no positive number")
     if made.override is not None and made.override.mode == "enforce":
         raise ValueError("the decision's override limits nothing")
     if made.promotion is not None and not _is_of(made.promotion, made.revision):

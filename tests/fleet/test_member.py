@@ -261,6 +261,7 @@ def _decision(**more: object) -> str:
         ("9", "null"),
         ("x", _decision()),
         ("-1", _decision()),
+        ("0", _decision(version=0)),
         ("9", _decision(version=8)),
         ("9", _decision(override={"mode": "enforce"})),
         ("9", _decision(text=1)),
