@@ -93,7 +93,8 @@ def test_a_crash_is_seen_on_the_terminal(tmp_path: Path) -> None:
     code = (
         "import sidecar.demo as demo, sidecar.cli.run as run\n"
         "async def show(folder, port):\n"
-        "    demo.capture_logging(demo.QueuedOutput(open(folder, 'wb').detach().fileno()), 'info')\n"
+        "    output = demo.QueuedOutput(open(folder, 'wb').detach().fileno())\n"
+        "    demo.capture_logging(output, 'info')\n"
         "    raise OverflowError('too far')\n"
         "demo.show = show\n"
         "run.demo.main(['--dir', 'log'])\n"

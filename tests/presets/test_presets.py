@@ -22,16 +22,16 @@ FRAMEWORKS = ("django-2026-11", "fastapi-2026-11", "flask-2026-11")
 OURS = ("api-2026-11", "baseline-2026-11", "strict-2026-11", *FRAMEWORKS)
 
 
-def decided(preset: str, *fields: tuple[bytes, bytes], **harness: Any) -> Decision:
+def decided(preset: str, *fields: tuple[bytes, bytes], **more: Any) -> Decision:
     """What becomes of one response under an enforced preset alone."""
     resolved = load_policy(f"version: 1\nmode: enforce\nextends: [{preset}]\n".encode(), "")
-    return decide(compile_policy(resolved).routes[-1], facts(*fields, **harness))
+    return decide(compile_policy(resolved).routes[-1], facts(*fields, **more))
 
 
-def sent(preset: str, *fields: tuple[bytes, bytes], **harness: Any) -> dict[str, str]:
+def sent(preset: str, *fields: tuple[bytes, bytes], **more: Any) -> dict[str, str]:
     """The response that leaves, by header."""
     return {
-        name.decode(): value.decode() for name, value in decided(preset, *fields, **harness).fields
+        name.decode(): value.decode() for name, value in decided(preset, *fields, **more).fields
     }
 
 

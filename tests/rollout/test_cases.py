@@ -219,10 +219,10 @@ def test_names_that_the_policy_does_not_have_are_reported() -> None:
 @settings(max_examples=examples(60))
 @given(POLICIES, SITUATIONS, st.data())
 def test_a_case_says_what_the_plan_decides(
-    resolved: Resolved, harness: Facts, data: st.DataObject
+    resolved: Resolved, response: Facts, data: st.DataObject
 ) -> None:
     """A case made from a decision passes; with any one of its expectations turned it fails."""
-    parsed = _told(resolved, harness)
+    parsed = _told(resolved, response)
     if parsed is None:
         return
     case, broken = parsed
@@ -230,14 +230,14 @@ def test_a_case_says_what_the_plan_decides(
     assert _run(data.draw(st.sampled_from(broken)), resolved).failures
 
 
-def _told(resolved: Resolved, harness: Facts) -> tuple[Case, list[Case]] | None:
+def _told(resolved: Resolved, response: Facts) -> tuple[Case, list[Case]] | None:
     """The case of a decision, and cases that must fail; None where a test file could not say it."""
     plan = compile_policy(resolved)
-    route = plan.route(harness.host, harness.method, harness.path)
-    decision = decide(route, harness)
+    route = plan.route(response.host, response.method, response.path)
+    decision = decide(route, response)
     pairs = [
         [(name.decode("latin-1"), value.decode("latin-1")) for name, value in lines]
-        for lines in (harness.request, harness.fields, decision.fields)
+        for lines in (response.request, response.fields, decision.fields)
     ]
     names = {name.lower() for name, _ in pairs[2]}
     if not all((name + value).isascii() for lines in pairs for name, value in lines):
@@ -250,14 +250,14 @@ def _told(resolved: Resolved, harness: Facts) -> tuple[Case, list[Case]] | None:
         for rule, kind in dict.fromkeys((one.rule, one.kind) for one in decision.findings)
     ]
     asked = CaseRequest.model_construct(
-        method=harness.method,
-        host=harness.host,
-        path=harness.path,
-        scheme="https" if harness.scheme == "https" else "http",
+        method=response.method,
+        host=response.host,
+        path=response.path,
+        scheme="https" if response.scheme == "https" else "http",
         headers=tuple(pairs[0]),
-        client=harness.client,
+        client=response.client,
     )
-    answered = CaseResponse.model_construct(status=harness.status, headers=tuple(pairs[1]))
+    answered = CaseResponse.model_construct(status=response.status, headers=tuple(pairs[1]))
 
     def case(**expect: Any) -> Case:
         made = Expect.model_construct(

@@ -65,15 +65,15 @@ class Harness:
         self.plan = plan(RULES if rules is None else rules, mode=mode)
         self.tallies = self.telemetry.activated(self.plan, "0123456789ab")
 
-    def record(self, harness: Facts, origin: str = "upstream") -> None:
+    def record(self, response: Facts, origin: str = "upstream") -> None:
         """Judge one response and record it."""
         route = self.plan.routes[-1]
         self.telemetry.record(
             self.tallies[route.name],
             "0123456789ab",
             route,
-            harness,
-            route.judge(harness),
+            response,
+            route.judge(response),
             origin=origin,
             request_id="req-1",
         )

@@ -52,10 +52,10 @@ class Harness:
         self.tally = self.metrics.bind(plan({"it": rule}, mode="trial"))["default"]
         self.trials = Trials(self.metrics, share, b"secret", lambda: self.now, lambda: draw)
 
-    def count(self, harness: Facts) -> str:
+    def count(self, response: Facts) -> str:
         """Count one response; the lines that are added."""
         return self.trials.count(
-            self.tally, self.route, harness, self.route.judge(harness)
+            self.tally, self.route, response, self.route.judge(response)
         ).decode()
 
     def loads(self) -> float:
@@ -81,7 +81,7 @@ class Harness:
 
 
 @pytest.mark.parametrize(
-    ("harness", "expected"),
+    ("response", "expected"),
     [
         (page(), ("chromium", 156)),
         (page(dest=b"iframe"), ("chromium", 156)),
@@ -104,13 +104,13 @@ class Harness:
         (facts(request=[]), None),
     ],
 )
-def test_what_a_page_load_is(harness: Facts, expected: tuple[str, int] | None):
+def test_what_a_page_load_is(response: Facts, expected: tuple[str, int] | None):
     """A page or frame, loaded by a browser; on plain http names told by Accept."""
-    assert page_load(harness) == expected
+    assert page_load(response) == expected
 
 
 @pytest.mark.parametrize(
-    ("rule", "harness", "loads", "outcomes"),
+    ("rule", "response", "loads", "outcomes"),
     [
         pytest.param(CSP, page(), 1, {}, id="the header went along"),
         pytest.param(
@@ -171,11 +171,11 @@ def test_what_a_page_load_is(harness: Facts, expected: tuple[str, int] | None):
     ],
 )
 def test_a_page_load_counts_where_it_can_bear_witness(
-    rule: dict[str, Any], harness: Facts, loads: float, outcomes: dict[str, float]
+    rule: dict[str, Any], response: Facts, loads: float, outcomes: dict[str, float]
 ):
     """What a browser cannot report is unknown, never a page load without a report."""
     counted = Harness(rule)
-    counted.count(harness)
+    counted.count(response)
     assert (counted.loads(), counted.outcomes()) == (loads, outcomes)
 
 
