@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from sidecar.policy.browsers import storage
 from sidecar.policy.browsers.storage import Clearing
 from sidecar.policy.rules.fetch import Fetch, Outcome
 from tests.policy.making import facts, plan
@@ -342,6 +343,15 @@ def test_how_long_a_stored_response_is_used(value: str, own: str, expected: str)
 def test_pragma_may_be_all_that_has_browsers_ask_again(own: str, expected: str):
     """Chromium obeys `Pragma: no-cache` in responses."""
     assert outcome({"header": "Pragma", "action": "remove"}, WINDOW, own) == expected
+
+
+def test_a_cache_control_of_the_service_is_read_once(monkeypatch: pytest.MonkeyPatch):
+    """To read it again for each response would cost more than all else that is judged."""
+    rule, own = STORE | {"value": "private"}, "Cache-Control: max-age=61 | Expires: x"
+    assert outcome(rule, WINDOW, own) == "open"
+    page = facts(*fields(own), request=[AGENT, *fields(WINDOW)])
+    monkeypatch.setattr(storage, "parse_cache", None)
+    assert storage.pragma_test(page, Fetch(page)) == "safe"
 
 
 def test_bodies_are_read_where_a_rule_looks_for_cookies():

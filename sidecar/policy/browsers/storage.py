@@ -7,7 +7,8 @@ section 3.1.
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import ClassVar
+from functools import lru_cache
+from typing import ClassVar, NamedTuple
 
 from sidecar.policy.data import media_types
 from sidecar.policy.headers.tokens import parse_cache, words
@@ -84,9 +85,8 @@ def store_test(facts: Facts, fetch: Fetch) -> Outcome:
         return "safe"
     if facts.method == "POST":
         return "break"
-    kept = unstored(b", ".join(lines(facts, b"cache-control")).decode("latin-1"))
     validated = any(line(facts, name) is not None for name in (b"etag", b"last-modified"))
-    return "safe" if kept or validated else "open"
+    return "safe" if validated or _caching(facts).unstored else "open"
 
 
 def asks_again(value: str) -> bool:
@@ -98,6 +98,27 @@ def asks_again(value: str) -> bool:
     said = parse_cache(value)[0]
     always = "no-store" in said or ("no-cache" in said and said["no-cache"] is None)
     return always or said.get("max-age") == "0"
+
+
+class _Caching(NamedTuple):
+    """What the service's own Cache-Control says: browsers ask again, for how long it stays fresh,
+    that it is not stored.
+    """
+
+    asks_again: bool
+    dated: bool
+    unstored: bool
+
+
+def _caching(facts: Facts) -> _Caching:
+    return _read_caching(b", ".join(lines(facts, b"cache-control")))
+
+
+@lru_cache(128)
+def _read_caching(value: bytes) -> _Caching:
+    """Kept: to read a value costs as much as all else that is done for a response."""
+    text = value.decode("latin-1")
+    return _Caching(asks_again(text), "max-age" in parse_cache(text)[0], unstored(text))
 
 
 def freshness_test(rule: Rule, value: str) -> BreakageTest | None:
@@ -113,9 +134,9 @@ def freshness_test(rule: Rule, value: str) -> BreakageTest | None:
     def judge(facts: Facts, fetch: Fetch) -> Outcome:
         if not fetch.browser:
             return "irrelevant"
-        own = b", ".join(lines(facts, b"cache-control")).decode("latin-1")
-        dated = asks_again(own) or "max-age" in parse_cache(own)[0]
-        returned_to = fetch.navigates and facts.status == 200 and unstored(own)
+        own = _caching(facts)
+        dated = own.asks_again or own.dated
+        returned_to = fetch.navigates and facts.status == 200 and own.unstored
         needed = returned_to or (not asking and dated and _reusable(facts))
         return "open" if rule.action == "set" and needed else "safe"
 
@@ -126,9 +147,9 @@ def pragma_test(facts: Facts, fetch: Fetch) -> Outcome:
     """`Pragma` is removed: Chromium asks again before each use of a response with `no-cache`."""
     if not fetch.browser:
         return "irrelevant"
-    own = b", ".join(lines(facts, b"cache-control")).decode("latin-1")
-    kept = b"no-cache" not in (line(facts, b"pragma") or b"").lower() or asks_again(own)
-    stored = "max-age" in parse_cache(own)[0] or _reusable(facts)
+    own = _caching(facts)
+    kept = b"no-cache" not in (line(facts, b"pragma") or b"").lower() or own.asks_again
+    stored = own.dated or _reusable(facts)
     return "open" if not kept and stored else "safe"
 
 
