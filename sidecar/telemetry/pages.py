@@ -128,13 +128,11 @@ class PageReader:
         """Whether it is a script whose file has not been read."""
         if facts.status != 200 or facts.method != "GET" or len(self._alive) >= MAX_COPIES // 2:
             return False  # the other half is for pages
-        if media_type(facts) not in SCRIPT_TYPES:
-            return False
         known = self._scripts.get(route.name, {})
         of_worker = known.get(facts.path)
         if of_worker is None:
-            return len(known) < MAX_SCRIPTS
-        return not of_worker and _may_be_of_worker(facts)
+            return len(known) < MAX_SCRIPTS and media_type(facts) in SCRIPT_TYPES
+        return not of_worker and _may_be_of_worker(facts) and media_type(facts) in SCRIPT_TYPES
 
     def _made(self, copy: PageCopy) -> PageCopy | None:
         if copy.coding not in _DECODERS:
