@@ -253,7 +253,7 @@ class CookieTest:
     def __call__(self, facts: Facts, fetch: Fetch) -> Outcome:
         """What the response shows of the rule."""
         attached = self.asks or self._secure
-        set_now = [one for one in _set_now(facts) if cookies.matches(self._pattern, one.name)]
+        set_now = _set_now(facts, self._pattern, every=self._open)
         if attached and fetch.browser and any(one.get("domain") for one in set_now):
             return "open"
         if self._open and fetch.browser and any(map(_needs_secure, set_now)):
@@ -328,11 +328,18 @@ def _matches(name: bytes, pattern: str) -> bool:
     return cookies.matches(pattern, name.decode("latin-1"))
 
 
-def _set_now(facts: Facts) -> list[cookies.Cookie]:
-    """The cookies that the service sets with the response. Those for all hosts of a domain go to
-    hosts whose requests do not pass here.
+def _set_now(facts: Facts, pattern: str, *, every: bool) -> list[cookies.Cookie]:
+    """The cookies of these names that the service sets with the response: `every` one, or those for
+    all hosts of a domain, whose requests do not pass here, and those for all sites.
+
+    To read the others would cost each response more than all else that is asked of it.
     """
-    return [cookies.parse(one.decode("latin-1")) for one in lines(facts, b"set-cookie")]
+    found = []
+    for value in lines(facts, b"set-cookie"):
+        written = value.lower()
+        if every or b"domain" in written or b"none" in written:
+            found.append(cookies.parse(value.decode("latin-1")))
+    return [one for one in found if cookies.matches(pattern, one.name)]
 
 
 def _for_all_sites(cookie: cookies.Cookie) -> bool:
