@@ -105,22 +105,29 @@ def _host_sent(value: object) -> object:
 def _fleet_url(value: object) -> object:
     """Never quoted in an error: it may hold a password."""
     text = str(value)
-    parts = urlsplit(text)
-    if parts.scheme in ("redis+sentinel", "rediss+sentinel"):
-        sentinels = parts.netloc.rpartition("@")[2].split(",")
-        master, _, database = parts.path.strip("/").partition("/")
-        named = bool(master) and (not database or database.isdecimal())
-        right = named and all(_is_url(f"redis://{one}", "redis") for one in sentinels)
-    elif parts.scheme == "unix":
-        right = parts.path.startswith("/")
-    else:
-        right = _is_url(text, "redis", "rediss")
+    try:
+        right = _is_store(text)
+    except ValueError:  # its words would quote the URL
+        right = False
     if not right:
         raise ValueError(
             "unknown store; write redis://HOST:PORT, rediss://HOST:PORT, unix:///path, or "
             "redis+sentinel://HOST:PORT,HOST:PORT/MASTER"
         )
     return text
+
+
+def _is_store(text: str) -> bool:
+    """Whether it is the URL of a store; raises ValueError as `urlsplit` does."""
+    parts = urlsplit(text)
+    if parts.scheme in ("redis+sentinel", "rediss+sentinel"):
+        sentinels = parts.netloc.rpartition("@")[2].split(",")
+        master, _, database = parts.path.strip("/").partition("/")
+        named = bool(master) and (not database or database.isdecimal())
+        return named and all(_is_url(f"redis://{one}", "redis") for one in sentinels)
+    if parts.scheme == "unix":
+        return parts.path.startswith("/")
+    return _is_url(text, "redis", "rediss")
 
 
 def _is_url(text: str, *schemes: str) -> bool:

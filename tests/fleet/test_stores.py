@@ -155,6 +155,8 @@ def test_a_url_of_a_store(url: str):
         "redis+sentinel://h:0/shop",
         "sentinel://h/shop",
         "redis://u:secret@",
+        "redis://u:secret\u2100@h:1",
+        "redis://u:secret@[h",
     ],
 )
 def test_a_url_that_is_none_says_what_to_write(url: str):
