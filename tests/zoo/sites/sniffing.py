@@ -231,8 +231,10 @@ _add(
     {
         "/": html("<video><track default src=/a.vtt></video>", "<script src=/a.js defer></script>"),
         "/a.js": script(
-            "const it = document.querySelector('track'); it.addEventListener('load', () => {"
-            " document.title = 'works'; }); it.track.mode = 'showing';"
+            "const it = document.querySelector('track');"
+            " const loaded = () => { document.title = 'works'; };"
+            " if (it.readyState === 2) loaded(); else it.addEventListener('load', loaded);"
+            " it.track.mode = 'showing';"
         ),
         "/a.vtt": Page("WEBVTT\n\n00:00.000 --> 00:01.000\nword\n", "text/plain"),
     },
