@@ -23,7 +23,13 @@ _LOGIN = script(
     " });document.querySelector('button').onclick = () => { window.open('%OTHER%/login', 'login',"
     " 'width=300,height=200'); };"
 )
-_RESPONSES = html("<script>if (opener) opener.postMessage('works', '*')</script>")
+_RESPONSES = html(
+    "<script>onload = () => { if (opener) setTimeout(() => opener.postMessage('works', '*'), 200);"
+    " };</script>"
+)
+"""It responds a moment after it is loaded, as a person logs in: Chromium may not yet watch the
+opener while a page is parsed, and then has nothing to report.
+"""
 _SYNC = script(
     "const it = new XMLHttpRequest(); it.open('GET', '/data', false); it.send(); document.title ="
     " it.responseText;"
