@@ -249,7 +249,7 @@ def reports_verb(
         say(f"reported to {source(got['fleet'])}")
         warn_of(got["fleet"]["silent"])
     if not shown:
-        tell_nothing_reported(client, rule)
+        print_nothing_reported(client, rule)
         return
     seen = ("pages", "reports", "clients", "over", "whose")
     table("", ("id", "rule", "directive", "blocked", *seen), map(_row, shown))
@@ -258,7 +258,7 @@ def reports_verb(
         say(f"{got['overflow']} more reports were not kept: {why}")
 
 
-def tell_nothing_reported(client: Admin, rule: str | None) -> None:
+def print_nothing_reported(client: Admin, rule: str | None) -> None:
     """Why there are no reports on a rule, None = on any, and what to do.
 
     Raises:

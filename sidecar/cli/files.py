@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from sidecar.cli.options import absent
 from sidecar.policy.terms import PolicyError, Problem
 
 if TYPE_CHECKING:
@@ -33,10 +34,10 @@ def read_bytes(file: Path, most: int = 256 << 20, *, first: str = "") -> bytes:
         else:
             with file.open("rb") as reading:
                 data = reading.read(most + 1)
+    except FileNotFoundError as error:
+        raise absent(file, first) from error
     except OSError as error:
-        missing = isinstance(error, FileNotFoundError)
-        hint = f"; a first one is written by: {first}" if first and missing else ""
-        raise click.UsageError(f"{file}: {error.strerror or error}{hint}") from error
+        raise click.UsageError(f"{file}: {error.strerror or error}") from error
     if len(data) > most:
         raise click.UsageError(f"{file}: it is larger than {most >> 20} MiB; give a smaller one")
     return data

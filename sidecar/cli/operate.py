@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import getpass
 import json
 import re
@@ -373,9 +372,11 @@ def _warn_unsaved(data: dict[str, Any]) -> None:
 
 
 def _difference(client: Admin, revision: str, active: str) -> str:
+    from sidecar.rollout.edits import difference  # a rollback does not wait for it
+
     paths = [f"/api/revisions/{urllib.parse.quote(one, safe='')}" for one in (revision, active)]
-    before, after = (client.get(path)["text"].splitlines(keepends=True) for path in paths)
-    return "".join(difflib.unified_diff(before, after, revision, f"{active} (in force)"))
+    before, after = (client.get(path)["text"] for path in paths)
+    return difference(before, after, revision, f"{active} (in force)")
 
 
 def _time(stamp: float) -> str:

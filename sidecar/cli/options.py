@@ -18,6 +18,12 @@ FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 """A file that is there."""
 
 
+def absent(file: str | Path, first: str) -> click.UsageError:
+    """The error for a file that is not there; `first`: the command that writes one, if any."""
+    hint = f"; a first one is written by: {first}" if first else ""
+    return click.UsageError(f"{file}: No such file or directory{hint}")
+
+
 class Present(click.Path):
     """A file that is there; where it is not, the error names the command that writes one."""
 
@@ -28,8 +34,7 @@ class Present(click.Path):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """The path; raises UsageError."""
         if not Path(value).exists():
-            text = f"{value}: No such file or directory; a first one is written by: {self._first}"
-            raise click.UsageError(text, ctx)
+            raise absent(value, self._first)
         return super().convert(value, param, ctx)
 
 

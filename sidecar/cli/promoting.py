@@ -19,7 +19,7 @@ from sidecar.cli import fleet as replicas
 from sidecar.cli.evidence import STYLES, gather, minimums, print_evidence, source_options, warn_of
 from sidecar.cli.files import read_text
 from sidecar.cli.operate import Admin, admin_options
-from sidecar.cli.options import NEW_FILE
+from sidecar.cli.options import NEW_FILE, absent
 from sidecar.cli.printing import as_json, next_step, say, show, show_diff
 from sidecar.files import edit_file
 from sidecar.policy.terms import Mode, PolicyError
@@ -185,8 +185,7 @@ def _policy(file: Path, *, fleet: bool) -> str | None:
         raise click.UsageError(f"{file} is empty; a first policy is written by: sidecar init")
     if fleet:
         return None
-    text = "No such file or directory; a first one is written by: sidecar init"
-    raise click.UsageError(f"{file}: {text}")
+    raise absent(file, "sidecar init")
 
 
 def _of_prometheus(client: Admin, rules: Sequence[str], options: dict[str, Any]) -> dict[str, Any]:

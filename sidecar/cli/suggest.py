@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import shlex
 import ssl
 import sys
@@ -15,7 +14,7 @@ from typing import Any
 import click
 from rich.text import Text
 
-from sidecar.cli.evidence import tell_nothing_reported
+from sidecar.cli.evidence import print_nothing_reported
 from sidecar.cli.files import read_bytes, read_text, trust
 from sidecar.cli.operate import Admin, admin_options
 from sidecar.cli.options import CACERT, FILE, ParsedOption, Present
@@ -27,6 +26,7 @@ from sidecar.observed.client import ask
 from sidecar.policy.values import seconds
 from sidecar.policy.words import counted
 from sidecar.rollout.causes import Cause
+from sidecar.rollout.edits import difference
 from sidecar.rollout.note import digest
 from sidecar.suggest import Suggestion, suggest
 from sidecar.suggest.model import PageContents, Proposal, Snippet, Terms
@@ -116,8 +116,7 @@ def suggest_verb(
     contents = from_routes(client.get("/api/pages")["routes"], terms) | pages
     how: dict[str, Any] = {"comments": from_trial, "running": _running(client), "name": str(file)}
     found = suggest(before, causes, contents, terms, rule=rule, **how)
-    texts = (before.splitlines(keepends=True), found.text.splitlines(keepends=True))
-    diff = "".join(difflib.unified_diff(*texts, f"{file} (before)", f"{file} (suggested)"))
+    diff = difference(before, found.text, f"{file} (before)", f"{file} (suggested)")
     written = write and found.text != before
     if written:
         _write(client, file, before, found, diff)
@@ -130,7 +129,7 @@ def suggest_verb(
             _print_next(found, file, diff, written=written, from_trial=from_trial)
         else:
             say("nothing to do")
-            tell_nothing_reported(client, rule)
+            print_nothing_reported(client, rule)
     sys.exit(1 if any(one.needs_person for one in found.proposals) else 0)
 
 

@@ -46,6 +46,7 @@ class Upload:
     """
 
     __slots__ = (
+        "_asked_for",
         "_body",
         "_bound",
         "_client",
@@ -55,7 +56,6 @@ class Upload:
         "_room",
         "_sending",
         "_spliced",
-        "_told",
         "_upstream",
         "_waiter",
         "_watched",
@@ -85,7 +85,7 @@ class Upload:
         self._upstream: Connection | None = None
         self._continue: asyncio.TimerHandle | None = None
         self._spliced: Splice | None = None
-        self.answered = self.sent = self._told = False
+        self.answered = self.sent = self._asked_for = False
         if route.max_body is None or route.max_body_mode == "off":
             return
         if route.max_body_mode == "enforce":
@@ -121,8 +121,8 @@ class Upload:
         """Tell the client, once, to send its body."""
         if self._continue is not None:
             self._continue.cancel()
-        if not (self._told or self.answered):
-            self._told = True
+        if not (self._asked_for or self.answered):
+            self._asked_for = True
             self._client.write(CONTINUE)
 
     def close(self) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
@@ -15,7 +14,7 @@ from sidecar.policy.engine.resolve import Resolved
 from sidecar.policy.model import Rule
 from sidecar.policy.terms import PolicyError, Problem
 from sidecar.revisions.granted import Move
-from sidecar.rollout.edits import policy_of
+from sidecar.rollout.edits import difference, policy_of
 from sidecar.rollout.gate import admit, judge
 from sidecar.rollout.model import Evidence, GatheredEvidence, Minimums, Verdict
 from sidecar.rollout.note import digest
@@ -77,9 +76,7 @@ class Promotion:
     @property
     def diff(self) -> str:
         """The edit as a unified diff."""
-        before, after = (text.splitlines(keepends=True) for text in (self.policy, self.edited))
-        names = f"{self.name} (before)", f"{self.name} (after)"
-        return "".join(difflib.unified_diff(before, after, *names))
+        return difference(self.policy, self.edited, f"{self.name} (before)", f"{self.name} (after)")
 
     def entry(self) -> dict[str, Any]:
         """For the journal: what was decided and why, and the edit where it is allowed."""

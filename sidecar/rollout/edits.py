@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,12 @@ def policy_of(text: str, name: str) -> Resolved:
     Raises: PolicyError as `load_policy`.
     """
     return load_policy(text.encode(), name)
+
+
+def difference(before: str, after: str, left: str, right: str) -> str:
+    """The lines that differ in two texts of these names, as a unified diff."""
+    old, new = (text.splitlines(keepends=True) for text in (before, after))
+    return "".join(difflib.unified_diff(old, new, left, right))
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Any
 from sidecar.policy.words import number
 from sidecar.revisions.chain import ChainCheck, check
 from sidecar.revisions.granted import GRANTED, fulfilled, in_words, unfulfilled
+from sidecar.rollout.edits import difference
 from sidecar.rollout.model import span
 from sidecar.templates import page
 
@@ -136,18 +136,13 @@ def _files(
             files[path] = made
     for path, found in files.items():
         if (found["before"], found["after"]) == (digest(before), digest(after)):
-            found["diff"] = _diff(before, after, f"{path} (before)", f"{path} (after)")
+            found["diff"] = difference(before, after, f"{path} (before)", f"{path} (after)")
     if before != after and not files:
         path = str(status["source"])
-        diff = _diff(before, after, f"{path} ({start})", f"{path} ({status['revision']})")
+        edit = difference(before, after, f"{path} ({start})", f"{path} ({status['revision']})")
         digests = {"before": digest(before), "after": digest(after)}
-        files[path] = {"path": path, **digests, "diff": diff}
+        files[path] = {"path": path, **digests, "diff": edit}
     return list(files.values())
-
-
-def _diff(before: str, after: str, left: str, made: str) -> str:
-    texts = (before.splitlines(keepends=True), after.splitlines(keepends=True))
-    return "".join(difflib.unified_diff(*texts, left, made))
 
 
 def digest(text: str) -> str:

@@ -8,10 +8,10 @@ from pathlib import Path
 from sidecar.rollout.inventory import read_inventory
 from tests.browser.chromium import Chromium
 from tests.browser.test_trial import PAGE, serving
+from tests.certificates import certificate
 from tests.e2e.conftest import Start
 from tests.e2e.processes import until
 from tests.e2e.running import Sidecar
-from tests.exporting.fronts import certificate
 from tests.portion import full
 
 POLICY = """\

@@ -20,6 +20,7 @@ from typing import Any
 
 import yaml
 
+from tests import certificates
 from tests.e2e.processes import accepting, free_port, until
 from tests.patience import PATIENCE
 
@@ -45,33 +46,8 @@ def program(name: str) -> str | None:
 
 
 def certificate(folder: Path) -> tuple[Path, Path]:
-    """A self-signed certificate and its key."""
-    made, key = folder / "site.pem", folder / "site.key"
-    subprocess.run(
-        [
-            "openssl",
-            "req",
-            "-x509",
-            "-newkey",
-            "ec",
-            "-pkeyopt",
-            "ec_paramgen_curve:P-256",
-            "-nodes",
-            "-days",
-            "2",
-            "-subj",
-            "/CN=site.test",
-            "-addext",
-            "subjectAltName=DNS:site.test",
-            "-keyout",
-            str(key),
-            "-out",
-            str(made),
-        ],
-        check=True,
-        capture_output=True,
-        timeout=PATIENCE,
-    )
+    """A self-signed certificate and its key, which servers of other users may read."""
+    made, key = certificates.certificate(folder)
     key.chmod(0o644)
     return made, key
 

@@ -6,12 +6,12 @@ from __future__ import annotations
 
 import shutil
 import signal
-import subprocess
 from pathlib import Path
 
 from redis import Redis
 from redis.exceptions import RedisError
 
+from tests.certificates import certificate
 from tests.e2e.processes import Child, free_port, until
 from tests.patience import PATIENCE
 
@@ -91,34 +91,6 @@ class SentinelServer:
         self.client.close()
         self.child.ask_to_end()
         self.child.end()
-
-
-def certificate(folder: Path) -> tuple[Path, Path]:
-    """A certificate for 127.0.0.1 that is its own authority, and its key."""
-    folder.mkdir(parents=True, exist_ok=True)
-    chain, key = folder / "store.pem", folder / "store.key"
-    asked = (
-        "openssl",
-        "req",
-        "-x509",
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:P-256",
-        "-nodes",
-        "-days",
-        "2",
-        "-subj",
-        "/CN=store",
-        "-addext",
-        "subjectAltName=IP:127.0.0.1",
-        "-keyout",
-        str(key),
-        "-out",
-        str(chain),
-    )
-    subprocess.run(asked, check=True, capture_output=True, timeout=PATIENCE)
-    return chain, key
 
 
 def speaks_tls(folder: Path) -> str:

@@ -14,9 +14,10 @@ from sidecar.fleet.connecting import client
 from sidecar.fleet.sharing import needed
 from sidecar.policy.terms import PolicyError
 from sidecar.runtime.settings_file import layered
+from tests.certificates import certificate
 from tests.e2e.processes import free_port, until
 from tests.fleet.conftest import Join, all_have, connected, fleet, marked
-from tests.fleet.server import SentinelServer, Server, certificate, speaks_tls
+from tests.fleet.server import SentinelServer, Server, speaks_tls
 
 MAY = (
     "on >s3cret/word ~sidecar:{shop}:* &sidecar:{shop}:* +@read +@write +@pubsub +@transaction"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,8 +10,8 @@ import pytest
 
 from sidecar.proxy.certificate_checks import examined
 from sidecar.settings import Settings, Tls
+from tests.certificates import certificate
 from tests.cli import data, sidecar
-from tests.wire.test_transports import certificate
 
 NOW = datetime.now(UTC)
 
@@ -20,8 +19,6 @@ NOW = datetime.now(UTC)
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two certificates with their keys, one key encrypted in either form, and both in one file."""
-    if shutil.which("openssl") is None:
-        pytest.skip("openssl is not installed")
     made = tmp_path_factory.mktemp("certificates")
     for name in ("one", "two"):
         certificate(made, name)

@@ -15,12 +15,12 @@ import pytest
 
 from sidecar.policy.terms import PolicyError
 from sidecar.runtime.settings_file import layered
+from tests.certificates import certificate
 from tests.e2e.processes import Child, free_port, until
 from tests.patience import PATIENCE
 from tests.proxy.test_proxy_protocol import IPV4, tlv, v2
 from tests.wire.requests_refused import get
 from tests.wire.stage import Stage, read_responses, send, talk
-from tests.wire.test_transports import certificate
 
 V1 = b"PROXY TCP4 203.0.113.9 10.0.0.1 4711 8443\r\n"
 INTRODUCED: dict[str, Any] = {"proxy_protocol": "required", "trusted": ["127.0.0.0/8"]}
@@ -224,8 +224,6 @@ def test_off_as_yaml_reads_it() -> None:
 
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    if shutil.which("openssl") is None:
-        pytest.skip("openssl is not installed")
     return certificate(tmp_path_factory.mktemp("certificates"), "one.test")
 
 

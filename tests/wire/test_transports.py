@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.certificates import certificate
 from tests.e2e.processes import free_port
 from tests.patience import PATIENCE
 from tests.wire.origin import Origin, reset_at_close
@@ -28,40 +29,8 @@ from tests.wire.test_early import Loop, both_loops
 from tests.wire.test_responses import play
 
 
-def certificate(folder: Path, name: str) -> tuple[Path, Path]:
-    """A self-signed certificate for `name` and 127.0.0.1, and its key."""
-    paths = folder / f"{name}.pem", folder / f"{name}.key"
-    subprocess.run(
-        [
-            "openssl",
-            "req",
-            "-x509",
-            "-newkey",
-            "ec",
-            "-pkeyopt",
-            "ec_paramgen_curve:P-256",
-            "-nodes",
-            "-days",
-            "2",
-            "-subj",
-            f"/CN={name}",
-            "-addext",
-            f"subjectAltName=DNS:{name},IP:127.0.0.1",
-            "-out",
-            paths[0],
-            "-keyout",
-            paths[1],
-        ],
-        check=True,
-        capture_output=True,
-    )
-    return paths
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    if shutil.which("openssl") is None:
-        pytest.skip("openssl is not installed")
     path = tmp_path_factory.mktemp("certificates")
     for name in ("one.test", "two.test"):
         certificate(path, name)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
+from tests.certificates import certificate
 from tests.e2e.running import Sidecar
 from tests.zoo.browser import Context, Person, Visitors
 from tests.zoo.service import Service
@@ -71,8 +72,8 @@ class Harness:
         self._folder, self._settings = folder, dict(settings or {})
         self.pool = ThreadPoolExecutor(AT_ONCE)
         folder.mkdir(parents=True, exist_ok=True)
-        self._certificate, self._key = folder / "site.pem", folder / "site.key"
-        pin = _certified(self._certificate, self._key)
+        self._certificate, self._key = certificate(folder)
+        pin = _pin(self._certificate)
         self._started: list[Sidecar] = []
         self.service = Service(sites, self._certificate, self._key)
         self.browser = Visitors(
@@ -136,34 +137,10 @@ def policy(site: Site, service: Service, mode: str) -> str:
     )
 
 
-def _certified(certificate: Path, key: Path) -> str:
-    """Make a certificate that browsers take by the hash of its key, which is returned (SHA-256,
-    base64).
-    """
-    subprocess.run(
-        [
-            "openssl",
-            "req",
-            "-x509",
-            "-newkey",
-            "ec",
-            "-pkeyopt",
-            "ec_paramgen_curve:P-256",
-            "-nodes",
-            "-days",
-            "2",
-            "-subj",
-            "/CN=zoo.test",
-            "-out",
-            str(certificate),
-            "-keyout",
-            str(key),
-        ],
-        check=True,
-        capture_output=True,
-    )
+def _pin(chain: Path) -> str:
+    """The hash of a certificate's key, by which browsers take it (SHA-256, base64)."""
     public = subprocess.run(
-        ["openssl", "x509", "-in", str(certificate), "-pubkey", "-noout"],
+        ["openssl", "x509", "-in", str(chain), "-pubkey", "-noout"],
         check=True,
         capture_output=True,
     ).stdout

@@ -48,6 +48,7 @@ from sidecar.policy.rules.fetch import (
     lines,
     media_type,
     sent_cookies,
+    without_port,
 )
 from sidecar.policy.rules.ladder import HEADER as HSTS
 from sidecar.policy.rules.ladder import transport
@@ -274,7 +275,7 @@ class CookieTest:
             return "irrelevant"
         page = fetch.origin.decode("latin-1").partition("://")[2].lower()
         own = facts.host.lower()
-        if _host(page) == _host(own):
+        if without_port(page) == without_port(own):
             return "safe" if self._framed.around(facts, fetch) == "safe" else "open"
         # Whether two hosts of a domain are of one site, the list of public suffixes says.
         return "open" if domain_of(page) == domain_of(own) else "break"
@@ -312,10 +313,6 @@ class CookieTest:
         if fetch.silent is not None or fetch.dest == b"document":
             return False
         return fetch.site == b"cross-site" or self._framed.around(facts, fetch) != "safe"
-
-
-def _host(host: str) -> str:
-    return host.rpartition(":")[0] if host.rpartition(":")[2].isdecimal() else host
 
 
 def _leads_to_https(facts: Facts) -> bool:

@@ -15,6 +15,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 
+from sidecar.policy.rules.fetch import without_port
+
 WORKLET = "worklet"
 """It adds a worklet (`audioWorklet`, `paintWorklet`), whose code is not reported."""
 IMPORT = "import"
@@ -97,12 +99,7 @@ def leads_to_plain(url: str, host: str) -> bool:
         return False
     target = url[7:].partition("/")[0].lower()
     name, _, port = target.rpartition(":")
-    return port.isdecimal() and port != "80" and name == _name(host)
-
-
-def _name(host: str) -> str:
-    name, _, port = host.lower().rpartition(":")
-    return name if port.isdecimal() else host.lower()
+    return port.isdecimal() and port != "80" and name == without_port(host.lower())
 
 
 def asked_about(found: Iterable[str], features: Iterable[str]) -> list[str]:
@@ -141,7 +138,11 @@ def scan(code: str, host: str, *, worker: bool) -> Iterator[str]:
         if any(word in code for word in _USED[name]):
             yield f"{INSIDE}{name}"
     yield ""
-    if host and "http://" in code and (f"http://{_name(host)}:" in code or _PLAIN.search(code)):
+    if (
+        host
+        and "http://" in code
+        and (f"http://{without_port(host.lower())}:" in code or _PLAIN.search(code))
+    ):
         yield PLAIN
     yield ""
     if worker or (made and _MODULE.search(code)):

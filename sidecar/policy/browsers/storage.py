@@ -23,6 +23,7 @@ from sidecar.policy.rules.fetch import (
     may_be_page,
     media_type,
     sent_cookies,
+    without_port,
 )
 
 REMEMBERED = 4096
@@ -222,7 +223,7 @@ def domain_of(host: str) -> str:
     """What all hosts of a registered domain have in common: the last two labels; of an address
     all.
     """
-    name = host.partition("]")[0] if host.startswith("[") else host.partition(":")[0]
+    name = without_port(host)
     labels = name.lower().rstrip(".").split(".")
     return name if labels[-1].isdecimal() else ".".join(labels[-2:])
 

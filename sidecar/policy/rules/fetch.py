@@ -49,6 +49,12 @@ data; Safari since 16.4, which a major version does not show).
 _LENGTHS = frozenset(map(len, (*_WANTED, b"cookie")))
 
 
+def without_port(host: str) -> str:
+    """A host without its port, brackets kept (RFC 3986 section 3.2.2)."""
+    name, _, port = host.rpartition(":")
+    return name if port.isdecimal() else host
+
+
 class Fetch:
     """The request headers that breakage tests look at, found in one pass; None = not sent."""
 

@@ -7,13 +7,13 @@ from __future__ import annotations
 import importlib.util
 import re
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests import certificates
 from tests.browser.chromium import Chromium, Tab
 from tests.browser.presets.cdn import HOSTS, Cdn
 from tests.e2e.processes import Child, until
@@ -66,33 +66,7 @@ rollback: sidecar rollback
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A self-signed certificate, which the browser is told to take, and its key."""
-    if shutil.which("openssl") is None:
-        pytest.skip("openssl is not installed")
-    folder = tmp_path_factory.mktemp("certificate")
-    made = folder / "site.pem", folder / "site.key"
-    subprocess.run(
-        [
-            "openssl",
-            "req",
-            "-x509",
-            "-newkey",
-            "ec",
-            "-pkeyopt",
-            "ec_paramgen_curve:P-256",
-            "-nodes",
-            "-days",
-            "2",
-            "-subj",
-            "/CN=site.test",
-            "-out",
-            str(made[0]),
-            "-keyout",
-            str(made[1]),
-        ],
-        check=True,
-        capture_output=True,
-    )
-    return made
+    return certificates.certificate(tmp_path_factory.mktemp("certificate"))
 
 
 @pytest.fixture(scope="session")
