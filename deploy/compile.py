@@ -45,7 +45,6 @@ MODULES = (
     "proxy/upstream",
     "proxy/waiter",
     "telemetry/__init__",
-    "telemetry/cap",
     "telemetry/counters",
     "telemetry/metrics",
     "telemetry/rule_counters",

@@ -11,8 +11,8 @@ from typing import Any
 
 from aiohttp import web
 
-from sidecar.admin.access import error, guard, with_own_headers
-from sidecar.admin.health import add_health
+from sidecar.admin.access import Sessions, error, guard, with_own_headers
+from sidecar.admin.listener import add_health
 from sidecar.admin.orders import (
     MAX_BODY,
     ModeOrder,
@@ -26,9 +26,7 @@ from sidecar.admin.orders import (
     read_order,
 )
 from sidecar.admin.page import AdminPage
-from sidecar.admin.process import Process
-from sidecar.admin.session import Sessions
-from sidecar.admin.status import override, status
+from sidecar.admin.process import Process, override, status
 from sidecar.policy.terms import PolicyError
 from sidecar.revisions import Revisions
 from sidecar.revisions.chain import SENT

@@ -1,11 +1,18 @@
-"""The admin and health listeners: aiohttp's application runner with our error responses."""
+"""The admin and health listeners: aiohttp's application runner with our error responses, and what
+the health listener serves: read-only, without secrets, it may be bound to the pod's address.
+"""
 
 from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
 
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
-from sidecar.admin.access import OWN_HEADERS
+from sidecar.admin.access import OWN_HEADERS, with_own_headers
+from sidecar.telemetry import Telemetry
 
 
 class _Protocol(RequestHandler):
@@ -53,3 +60,51 @@ async def listen(app: web.Application, address: str) -> tuple[web.AppRunner, str
     host, _, port = address.rpartition(":")
     await web.TCPSite(runner, host.strip("[]"), int(port)).start()
     return runner, f"{host}:{runner.addresses[0][1]}"
+
+
+Readiness: TypeAlias = Awaitable[dict[str, str]]
+"""Why no traffic should come, by check; "" = it should."""
+
+
+def health_app(
+    ready: Callable[[], Readiness], telemetry: Telemetry, refresh: Callable[[], Awaitable[None]]
+) -> web.Application:
+    """The application of the health listener."""
+    app = web.Application()
+    app.on_response_prepare.append(with_own_headers)
+    add_health(app, ready, telemetry, refresh)
+    return app
+
+
+def add_health(
+    app: web.Application,
+    ready: Callable[[], Readiness],
+    telemetry: Telemetry,
+    refresh: Callable[[], Awaitable[None]],
+) -> None:
+    """Add the paths (/healthz is a common name of /livez); `refresh` updates the metrics."""
+
+    async def livez(_request: web.Request) -> web.Response:
+        return web.Response(text="ok\n")
+
+    async def readyz(_request: web.Request) -> web.Response:
+        checks = await ready()
+        lines = [f"[-] {name}: {why}\n" if why else f"[+] {name}\n" for name, why in checks.items()]
+        return web.Response(text="".join(lines), status=503 if any(checks.values()) else 200)
+
+    async def metrics(request: web.Request) -> web.Response:
+        from sidecar.telemetry import exposition  # with the first scrape
+
+        await refresh()
+        found = telemetry.metrics
+        found.settle()
+        accept = ",".join(request.headers.getall("Accept", ()))
+        messages = found.native and exposition.wants_messages(accept)
+        data = await asyncio.to_thread(found.render, messages=messages)
+        kind = exposition.MESSAGES if messages else exposition.TEXT
+        return web.Response(body=data, headers={"Content-Type": kind})
+
+    app.router.add_get("/livez", livez)
+    app.router.add_get("/healthz", livez)
+    app.router.add_get("/readyz", readyz)
+    app.router.add_get("/metrics", metrics)

@@ -17,9 +17,8 @@ from urllib.parse import urlencode
 from aiohttp import web
 
 from sidecar.admin import view
-from sidecar.admin.process import Process
-from sidecar.admin.session import Sessions
-from sidecar.admin.status import status
+from sidecar.admin.access import Sessions
+from sidecar.admin.process import Process, status
 from sidecar.policy.data import read_text
 from sidecar.policy.terms import MODES, Mode
 from sidecar.policy.words import counted

@@ -1,12 +1,14 @@
-"""What the control plane needs of the process around it."""
+"""What the control plane needs of the process around it, and what is in force, as data."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import asdict
 from typing import Any, NamedTuple
 
-from sidecar.admin.health import Readiness
+from sidecar.admin.listener import Readiness
 from sidecar.admin.orders import PromotionOrder
+from sidecar.revisions import Revisions
 
 
 class Process(NamedTuple):
@@ -39,3 +41,39 @@ class Process(NamedTuple):
     """The fleet as this replica sees it; None = it decides alone."""
     token_file: str | None = None
     """The admin token's file, for commands that are copied from the page; None = no token."""
+
+
+def override(revisions: Revisions) -> dict[str, Any] | None:
+    """The runtime ceiling as data."""
+    return asdict(revisions.override) if revisions.override else None
+
+
+def status(revisions: Revisions) -> dict[str, Any]:
+    """What is in force, as data."""
+    current, plan = revisions.current, revisions.active.plan
+    about = current.resolved.policy
+    return {
+        **about.model_dump(include={"name", "owner", "reason", "expected", "rollback"}),
+        "revision": current.id,
+        "parent": current.parent,
+        "source": current.source,
+        "in_file": revisions.in_file,
+        "activated": current.activated,
+        "who": current.who,
+        "mode": plan.mode,
+        "policy_mode": current.resolved.mode,
+        "override": override(revisions),
+        "pinned": revisions.pinned,
+        "unsaved": revisions.journal.unsaved,
+        "problems": [str(problem) for problem in revisions.problems],
+        "routes": [
+            {
+                "name": route.name,
+                "rules": [
+                    {"name": line.name, "mode": line.mode, "ceiling": line.ceiling}
+                    for line in route.rules
+                ],
+            }
+            for route in plan.routes
+        ],
+    }

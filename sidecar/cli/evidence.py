@@ -22,9 +22,15 @@ from sidecar.policy.words import counted, number
 from sidecar.rollout.causes import Cause
 from sidecar.rollout.gate import judge, judged
 from sidecar.rollout.model import Evidence, GatheredEvidence, Minimums, Verdict, span
-from sidecar.rollout.periods import edited, mixed_services, settled, window_since
 from sidecar.rollout.prometheus import evidence as fleet_evidence
-from sidecar.rollout.queries import PrometheusFailed, evaluated
+from sidecar.rollout.queries import (
+    PrometheusFailed,
+    edited,
+    evaluated,
+    mixed_services,
+    settled,
+    window_since,
+)
 from sidecar.rollout.summing import source
 
 _CHOOSE = (

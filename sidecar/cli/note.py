@@ -90,8 +90,14 @@ def _give(client: Admin, text: str, output: Path | None) -> None:
 
 def _pci(client: Admin, inventory: Path, output: Path | None, *, machine: bool) -> int:
     """Bring the inventory up to date and give the note; the exit status."""
-    from sidecar.rollout.inventory import merged, read_inventory, seen_scripts, write_inventory
-    from sidecar.rollout.pci import pci_markdown, pci_note
+    from sidecar.rollout.pci import (
+        merged,
+        pci_markdown,
+        pci_note,
+        read_inventory,
+        seen_scripts,
+        write_inventory,
+    )
 
     held = read_inventory(read_bytes(inventory), str(inventory)) if inventory.exists() else ()
     pages = client.get("/api/pages")

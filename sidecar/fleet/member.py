@@ -16,8 +16,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from sidecar.fleet.sharing import Seen, Sharing
-from sidecar.fleet.store import StoreError
+from sidecar.fleet.sharing import Seen, Sharing, StoreError
 from sidecar.policy.terms import PolicyError, Problem
 from sidecar.revisions import Revisions
 from sidecar.revisions.decision import FleetDecision, Overtaken, Texts

@@ -16,12 +16,33 @@ import zlib
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from sidecar.fleet.store import Shared, StoreError, StoreState
 from sidecar.telemetry import Trials
 from sidecar.telemetry.trials import Arrival
 
 if TYPE_CHECKING:
     from sidecar.fleet.redis_store import RedisStore
+
+
+class StoreError(Exception):
+    """The store cannot be used now; the text says why, without the URL and its password."""
+
+
+class StoreState(NamedTuple):
+    """What a replica asks for all the time."""
+
+    version: int
+    """Of the fleet's decision; 0 = the store holds none."""
+    mark: str
+    """Which decision of this version it is (`Decision.mark`)."""
+    asked: float
+    """When all replicas were last asked for their evidence, by the store's clock; 0 = never."""
+    secret: str
+    """With which replicas sign canaries; "" = the store holds none."""
+
+
+Shared: TypeAlias = Mapping[str, tuple[float, str]]
+"""By replica: when it last said what it saw, by the store's clock, and what it said."""
+
 
 Seen: TypeAlias = Mapping[str, Any]
 """What one replica saw, as data."""

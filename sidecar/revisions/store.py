@@ -7,19 +7,23 @@ torn last line is cut when the folder is opened).
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import hashlib
 import json
 import os
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from sidecar.files import BESIDE, replace_bytes, sync_folder
 from sidecar.revisions.chain import START, gap, is_gap, sealed
 from sidecar.revisions.retention import Retention, kept_entries, kept_revisions, pruned
+from sidecar.settings import History
+from sidecar.telemetry import Telemetry
 
 _SHAPES = {"active": str, "pinned": str, "parents": dict, "override": dict, "fleet": dict}
 _MODE = 0o600
@@ -251,3 +255,31 @@ def _compacted(lines: list[tuple[dict[str, Any], bytes]], kept: set[int]) -> Ite
         yield line + b"\n"
     if run:
         yield _line(gap(run))
+
+
+EVERY: Final = 3600.0
+"""Seconds between two compactions."""
+
+
+class Compaction:
+    """Calls `Store.compact`; what the disk refuses is reported, and stops nothing."""
+
+    def __init__(self, store: Store, setting: History, telemetry: Telemetry) -> None:
+        self._store, self._setting, self._telemetry = store, setting, telemetry
+        self._done = 0.0
+
+    async def tick(self, *, starting: bool = False) -> None:
+        """Compact, when it is time or before the start."""
+        if not starting and time.monotonic() - self._done < EVERY:
+            return
+        self._done = time.monotonic()
+        bounds = Retention(self._setting.keep, self._setting.age, time.time())
+        try:
+            entries, revisions = await asyncio.to_thread(
+                self._store.compact, bounds, starting=starting
+            )
+        except OSError as error:
+            self._telemetry.emit("state.failed", level="error", detail=str(error))
+            return
+        if entries or revisions:
+            self._telemetry.emit("state.compacted", entries=entries, revisions=revisions)

@@ -17,7 +17,6 @@ from pydantic import Field
 from sidecar.policy.browsers.reports import RANKS, BrowserReport
 from sidecar.policy.browsers.trial import CANARY
 from sidecar.policy.engine.plan import Plan
-from sidecar.rollout.clients import Clients
 from sidecar.rollout.isolation import (
     FRAME,
     WORKER,
@@ -30,7 +29,7 @@ from sidecar.rollout.isolation import (
     unreported,
 )
 from sidecar.rollout.model import Count
-from sidecar.rollout.served_pages import ServedPages
+from sidecar.rollout.served_pages import Clients, ServedPages
 
 CauseKind: TypeAlias = Literal["served", "script", "unserved", "unexplained", "noise"]
 

@@ -16,9 +16,50 @@ from sidecar.policy.browsers.witness import replacing, witnesses
 from sidecar.policy.engine.plan import Plan, RoutePlan, RuleLine
 from sidecar.policy.terms import KINDS
 from sidecar.rollout.model import Climb, Evidence, TrialEvidence
-from sidecar.rollout.sent_ages import SentAges
 from sidecar.telemetry import Metrics
 from sidecar.telemetry.metric_table import ENGINES, SEEN
+
+
+class SentAges:
+    """The ages of Strict-Transport-Security that responses carried, and when each was sent last, by
+    rule and route; read from the counters, once a second.
+
+    A browser keeps the latest that it got, and may never come again: what was sent at a higher step
+    of a ladder counts until its age has passed.
+    """
+
+    def __init__(self) -> None:
+        self._sent: dict[str, dict[int, float]] = {}
+        self._counted: dict[str, float] = {}
+
+    def note(self, plan: Plan, metrics: Metrics, now: float) -> None:
+        """Take down what has been sent since the last call, all of it under this plan."""
+        for route in plan.routes:
+            for line in route.rules:
+                rule, place = line.named.rule, f"{route.name}/{line.name}"
+                if rule.ladder is None or line.mode != "enforce":
+                    continue
+                counted = metrics.read(metrics.rule(route.name, line.name).evaluated)
+                if counted > self._counted.get(place, 0.0):
+                    age = rule.ladder[(rule.step or 1) - 1]
+                    self._sent.setdefault(place, {})[age] = now
+                self._counted[place] = counted
+
+    def kept(self, route: str, rule: str) -> tuple[int, float]:
+        """The age (seconds) that browsers keep longest, and its end (epoch seconds); (0, 0.0) =
+        none.
+        """
+        ends = {age: last + age for age, last in self._sent.get(f"{route}/{rule}", {}).items()}
+        return max(ends.items(), key=lambda item: item[1], default=(0, 0.0))
+
+    def saved(self, route: str, rule: str) -> dict[str, float]:
+        """As data, for JSON."""
+        return {str(age): last for age, last in self._sent.get(f"{route}/{rule}", {}).items()}
+
+    def restore(self, place: str, saved: Mapping[str, float]) -> None:
+        """Take what `saved` returned; `place` is ROUTE/RULE."""
+        self._sent[place] = {int(age): float(last) for age, last in saved.items()}
+
 
 SETTLE = 5.0
 """Seconds in which `report-uri` has delivered what it will."""

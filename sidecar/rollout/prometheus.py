@@ -13,16 +13,19 @@ from typing import Any
 from sidecar.policy.browsers.reports import CAUSE_KINDS
 from sidecar.policy.values import seconds
 from sidecar.rollout.model import Doubt, Evidence, TrialEvidence, parse_mode
-from sidecar.rollout.periods import edited, gaps, since_when, window_since
 from sidecar.rollout.queries import (
     BY,
     EVALUATIONS,
     INFO,
     demands_at,
+    edited,
     gained,
+    gaps,
     matchers_of,
     place_of,
     query,
+    since_when,
+    window_since,
 )
 from sidecar.telemetry.metric_table import SEEN
 

@@ -1,13 +1,18 @@
-"""What a Prometheus server is asked, and what its labels say (HTTP API, `/api/v1/query`)."""
+"""What a Prometheus server is asked (HTTP API, `/api/v1/query`), and of which time, and of whose
+sidecars, its numbers are.
+"""
 
 from __future__ import annotations
 
 import json
 import math
+import time
 import urllib.parse
+from collections.abc import Iterable, Mapping
 
 from sidecar.observed.client import ask
 from sidecar.policy.terms import Mode
+from sidecar.policy.values import seconds
 
 _TIMEOUT = 30.0
 _MAX_BODY = 64 << 20
@@ -82,3 +87,142 @@ def matchers_of(*parts: str) -> str:
 def place_of(labels: dict[str, str]) -> tuple[str, str, str]:
     """Route, rule and mode of a series."""
     return labels.get("route", ""), labels.get("rule", ""), labels.get("mode", "")
+
+
+_LOOKS = 1000
+"""Moments of a window at which is asked whether anything was seen."""
+_SMALL = 0.01
+"""The share of a window that may be missing: restarts, and minutes of enforcing."""
+MIXED = 60.0
+"""Seconds after an edit in which a scrape may still hold counts of the value before."""
+
+
+def settled(url: str, window: str, selector: str) -> float:
+    """The newest second for which all samples are in: queries for it always give the same.
+
+    A sample has the time at which its scrape began but exists only after it, so a query for "now"
+    may miss some that the same query finds later. `up` gives each target's last scrape, failed ones
+    too; without it the series' own last samples count. Whole seconds, because people write them
+    down.
+    """
+    series = f"{EVALUATIONS}{{{selector}}}"
+    known = f"timestamp(up) and on (job, instance) present_over_time({series}[{window}])"
+    found = query(url, f"min({known}) or min(timestamp({series}))")
+    return float(math.floor(found[0][1] if found else time.time()))
+
+
+def edited(url: str, window: str, selector: str, at: float) -> dict[str, float]:
+    """The rules that had another value within the window, and since when each can be believed.
+
+    An edit of a rule's value starts its evidence anew: its counters go on, but `sidecar_rule_info`
+    names the value.
+    """
+    length = seconds(window)
+    step = max(1, int(length / 10_000))
+    now = demands_at(url, f"{INFO}{{{selector}}}", at)
+    past = demands_at(url, f"present_over_time({INFO}{{{selector}}}[{math.ceil(length)}s])", at)
+    found: dict[str, float] = {}
+    for (route, rule), demand in ((place, one) for place in past for one in past[place]):
+        if not now.get((route, rule), set()) - {demand}:
+            continue
+        # Ten thousand looks at each series: at those of former values alone, which are few.
+        one = matchers_of(selector, f'route="{route}",rule="{rule}",demand="{demand}"')
+        last_seen = f"max_over_time(timestamp({INFO}{{{one}}})[{math.ceil(length)}s:{step}s])"
+        for _, last in query(url, f"max({last_seen})", at):
+            found[rule] = max(found.get(rule, 0.0), min(at, last + step + MIXED))
+    return found
+
+
+def mixed_services(url: str, selector: str, at: float, name: str) -> str:
+    """Why the series are not those of one service whose policy has this `name`, each once; "" where
+    they are. How to choose others is not said.
+    """
+    found = query(url, f"group by (name, job) ({POLICY}{{{selector}}})", at)
+    names, jobs = ({labels.get(key, "") for labels, _ in found} for key in ("name", "job"))
+    if not names:
+        return f"it has no `{POLICY}`, so nobody can tell whose the numbers are"
+    if names != {name}:
+        shown = ", ".join(sorted(map(repr, names)))
+        return f"the numbers are of policies named {shown}; that of the sidecar asked is {name!r}"
+    if len(jobs) > 1 and "job" not in selector:
+        return f"the numbers are of several jobs: {', '.join(sorted(map(repr, jobs)))}"
+    began: dict[tuple[str, float], dict[str, str]] = {}
+    for labels, value in query(url, f"process_start_time_seconds{{{selector}}}", at):
+        same = began.setdefault((labels.get("instance", ""), value), labels)
+        if same is not labels:
+            keys = sorted(key for key in {*same, *labels} if same.get(key) != labels.get(key))
+            each = " and ".join(
+                ", ".join(f'{key}="{one[key]}"' for key in keys if key in one) or "without it"
+                for one in (same, labels)
+            )
+            return f"it has every sample of {labels.get('instance')} twice, with {each}"
+    return ""
+
+
+def window_since(moment: float, at: float) -> str:
+    """The window from a moment on; a second, in which nothing is counted, when it is `at`."""
+    return f"{max(1, math.floor(at - moment))}s"
+
+
+def gaps(
+    url: str,
+    window: str,
+    selector: str,
+    at: float,
+    since: Mapping[tuple[str, str, str], float],
+) -> dict[tuple[str, str, str], float]:
+    """For how many of the seconds since then each was not there: no sidecar was scraped, or none
+    had the rule. Less than a hundredth counts as nothing.
+
+    A rule that is in every scrape is there whenever a sidecar is, which costs little to ask.
+    """
+    every = sum(
+        value
+        for _, value in query(url, f"sum(count_over_time({POLICY}{{{selector}}}[{window}]))", at)
+    )
+    counted = f"sum by ({BY}) (count_over_time({EVALUATIONS}{{{selector}}}[{window}]))"
+    held = {place_of(labels): value for labels, value in query(url, counted, at)}
+    known: dict[tuple[str, float], float] = {}
+    found = {}
+    for (route, rule, mode), start in since.items():
+        modes = ("enforce",) if mode == "enforce" else ("report-only", "trial")
+        series = f"{POLICY}{{{selector}}}"
+        if not every or sum(held.get((route, rule, one), 0.0) for one in modes) < every * 0.999:
+            place = f'route="{route}",rule="{rule}",mode=~"{"|".join(modes)}"'
+            series = f"{EVALUATIONS}{{{matchers_of(selector, place)}}}"
+        if (series, start) not in known:
+            known[series, start] = _missed(url, series, at - start, at)
+        found[route, rule, mode] = known[series, start]
+    return found
+
+
+def _missed(url: str, series: str, length: float, at: float) -> float:
+    """Seconds in which no such series was there, by a thousand looks."""
+    if length < 1:
+        return 0.0
+    step = max(1, int(length / _LOOKS))
+    reach = f"{math.floor(length)}s:{step}s"
+    there = sum(v for _, v in query(url, f"count_over_time((group({series}))[{reach}])", at))
+    looked = sum(v for _, v in query(url, f"count_over_time((vector(1))[{reach}])", at))
+    missed = looked - there
+    return missed * step if missed > looked * _SMALL else 0.0
+
+
+def since_when(
+    url: str, length: float, selector: str, at: float, found: Iterable[tuple[str, str, str]]
+) -> dict[tuple[str, str, str], float]:
+    """Since when each was watched, at most `length` seconds: all of them if it was there when they
+    began.
+
+    A thousand looks at each series are for those that came later, which are few.
+    """
+    there = query(url, f"group by ({BY}) ({EVALUATIONS}{{{selector}}})", at - length)
+    since = {place_of(labels): at - length for labels, _ in there}
+    reach = f"{math.ceil(length)}s:{max(1, int(length / 1000))}s"
+    for route, rule, mode in found:
+        if (route, rule, mode) not in since:
+            one = matchers_of(selector, f'route="{route}",rule="{rule}",mode="{mode}"')
+            first = f"min_over_time(timestamp({EVALUATIONS}{{{one}}})[{reach}])"
+            for _, value in query(url, f"min({first})", at):
+                since[route, rule, mode] = max(value, at - length)
+    return since

@@ -1,10 +1,15 @@
-"""What the pages of each route hold: inline code by its hash, and addresses by directive.
+"""What the pages of each route hold (inline code by its hash, addresses by directive), and the
+scripts that browsers say they loaded.
 
-In bounded memory, whatever is served.
+In bounded memory, whatever is served. A policy asks for reports of loaded scripts by
+`'report-sha256'` in script-src; source: CSP Level 3, reporting of hashes (`csp-hash`).
 """
 
 from __future__ import annotations
 
+import hashlib
+import ipaddress
+import secrets
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
@@ -23,17 +28,48 @@ from sidecar.policy.browsers.pages import (
     PageElements,
     sample_of,
 )
+from sidecar.policy.browsers.reports import BrowserReport
 from sidecar.policy.engine.plan import Plan
-from sidecar.rollout.clients import Clients
+
+
+class Clients:
+    """Clients by a hash that this process alone can make.
+
+    An IPv6 network of 64 bits counts as one client: a host may take any address in its own (RFC
+    4291 section 2.5.1, RFC 8981), so a forger of reports would be as many clients as it likes.
+    """
+
+    __slots__ = ("_salt",)
+
+    def __init__(self) -> None:
+        self._salt = secrets.token_bytes(16)
+
+    def __call__(self, address: str) -> bytes:
+        """The client at this address, in 8 bytes; other text counts as it is written."""
+        text = _network(address) if ":" in address else address
+        data = text.encode("utf-8", "replace")
+        return hashlib.blake2b(data, digest_size=8, key=self._salt).digest()
+
+
+def _network(address: str) -> str:
+    try:
+        parsed = ipaddress.IPv6Address(address.partition("%")[0])
+    except ValueError:
+        return address
+    return str(parsed.ipv4_mapped or int(parsed) >> 64)
+
 
 MAX_PIECES = 500
 """Pieces of inline code, and addresses, that are held of one route."""
 MAX_TEXT = 1 << 19
 """Characters of inline code that are held of one route."""
+MAX_SCRIPTS = 1000
+"""Loaded scripts, by address and hash; of more, those seen least often are dropped."""
 MAX_ROUTES = 100
 MAX_PATHS = 500
 _CLIENTS = 16
 _SHOWN_PATHS = 5
+_SCRIPT_PATHS = 8
 ENOUGH = 3
 """After so many readings of a page, the service did not send what none of them held."""
 ENOUGH_OF_ROUTE = 50
@@ -105,7 +141,7 @@ class _Route:
     def keep_link(self, url: tuple[str, str], held: Occurrence) -> None:
         """Keep an address; several of the rarest go at once, as finding them is slow."""
         if len(self.urls) >= MAX_PIECES:
-            for one in rarest(self.urls):
+            for one in _rarest(self.urls):
                 del self.urls[one]
                 self.links.subtract(_links(one))
                 self.dropped += 1
@@ -175,7 +211,7 @@ class ServedPages:
             return found
         most = MAX_TEXT - len(piece.text)
         while held.pieces and (len(held.pieces) >= MAX_PIECES or held.characters > most):
-            for one in rarest({key: seen for key, (_, seen) in held.pieces.items()}):
+            for one in _rarest({key: seen for key, (_, seen) in held.pieces.items()}):
                 held.forget(one)
         held.made += 1
         made = held.pieces[identity] = piece, Occurrence(now, now)
@@ -266,9 +302,9 @@ def _data(held: _Route) -> dict[str, Any]:
     }
 
 
-def rarest(held: Mapping[_Key, Occurrence], part: int = _PART) -> list[_Key]:
+def _rarest(held: Mapping[_Key, Occurrence]) -> list[_Key]:
     """A part of what is held: what was seen least often, and of that the oldest."""
-    number = max(1, len(held) // part)
+    number = max(1, len(held) // _PART)
     return nsmallest(number, held, key=lambda key: (held[key].loads, held[key].last))
 
 
@@ -307,3 +343,29 @@ def _quotes(piece: Inline) -> set[tuple[str, str]]:
 def bare(url: str) -> str:
     """An address without http: or https: (behind TLS a page may name its own scheme wrongly)."""
     return url.partition(":")[2] if url.startswith(("http:", "https:")) else url
+
+
+class LoadedScripts:
+    """Scripts by address and hash; clients are known by a hash that this process alone can make."""
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+        self._client = Clients()
+        self._held: dict[tuple[str, str], Occurrence] = {}
+
+    def add(self, report: BrowserReport, client: str) -> None:
+        """Count one report of a script that was loaded."""
+        key, now = (report.blocked, report.hash), self._clock()
+        if key not in self._held and len(self._held) >= MAX_SCRIPTS:
+            for one in _rarest(self._held):
+                del self._held[one]
+        held = self._held.setdefault(key, Occurrence(now, now))
+        held.seen(now, self._client(client), report.document, _SCRIPT_PATHS)
+
+    def data(self) -> list[dict[str, Any]]:
+        """For JSON: each script with its hash, the most frequent first; times in epoch seconds."""
+        return [
+            {"url": url, "hash": digest, "count": held.loads}
+            | {name: value for name, value in held.data().items() if name != "loads"}
+            for (url, digest), held in sorted(self._held.items(), key=lambda it: -it[1].loads)
+        ]

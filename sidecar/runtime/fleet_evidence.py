@@ -11,8 +11,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sidecar.fleet.member import FleetMember
-from sidecar.fleet.sharing import Report, Seen, needed, unpacked
-from sidecar.fleet.store import StoreError
+from sidecar.fleet.sharing import Report, Seen, StoreError, needed, unpacked
 from sidecar.policy.engine.plan import Plan
 from sidecar.policy.words import counted
 from sidecar.revisions.history import OrderRefused

@@ -14,10 +14,8 @@ from typing import TYPE_CHECKING, Any
 import sidecar
 from sidecar.admin.access import read_token
 from sidecar.admin.api import Api
-from sidecar.admin.health import health_app
-from sidecar.admin.listener import listen
-from sidecar.admin.process import Process
-from sidecar.admin.status import status
+from sidecar.admin.listener import health_app, listen
+from sidecar.admin.process import Process, status
 from sidecar.baseline.monitor import DriftMonitor
 from sidecar.fleet.member import member
 from sidecar.observed import failure
@@ -25,15 +23,13 @@ from sidecar.policy.browsers.reports import BrowserReport
 from sidecar.policy.terms import PolicyError, Problem
 from sidecar.proxy import DataPlane
 from sidecar.revisions import Active, Revisions
-from sidecar.revisions.compaction import Compaction
 from sidecar.revisions.history import Revision
-from sidecar.revisions.store import Store
+from sidecar.revisions.store import Compaction, Store
 from sidecar.rollout.causes import Causes
 from sidecar.rollout.evidence import EvidenceStore, ViolationTrend
 from sidecar.rollout.guard import ActivationWatch, take_back
 from sidecar.rollout.kept import KeptEvidence
-from sidecar.rollout.scripts import LoadedScripts
-from sidecar.rollout.served_pages import ServedPages
+from sidecar.rollout.served_pages import LoadedScripts, ServedPages
 from sidecar.runtime.fleet_evidence import FleetEvidence
 from sidecar.runtime.loop import ended
 from sidecar.runtime.promotions import Promotions

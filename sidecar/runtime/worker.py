@@ -7,6 +7,7 @@ The parent owns files, admin and health.
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
 import socket
 import sys
@@ -19,13 +20,48 @@ from sidecar.baseline.capture import Tally
 from sidecar.policy.engine.plan import Plan, compile_policy
 from sidecar.proxy import DataPlane
 from sidecar.revisions import Active
-from sidecar.runtime.channel import Channel
 from sidecar.runtime.loop import collect_seldom, run_to_end
 from sidecar.settings import Settings
 from sidecar.source import load_policy
 from sidecar.telemetry import Events, Metrics, Telemetry
 from sidecar.telemetry.events import capture_logging
 from sidecar.telemetry.metric_table import PER_WORKER
+
+_LIMIT = 8 << 20  # a policy text of the largest size fits, and a snapshot of many rules
+
+
+class Channel:
+    """Messages between the parent and a worker: JSON lines over one end of a socket pair."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    @classmethod
+    async def over(cls, end: socket.socket) -> Channel:
+        """A channel over a connected socket."""
+        return cls(*await asyncio.open_connection(sock=end, limit=_LIMIT))
+
+    def send(self, **message: Any) -> None:
+        """Queue one message; a reader that is gone shows in `receive`."""
+        if not self._writer.is_closing():
+            self._writer.write(json.dumps(message, separators=(",", ":")).encode() + b"\n")
+
+    async def receive(self) -> dict[str, Any] | None:
+        """The next message; None when the other end is gone."""
+        try:
+            line = await self._reader.readline()
+        except (ConnectionError, ValueError):
+            return None
+        if not line.endswith(b"\n"):
+            return None
+        message = json.loads(line)
+        return message if isinstance(message, dict) else None
+
+    def close(self) -> None:
+        """Close this end."""
+        self._writer.close()
+
 
 SOON = 0.1
 """Seconds after which the parent has the counts of what was served: what a killed worker takes

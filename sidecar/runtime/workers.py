@@ -18,8 +18,8 @@ from sidecar.policy.browsers.pages import page_from
 from sidecar.policy.browsers.reports import BrowserReport
 from sidecar.policy.terms import Mode
 from sidecar.revisions.history import Revision
-from sidecar.runtime.channel import Channel
 from sidecar.runtime.request_server import RequestServer
+from sidecar.runtime.worker import Channel
 from sidecar.settings import Settings
 from sidecar.telemetry import Telemetry
 from sidecar.telemetry.metric_table import PER_WORKER

@@ -21,13 +21,12 @@ from sidecar.policy.rules.fetch import Fetch
 from sidecar.policy.rules.ladder import transport
 from sidecar.policy.terms import MODES
 from sidecar.settings import Settings
-from sidecar.telemetry.cap import Cap
+from sidecar.telemetry.counters import Cap
 from sidecar.telemetry.events import Events, Stamp, as_json, shown
 from sidecar.telemetry.metrics import Metrics
 from sidecar.telemetry.pages import PageReader
 from sidecar.telemetry.rule_counters import RouteTally
-from sidecar.telemetry.semantics import http_facts, server_facts, trace_id
-from sidecar.telemetry.spans import spans
+from sidecar.telemetry.spans import http_facts, server_facts, spans, trace_id
 from sidecar.telemetry.trials import Trials
 
 __all__ = ["Events", "Metrics", "RouteTally", "Telemetry", "Trials"]

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 from sidecar.lean import hidden
 from sidecar.policy import headers
 from sidecar.policy.headers.cookies import ATTRIBUTES
-from sidecar.telemetry.cap import Cap
+from sidecar.telemetry.counters import Cap
 
 with hidden("rich"):  # which structlog would load for consoles
     import structlog

@@ -211,25 +211,13 @@ class Metrics:
         """
         return added([self.snapshot(), *self._others])
 
-    def render(self) -> bytes:
-        """The text exposition format of the settled cells; may be called from another thread."""
-        from sidecar.telemetry.exposition import exposed
+    def render(self, *, messages: bool = False) -> bytes:
+        """The settled cells as text, or as `messages` of protobuf with native histograms; may be
+        called from another thread.
+        """
+        from sidecar.telemetry.exposition import as_messages, as_text
 
-        return exposed(self.summed(), process=self._process)
-
-    def render_delimited(self) -> bytes:
-        """The same as protobuf messages, with native histograms."""
-        # Names of the modules themselves: where this is compiled, `from sidecar.telemetry import`
-        # gives None for a module that is not.
-        from sidecar.telemetry.exposition import families
-        from sidecar.telemetry.protobuf import exposed
-
-        cells = self.summed()
-        sparse = {
-            name: {int(labels[0]): numbers[0] for labels, numbers in cells[name].items() if labels}
-            for name in self._histograms
-        }
-        return exposed(families(cells, process=self._process), sparse)
+        return (as_messages if messages else as_text)(self.summed(), process=self._process)
 
 
 def added(snapshots: Iterable[Snapshot]) -> dict[str, dict[Labels, list[float]]]:

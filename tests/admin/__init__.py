@@ -11,8 +11,7 @@ import aiohttp
 from aiohttp import web
 
 from sidecar.admin.api import Api
-from sidecar.admin.health import health_app
-from sidecar.admin.listener import Runner
+from sidecar.admin.listener import Runner, health_app
 from sidecar.admin.process import Process
 from sidecar.revisions import Revisions
 from sidecar.rollout.causes import Causes

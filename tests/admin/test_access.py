@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.admin import session
-from sidecar.admin.access import is_loopback, read_token
-from sidecar.admin.session import COOKIE, Sessions
+from sidecar.admin import access
+from sidecar.admin.access import COOKIE, Sessions, is_loopback, read_token
 from sidecar.policy.terms import PolicyError
 from tests.admin import TOKEN, Control, control
 
@@ -240,7 +239,7 @@ async def test_a_log_in_gives_a_cookie_that_opens_the_page(guarded: Control):
     cookie = line.partition(";")[0]
 
     assert status == 303
-    assert {"HttpOnly", "SameSite=Strict", "Path=/", f"Max-Age={session.LASTING}"} <= {
+    assert {"HttpOnly", "SameSite=Strict", "Path=/", f"Max-Age={access.LASTING}"} <= {
         part.strip() for part in line.split(";")
     }
     assert TOKEN not in line
@@ -287,7 +286,7 @@ async def test_a_forged_or_old_cookie_is_no_log_in(
     ):
         status = (await guarded.get("/api/status", headers={"Cookie": f"{COOKIE}={forged}"}))[0]
         assert status == 401, forged
-    monkeypatch.setattr(session.time, "time", lambda: float(until) + 1)
+    monkeypatch.setattr(access.time, "time", lambda: float(until) + 1)
     assert (await guarded.get("/api/status", headers={"Cookie": f"{COOKIE}={good}"}))[0] == 401
 
 

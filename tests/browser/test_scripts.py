@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from sidecar.rollout.inventory import read_inventory
+from sidecar.rollout.pci import read_inventory
 from tests.browser.chromium import Chromium
 from tests.browser.test_trial import PAGE, serving
 from tests.certificates import certificate

@@ -11,7 +11,7 @@ from tests.wire.stage import Stage, talk
 
 ROOT = Path(__file__).parents[2]
 MODULES = runpy.run_path(str(ROOT / "deploy" / "compile.py"))["MODULES"]
-BY_THE_SECOND = {"telemetry/events", "telemetry/semantics"}
+BY_THE_SECOND = {"telemetry/events", "telemetry/spans"}
 """Events are capped by the second, so that these cost little where there are many requests."""
 REQUESTS = 50
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.admin.health import health_app
+from sidecar.admin.listener import health_app
 from sidecar.telemetry import Events, Telemetry
+from sidecar.telemetry.counters import SCHEMA
 from sidecar.telemetry.metrics import Metrics
-from sidecar.telemetry.native_histograms import SCHEMA
 from tests.admin import listening
 from tests.deploy.files import program
 from tests.deploy.fleet import Prometheus

@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 from sidecar.admin.api import Api
-from sidecar.admin.health import health_app
+from sidecar.admin.listener import health_app
 from tests.admin import control
 from tests.browser.test_trial import serving
 from tests.e2e import wire

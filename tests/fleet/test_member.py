@@ -16,8 +16,7 @@ import pytest
 
 from sidecar.fleet.member import FleetMember, member
 from sidecar.fleet.redis_store import RedisStore
-from sidecar.fleet.sharing import packed, unpacked
-from sidecar.fleet.store import StoreError
+from sidecar.fleet.sharing import StoreError, packed, unpacked
 from sidecar.policy.terms import PolicyError
 from sidecar.revisions import Revisions
 from sidecar.revisions.decision import FleetDecision, Overtaken

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.fleet.connecting import client
+from sidecar.fleet.redis_store import client
 from sidecar.fleet.sharing import needed
 from sidecar.policy.terms import PolicyError
 from sidecar.runtime.settings_file import layered
@@ -140,7 +140,7 @@ def test_an_authority_need_not_name_the_use_of_its_key(scheme: str):
 )
 def test_a_url_of_a_store(url: str):
     """The settings take it, and a client can be made of it."""
-    from sidecar.fleet.connecting import client
+    from sidecar.fleet.redis_store import client
 
     assert layered({"fleet": {"url": url, "name": "s"}}, {}, {}).fleet.url == url
     assert client(url, 1.0)

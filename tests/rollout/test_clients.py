@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sidecar.rollout.clients import Clients
+from sidecar.rollout.served_pages import Clients
 
 
 @pytest.mark.parametrize(

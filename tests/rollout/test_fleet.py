@@ -9,9 +9,8 @@ import pytest
 
 from sidecar.rollout.gate import judge
 from sidecar.rollout.model import Climb, Evidence, Minimums, Verdict
-from sidecar.rollout.periods import edited, settled, window_since
 from sidecar.rollout.prometheus import evidence
-from sidecar.rollout.queries import evaluated
+from sidecar.rollout.queries import edited, evaluated, settled, window_since
 from tests.deploy.fleet import Prometheus
 from tests.portion import FULL, by_default
 

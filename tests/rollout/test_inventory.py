@@ -16,15 +16,16 @@ from sidecar.baseline.drift import DriftFinding, DriftReport
 from sidecar.policy.browsers.reports import read_reports
 from sidecar.policy.terms import PolicyError
 from sidecar.revisions.chain import check
-from sidecar.rollout.inventory import (
+from sidecar.rollout.pci import (
     InventoryScript,
     merged,
+    pci_markdown,
+    pci_note,
     read_inventory,
     seen_scripts,
     write_inventory,
 )
-from sidecar.rollout.pci import pci_markdown, pci_note
-from sidecar.rollout.scripts import MAX_SCRIPTS, LoadedScripts
+from sidecar.rollout.served_pages import MAX_SCRIPTS, LoadedScripts
 
 HASH = "sha256-rtx4k2oxQYyg90wQKxk+0Co6zu4AMqdg568VMHuJKNc="
 OTHER = "sha256-a4ayc/80/OGda4BO/1o/V0etpOqiLx1JwB5S3beHW0s="

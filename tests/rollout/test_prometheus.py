@@ -12,9 +12,8 @@ import pytest
 
 from sidecar.rollout.gate import judge
 from sidecar.rollout.model import Evidence, Minimums, Verdict
-from sidecar.rollout.periods import mixed_services
 from sidecar.rollout.prometheus import evidence
-from sidecar.rollout.queries import PrometheusFailed, query
+from sidecar.rollout.queries import PrometheusFailed, mixed_services, query
 from sidecar.telemetry.metric_table import SEEN
 from tests.browser.test_trial import serving
 from tests.deploy.fleet import Prometheus

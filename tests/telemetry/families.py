@@ -9,7 +9,7 @@ from typing import Any
 from google.protobuf import descriptor_pb2, json_format, message_factory
 from google.protobuf.internal.decoder import _DecodeVarint32
 
-from sidecar.telemetry.native_histograms import ZERO_THRESHOLD
+from sidecar.telemetry.counters import ZERO_THRESHOLD
 
 ACCEPT = (
     "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited,"

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from sidecar.policy import headers
 from sidecar.telemetry import Events, events
-from sidecar.telemetry.cap import Cap
+from sidecar.telemetry.counters import Cap
 from sidecar.telemetry.events import QueuedOutput, capture_logging, shown
 from tests.patience import PATIENCE
 from tests.telemetry import Collected

@@ -10,10 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.telemetry import protobuf
-from sidecar.telemetry.metric_table import METRICS
-from sidecar.telemetry.metrics import Metrics
-from sidecar.telemetry.native_histograms import (
+from sidecar.telemetry import exposition
+from sidecar.telemetry.counters import (
     MOST,
     SCHEMA,
     ZERO,
@@ -21,12 +19,14 @@ from sidecar.telemetry.native_histograms import (
     bucket_of,
     coarser,
 )
+from sidecar.telemetry.metric_table import METRICS
+from sidecar.telemetry.metrics import Metrics
 from tests.admin import control
 from tests.telemetry.families import ACCEPT, buckets, decoded, plain
 
 NAME = "sidecar_request_duration_seconds"
 TEXT = "text/plain"
-OURS = protobuf.CONTENT_TYPE
+OURS = exposition.MESSAGES
 
 
 def end(bucket: int, schema: int = SCHEMA) -> float:
@@ -82,7 +82,7 @@ def test_fewer_buckets_hold_the_same(given: dict[int, int]):
 @given(st.lists(st.floats(0, 1e6), max_size=60))
 def test_bytes_say_what_was_counted(durations: list[float]):
     """Count, sum, zero bucket and sparse buckets, as another library reads them."""
-    family = decoded(measured(*durations).render_delimited())[NAME]
+    family = decoded(measured(*durations).render(messages=True))[NAME]
     histogram = family.metric[0].histogram
     found = buckets(histogram)
 
@@ -98,7 +98,7 @@ def test_bytes_say_what_was_counted(durations: list[float]):
 def test_decoded_bytes_are_as_written_here():
     """Spans by their distance, counts by their differences, classic buckets beside."""
     made = measured(0.0, 0.25, 0.25, 0.25, 0.26, 1.0)
-    family = plain(decoded(made.render_delimited())[NAME])
+    family = plain(decoded(made.render(messages=True))[NAME])
     histogram = family["metric"][0]["histogram"]
     classic = histogram.pop("bucket")
 
@@ -131,7 +131,7 @@ def test_everything_else_is_there_too():
     made.counter("sidecar_browser_reports_total", "csp-violation", 'a "\n\\', "enforce").n = 2.0
     found = {
         (family.name, tuple((pair.name, pair.value) for pair in metric.label)): metric
-        for family in decoded(made.render_delimited()).values()
+        for family in decoded(made.render(messages=True)).values()
         for metric in family.metric
     }
     names = {name for name, _ in found}
@@ -151,7 +151,7 @@ def test_processes_are_summed():
         {name: [(tuple(labels), numbers) for labels, numbers in cells]}
         for name, cells in sent.items()
     ]
-    histogram = decoded(parent.render_delimited())[NAME].metric[0].histogram
+    histogram = decoded(parent.render(messages=True))[NAME].metric[0].histogram
 
     assert (histogram.sample_count, histogram.sample_sum) == (4, 4.5)
     assert buckets(histogram) == {bucket_of(0.25): 2, bucket_of(1.0): 1, bucket_of(3.0): 1}
@@ -186,7 +186,7 @@ def test_without_the_setting_nothing_is_kept():
 )
 def test_the_format_is_for_those_who_ask(accept: str, wanted: bool):
     """With its message and its framing, and no less gladly than text."""
-    assert protobuf.wanted(accept) is wanted
+    assert exposition.wants_messages(accept) is wanted
 
 
 @pytest.mark.parametrize("native", [True, False])

@@ -12,7 +12,7 @@ from sidecar.policy.rules.conditions import Facts
 from sidecar.policy.terms import Mode
 from sidecar.settings import Log, Settings
 from sidecar.telemetry import Events, Metrics, Telemetry
-from sidecar.telemetry.cap import Cap
+from sidecar.telemetry.counters import Cap
 from tests.policy.making import facts, plan
 from tests.telemetry import Collected
 

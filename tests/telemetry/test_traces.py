@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sidecar.telemetry.semantics import trace_id
+from sidecar.telemetry.spans import trace_id
 
 TRACE, PARENT = b"0af7651916cd43dd8448eb211c80319c", b"b7ad6b7169203331"
 WHOLE = b"00-" + TRACE + b"-" + PARENT + b"-01"
