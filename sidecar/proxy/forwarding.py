@@ -105,7 +105,8 @@ class Forwarder:
 
     def peer(self, address: str, port: int, scheme: str) -> Peer:
         """The noun for a new connection."""
-        return Peer(address or "unknown", port, scheme, trusted=self._trusts(address))
+        trusted = self._trusts(address)
+        return Peer(address.partition("%")[0] or "unknown", port, scheme, trusted=trusted)
 
     def origin(self, peer: Peer, request: Request) -> ClientOrigin:
         """Who asks, and the lines that tell the upstream.
@@ -173,7 +174,7 @@ class Forwarder:
         if any(self.pseudonym in value for value in before):
             raise Refused(508, "loop")
         own = b"%b %b" % (b"1.0" if http10 else b"1.1", self.pseudonym)
-        return b"Via: %b\r\n" % b", ".join([*before, own])
+        return b"Via: %b\r\n" % b", ".join([*filter(None, before), own])
 
 
 def among(names: Sequence[str]) -> Callable[[str], bool]:
@@ -213,19 +214,25 @@ def _lines(chain: list[str], scheme: str, host: str, port: str) -> bytes:
     data = f"X-Forwarded-For: {', '.join(chain)}\r\nX-Forwarded-Proto: {scheme}\r\n"
     if host:
         data += f"X-Forwarded-Host: {host}\r\n"
-    return f"{data}X-Forwarded-Port: {port}\r\nForwarded: {', '.join(hops)}\r\n".encode("ascii")
+    if port != "0":  # as behind a Unix socket
+        data += f"X-Forwarded-Port: {port}\r\n"
+    return f"{data}Forwarded: {', '.join(hops)}\r\n".encode("ascii")
 
 
 def _address(hop: str) -> str | None:
-    text = hop.strip('"')
+    """The address of a hop, without port and zone: RFC 7239 section 6 knows no zone, and Python
+    takes any text for one.
+    """
+    text = hop.strip('"').partition("%")[0]
     if text.startswith("["):
         text = text[1:].partition("]")[0]
     elif text.count(":") == 1:
         text = text.partition(":")[0]
     try:
-        return str(ipaddress.ip_address(text))
+        address = ipaddress.ip_address(text)
     except ValueError:
         return None
+    return str(getattr(address, "ipv4_mapped", None) or address)
 
 
 def _claimed_scheme(claims: dict[bytes, list[bytes]]) -> str | None:

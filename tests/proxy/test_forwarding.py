@@ -95,6 +95,10 @@ def test_stranger() -> None:
         ([b"\xff\xfe"], "10.0.0.5"),
         ([b""], "10.0.0.5"),
         ([b"198.51.100.1\tx"], "10.0.0.5"),
+        ([b"fe80::1%eth0"], "fe80::1, 10.0.0.5"),
+        ([b'6.6.6.6, fd00::1%";proto=https'], "6.6.6.6, fd00::1, 10.0.0.5"),
+        ([b"6.6.6.6, fd00::1%\xe9"], "6.6.6.6, fd00::1, 10.0.0.5"),
+        ([b"::ffff:198.51.100.1"], "198.51.100.1, 10.0.0.5"),
     ],
 )
 def test_chain_of_a_trusted_peer(claimed: list[bytes], chain: str) -> None:
@@ -227,12 +231,31 @@ def test_ipv6_stranger() -> None:
     assert data["X-Forwarded-For"] == "2001:db8::1"
 
 
+def test_zone_of_a_peer() -> None:
+    """RFC 7239 section 6: an address of a link is written without its zone."""
+    data = lines(asks(forwarder(), "fe80::1%eth0", {}))
+    assert (data["X-Forwarded-For"], data["Forwarded"][:16]) == ("fe80::1", 'for="[fe80::1]";')
+
+
+def test_peer_without_a_port() -> None:
+    """Behind a Unix socket there is neither address nor port: services make URLs of a port 0."""
+    here = forwarder(via=False)
+    data = lines(here.origin(here.peer("", 0, "http"), asked(here, "a.example", {})))
+    assert data.pop("X-Request-ID")
+    assert data == {
+        "X-Forwarded-For": "unknown",
+        "X-Forwarded-Proto": "http",
+        "X-Forwarded-Host": "a.example",
+        "Forwarded": 'for=unknown;host="a.example";proto=http',
+    }
+
+
 def test_via() -> None:
-    """RFC 9110 section 7.6.3: our name is added behind what stands, and a request that has
-    passed here is a loop.
+    """RFC 9110 section 7.6.3: our name is added behind what stands, no empty member is made, and a
+    request that has passed here is a loop.
     """
     here = forwarder()
-    via = lines(asks(here, STRANGER, {b"via": [b"1.0 edge", b"1.1 cdn"]}))["Via"]
+    via = lines(asks(here, STRANGER, {b"via": [b"1.0 edge", b"", b"1.1 cdn"]}))["Via"]
     assert via == f"1.0 edge, 1.1 cdn, 1.1 {here.pseudonym.decode()}"
     with pytest.raises(Refused) as refused:
         asks(here, STRANGER, {b"via": [via.encode()]})
