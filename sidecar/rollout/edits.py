@@ -46,12 +46,13 @@ def applied(text: str, edits: Iterable[TextEdit]) -> str:
 
 
 def set_word(source: SourceText, path: Path, key: str, word: str) -> TextEdit:
-    """The one edit that makes `key:` of the mapping at `path` say `word`.
+    """The one edit that makes `key:` of the mapping at `path` say `word`; a rule that comes from a
+    preset gets an override.
 
     Raises:
         PolicyError: the text's form has no place for it.
     """
-    text, newline = source.text, line_end(source.text)
+    text, newline, entry = source.text, line_end(source.text), f"{key}: {word}"
     held = source.spans.get((*path, key))
     if held is not None:
         anchor = re.match(r"&\S+\s+", text[held.start : held.end])
@@ -59,34 +60,20 @@ def set_word(source: SourceText, path: Path, key: str, word: str) -> TextEdit:
         quote = text[held.end - 1] if held.style == "scalar" and text[held.end - 1] in "'\"" else ""
         return TextEdit(held.start + len(kept), held.end, f"{quote}{word}{quote}")
     here = source.spans.get(path)
+    message, fix = "this rule is written as an alias", f"write it out to give it a {key} of its own"
     if here is None:
-        return _new_rule(source, str(path[-1]), f"{key}: {word}", newline)
-    if here.style in ("alias", "scalar"):
-        fix = f"write it out to give it a {key} of its own"
-        problem = Problem("this rule is written as an alias", fix, path)
-        raise PolicyError((source.place(problem),))
+        path, entry = ("rules",), f"{path[-1]}: {{{entry}}}"
+        message, fix = "rules is not written as a mapping here", "write it out"
+        here = source.spans.get(path)
+        if here is None:
+            return TextEdit(len(text), len(text), f"  {entry}{newline}")
+    if here.style not in ("flow", "block"):
+        raise PolicyError((source.place(Problem(message, fix, path)),))
     if here.style == "flow":
-        separator = "" if here.inside == here.end - 1 and text[here.inside] == "}" else ", "
-        return TextEdit(here.inside, here.inside, f"{key}: {word}{separator}")
-    return TextEdit(here.inside, here.inside, f"{key}: {word}{newline}{indent(text, here.inside)}")
-
-
-def _new_rule(source: SourceText, rule: str, said: str, newline: str) -> TextEdit:
-    """An override for a rule that comes from a preset."""
-    rules = source.spans.get(("rules",))
-    line = f"{rule}: {{{said}}}"
-    if rules is None:
-        end = len(source.text)
-        return TextEdit(end, end, f"  {line}{newline}")
-    if rules.style == "flow":
-        separator = "" if source.text[rules.inside] == "}" else ", "
-        return TextEdit(rules.inside, rules.inside, line + separator)
-    if rules.style != "block":
-        problem = Problem("rules is not written as a mapping here", "write it out", ("rules",))
-        raise PolicyError((source.place(problem),))
-    return TextEdit(
-        rules.inside, rules.inside, f"{line}{newline}{indent(source.text, rules.inside)}"
-    )
+        end = "" if text[here.inside] == "}" else ", "
+    else:
+        end = f"{newline}{indent(text, here.inside)}"
+    return TextEdit(here.inside, here.inside, f"{entry}{end}")
 
 
 def edited(source: SourceText, edits: Sequence[TextEdit]) -> tuple[str, Resolved]:

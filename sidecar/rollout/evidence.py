@@ -73,10 +73,6 @@ Causes: TypeAlias = Callable[[str, str], Sequence[Mapping[str, Any]]]
 """The causes that browsers reported of a rule on a route, as data."""
 
 
-def _no_causes(_route: str, _rule: str) -> Sequence[Mapping[str, Any]]:
-    return ()
-
-
 class EvidenceStore:
     """The counters' readings when each rule came as it is now; evidence is what was added since.
 
@@ -89,7 +85,7 @@ class EvidenceStore:
         self,
         metrics: Metrics,
         clock: Callable[[], float] = time.time,
-        causes: Causes = _no_causes,
+        causes: Causes = lambda _route, _rule: (),
         steady: Callable[[], float] = time.monotonic,
     ) -> None:
         self._metrics = metrics
@@ -267,15 +263,7 @@ class EvidenceStore:
         engines: dict[str, float] = {engine: grown[f"browser {engine}"] for engine in ENGINES}
         reports = {kind: grown[f"report {kind}"] for kind in CAUSE_KINDS}
         causes = tuple(self._causes(route.name, line.name))
-        return TrialEvidence(
-            grown["loads"],
-            settle,
-            settled,
-            canaries,
-            reports,
-            causes,
-            engines,
-        )
+        return TrialEvidence(grown["loads"], settle, settled, canaries, reports, causes, engines)
 
     def _settled_loads(
         self, route: RoutePlan, line: RuleLine, mark: _Start, grown: Mapping[str, float]

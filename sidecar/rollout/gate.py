@@ -57,7 +57,9 @@ def judge(
     if beside:
         reasons.lack("together", others=", ".join(sorted(beside)))
     causes = _causes(live, waived, reasons)
-    breaks = _breaks(live, minimums, reasons)
+    breaks = total(live, "break")  # requests that would have broken, as they themselves show
+    if breaks > minimums.breaks:
+        reasons.fail("breaks", breaks=breaks, allowed=minimums.breaks)
     silent = not (causes or _without_cause(live) or _dropped(live, reasons))
     observed, bound = (
         check_witnesses(live, minimums, reasons, silent=silent) if live else (0.0, None)
@@ -121,14 +123,6 @@ def _next(reasons: Reasons, causes: Sequence[Mapping[str, Any]]) -> str:
             " can do without: `--waive ID`."
         )
     return reasons.remedies[0]
-
-
-def _breaks(live: Sequence[Evidence], minimums: Minimums, reasons: Reasons) -> float:
-    """Requests that would have broken, as they themselves show."""
-    breaks = total(live, "break")
-    if breaks > minimums.breaks:
-        reasons.fail("breaks", breaks=breaks, allowed=minimums.breaks)
-    return breaks
 
 
 def _watched(live: Iterable[Evidence], minimums: Minimums, at: float, reasons: Reasons) -> float:
@@ -216,7 +210,9 @@ def _unexplained(
         # same in every sidecar.
         reasons.lack("unexplained-elsewhere", times=counts)
     for cause, loads in found[:5]:
-        if 0 < loads * _OFTEN <= cause["count"] and not _usual(cause):
+        # What harmless pages have often: how often it is says nothing.
+        usual = cause["directive"] == FRAME or cause.get("type") in ("coep", "coop")
+        if 0 < loads * _OFTEN <= cause["count"] and not usual:
             reasons.fail("unexplained-often", cause=describe(cause))
         else:
             code = "sign" if cause["directive"] == SIGN else "unexplained"
@@ -224,11 +220,6 @@ def _unexplained(
     if len(found) > 5:
         reasons.note("unexplained-more", more=len(found) - 5)
     return [cause for cause, _ in found]
-
-
-def _usual(cause: Mapping[str, Any]) -> bool:
-    """What harmless pages have often: how often it is says nothing."""
-    return bool(cause["directive"] == FRAME or cause.get("type") in ("coep", "coop"))
 
 
 def _dropped(live: Sequence[Evidence], reasons: Reasons) -> float:

@@ -130,8 +130,10 @@ def both_ends(plan: Plan, rule: str, report: BrowserReport) -> Literal["", "page
         return ""
     route = plan.route(parts.netloc, "GET", parts.path or "/")
     line = next((line for line in route.rules if line.name == rule), None)
-    if line is None or line.mode not in ("trial", "enforce") or _severs(line.named.rule):
+    if line is None or line.mode not in ("trial", "enforce"):
         return ""
+    if line.named.rule.text.strip().lower().startswith("noopener-allow-popups"):
+        return ""  # a page parts from its opener even where both carry the rule (section 7.1.3)
     when = line.named.rule.when
     conditions = frozenset() if when is None else when.model_fields_set
     if conditions <= _OF_REQUESTS:
@@ -142,12 +144,6 @@ def both_ends(plan: Plan, rule: str, report: BrowserReport) -> Literal["", "page
 _OF_REQUESTS = frozenset({"scheme"})
 _OF_PAGES = _OF_REQUESTS | {"content_type", "response_class"}
 """Conditions that hold of the other end too: whatever it is, and where it is a page."""
-
-
-def _severs(rule: Rule) -> bool:
-    """Whether a page parts from its opener even where both carry the rule (HTML section 7.1.3)."""
-    value = rule.text
-    return value.strip().lower().startswith("noopener-allow-popups")
 
 
 _PARTINGS = {

@@ -266,13 +266,8 @@ def _adapter(kind: type) -> TypeAdapter[Any]:
 def span(seconds: float) -> str:
     """Seconds for people: 45s, 12m, 5h 30m, 2d 3h."""
     whole = int(seconds)
-    if whole < 60:
-        return f"{whole}s"
-    if whole < 3600:
-        return f"{whole // 60}m"
-    big, small = (
-        ((whole // 3600, "h"), (whole % 3600 // 60, "m"))
-        if whole < 86_400
-        else ((whole // 86_400, "d"), (whole % 86_400 // 3600, "h"))
-    )
-    return f"{big[0]}{big[1]} {small[0]}{small[1]}" if small[0] else f"{big[0]}{big[1]}"
+    for size, unit, part, rest in ((86_400, "d", 3600, "h"), (3600, "h", 60, "m")):
+        if whole >= size:
+            left = whole % size // part
+            return f"{whole // size}{unit} {left}{rest}" if left else f"{whole // size}{unit}"
+    return f"{whole // 60}m" if whole >= 60 else f"{whole}s"

@@ -25,8 +25,6 @@ _CHANGES = (
     "mode.overridden",
     "policy.rejected",
 )
-
-
 _OF_STATUS = ("owner", "reason", "expected", "rollback", "revision", "mode")
 
 

@@ -5,135 +5,101 @@ Pure: the time is passed in.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeAlias
 
 from sidecar.policy.engine.plan import Plan, RuleLine
 from sidecar.policy.rules.ladder import described
-from sidecar.policy.terms import MODES, Mode
+from sidecar.policy.terms import MODES
 from sidecar.policy.values import age_text
 from sidecar.rollout.gate import judge, judged
 from sidecar.rollout.model import Evidence, Minimums, Verdict, span
 
-Trend = Callable[[str, str], Sequence[float]]
+Trend: TypeAlias = Callable[[str, str], Sequence[float]]
 """Responses with a violation in each of the last intervals, oldest first, by route and rule."""
+Row: TypeAlias = dict[str, Any]
+"""One rule, for JSON: what it does, how far it is, what prevents the next step, and what to do now.
 
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """One demand of the gate: `have` of `need`, and the same as text."""
-
-    what: str
-    have: float
-    need: float
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class RuleOnRoute:
-    """The rule on one route."""
-
-    route: str
-    mode: Mode
-    ceiling: str
-    evaluated: float
-    affected: float
-
-
-@dataclass(frozen=True, slots=True)
-class Ladder:
-    """A rule's step on its ladder, from 1; `promise`: what browsers keep ("" = nothing)."""
-
-    step: int
-    steps: tuple[str, ...]
-    promise: str
-
-
-@dataclass(frozen=True, slots=True)
-class RuleView:
-    """One rule: what it does, how far it is, what prevents the next step, and what to do now.
-
-    `mode` is the highest of its routes. `outcome` is the gate's, or "enforcing" or "off". `command`
-    is the next command to run, "" where there is none.
-    """
-
-    rule: str
-    does: str
-    mode: Mode
-    places: tuple[RuleOnRoute, ...]
-    outcome: str
-    reasons: tuple[str, ...]
-    next: str
-    command: str
-    progress: tuple[Progress, ...]
-    witnesses: tuple[dict[str, str], ...]
-    causes: tuple[dict[str, Any], ...]
-    trend: tuple[float, ...]
-    ladder: Ladder | None
+`mode` is the highest of its `places`, which are its routes. `outcome` is the gate's, or "enforcing"
+or "off". `command` is the next command to run, "" where there is none. `progress` has the gate's
+demands: `have` of `need`, and the same as text. `ladder` is null for a rule without one.
+"""
 
 
 def overview(
     plan: Plan, evidence: Iterable[Evidence], minimums: Minimums, at: float, trend: Trend
-) -> list[RuleView]:
+) -> list[Row]:
     """All rules in the order of the policy; `at` in epoch seconds."""
-    found = list(evidence)
-    lines: dict[str, list[tuple[str, RuleLine]]] = {}
+    seen: dict[str, dict[str, Evidence]] = {}
+    for item in evidence:
+        seen.setdefault(item.rule, {})[item.route] = item
+    lines: dict[str, dict[str, RuleLine]] = {}
     for route in plan.routes:
         for line in route.rules:
-            lines.setdefault(line.name, []).append((route.name, line))
-    return [_view(rule, where, found, minimums, at, trend) for rule, where in lines.items()]
+            lines.setdefault(line.name, {})[route.name] = line
+    return [
+        _row(rule, places, seen.get(rule, {}), minimums, at, trend)
+        for rule, places in lines.items()
+    ]
 
 
-def _view(
+def _row(
     rule: str,
-    where: Sequence[tuple[str, RuleLine]],
-    evidence: Sequence[Evidence],
+    places: Mapping[str, RuleLine],
+    seen: Mapping[str, Evidence],
     minimums: Minimums,
     at: float,
     trend: Trend,
-) -> RuleView:
-    own = {item.route: item for item in evidence if item.rule == rule}
-    counts = {route: (item.evaluated, item.affected) for route, item in own.items()}
-    places = tuple(
-        RuleOnRoute(route, line.mode, line.ceiling, *counts.get(route, (0.0, 0.0)))
-        for route, line in where
-    )
-    modes = {place.mode for place in places}
+) -> Row:
+    """The row of a rule; its lines and what was seen of it are by route."""
+    modes = {line.mode for line in places.values()}
     mode = max(modes, key=MODES.index)
-    verdict = judge(rule, own.values(), minimums, at)
-    climb = next((item.climb for item in own.values() if item.climb and not item.climb.top), None)
-    settled = modes <= {"off"} or (modes <= {"enforce", "off"} and climb is None)
-    outcome = ("off" if mode == "off" else "enforcing") if settled else verdict.outcome
-    affected = any(item.affected or item.climb for item in judged(rule, own.values()))
-    series = [list(trend(route, rule)) for route, _ in where]
-    witnesses = {one["kind"]: dict(one) for item in own.values() for one in item.witnesses}
-    return RuleView(
-        rule,
-        _does(where[0][1]),
-        mode,
-        places,
-        outcome,
-        verdict.reasons,
-        "" if settled else _next(verdict, mode),
-        "" if settled else _command(verdict, mode),
-        () if settled else _progress(verdict, minimums, affected=affected),
-        tuple(witnesses.values()),
-        tuple(dict(cause) for item in own.values() for cause in item.trial.causes),
-        tuple(sum(numbers) for numbers in zip(*[one for one in series if one], strict=False)),
-        _ladder(own.values(), at),
-    )
+    verdict = judge(rule, seen.values(), minimums, at)
+    climbs = any(item.climb and not item.climb.top for item in seen.values())
+    settled = modes <= {"off"} or (modes <= {"enforce", "off"} and not climbs)
+    trends = [trend(route, rule) for route in places]
+    row: Row = {
+        "rule": rule,
+        "does": _does(next(iter(places.values()))),
+        "mode": mode,
+        "places": [_place(route, line, seen.get(route)) for route, line in places.items()],
+        "outcome": verdict.outcome,
+        "reasons": verdict.reasons,
+        "next": verdict.next,
+        "command": _command(verdict, mode),
+        "progress": (),
+        "witnesses": [
+            *{one["kind"]: one for item in seen.values() for one in item.witnesses}.values()
+        ],
+        "causes": [cause for item in seen.values() for cause in item.trial.causes],
+        "trend": [sum(numbers) for numbers in zip(*filter(None, trends), strict=False)],
+        "ladder": _ladder(seen.values(), at),
+    }
+    if settled:
+        outcome = "off" if mode == "off" else "enforcing"
+        return row | {"outcome": outcome, "next": "", "command": ""}
+    affected = any(item.affected or item.climb for item in judged(rule, seen.values()))
+    able = "climb to the next step of its ladder" if mode == "enforce" else "enforce"
+    return row | {
+        "next": verdict.next or f"The evidence is enough: it can {able}.",
+        "progress": _progress(verdict, minimums, affected=affected),
+    }
 
 
-def _ladder(evidence: Iterable[Evidence], at: float) -> Ladder | None:
-    """The lowest step of all routes; the promise of the route whose browsers keep it longest."""
-    climbs = [item.climb for item in evidence if item.climb is not None]
+def _place(route: str, line: RuleLine, seen: Evidence | None) -> dict[str, Any]:
+    evaluated, affected = (seen.evaluated, seen.affected) if seen else (0.0, 0.0)
+    counts = {"evaluated": evaluated, "affected": affected}
+    return {"route": route, "mode": line.mode, "ceiling": line.ceiling, **counts}
+
+
+def _ladder(seen: Iterable[Evidence], at: float) -> dict[str, Any] | None:
+    """The lowest step of all routes, from 1; what browsers keep longest ("" = nothing)."""
+    climbs = [item.climb for item in seen if item.climb is not None]
     if not climbs:
         return None
     lowest = min(climbs, key=lambda climb: climb.step)
-    longest = max(climbs, key=lambda climb: climb.until)
-    steps = tuple(age_text(int(age)) for age in lowest.ages)
-    return Ladder(lowest.step, steps, longest.promise(at))
+    promise = max(climbs, key=lambda climb: climb.until).promise(at)
+    return {"step": lowest.step, "steps": [*map(age_text, lowest.ages)], "promise": promise}
 
 
 _DOES = {"default": "add {} if absent", "append": "append to {}", "merge": "merge into {}"}
@@ -150,12 +116,7 @@ def _does(line: RuleLine) -> str:
     return f"{does}, {step}" if step else does
 
 
-def _next(verdict: Verdict, mode: Mode) -> str:
-    able = "climb to the next step of its ladder" if mode == "enforce" else "enforce"
-    return verdict.next or f"The evidence is enough: it can {able}."
-
-
-def _command(verdict: Verdict, mode: Mode) -> str:
+def _command(verdict: Verdict, mode: str) -> str:
     if verdict.outcome == "pass":
         return f"sidecar promote {verdict.rule}"
     if verdict.causes:
@@ -171,15 +132,18 @@ _COUNTED = {"browsers": "page loads", "proxy": "requests"}
 """What a witness sees, by its kind."""
 
 
-def _progress(verdict: Verdict, minimums: Minimums, *, affected: bool) -> tuple[Progress, ...]:
+def _progress(verdict: Verdict, minimums: Minimums, *, affected: bool) -> list[dict[str, Any]]:
     """What the gate counts, as bars."""
+    bars = []
+    if "nobody" not in verdict.witnesses:
+        # Where the rule would change nothing, the gate counts responses, or requests of browsers.
+        kinds = verdict.witnesses if affected or "proxy" in verdict.witnesses else ()
+        what = next((word for kind, word in _COUNTED.items() if kind in kinds), "responses")
+        text = f"{verdict.observed:,.0f} of {minimums.requests:,} {what}"
+        bars.append(_bar(what, verdict.observed, minimums.requests, text))
     text = f"{span(verdict.elapsed)} of {span(minimums.time)}"
-    time = Progress("time", min(verdict.elapsed, minimums.time), minimums.time, text)
-    if "nobody" in verdict.witnesses:
-        return (time,)
-    # Where the rule would change nothing, the gate counts responses, or requests of browsers.
-    kinds = verdict.witnesses if affected or "proxy" in verdict.witnesses else ()
-    what = next((word for kind, word in _COUNTED.items() if kind in kinds), "responses")
-    text = f"{verdict.observed:,.0f} of {minimums.requests:,} {what}"
-    have = min(verdict.observed, minimums.requests)
-    return Progress(what, have, minimums.requests, text), time
+    return [*bars, _bar("time", verdict.elapsed, minimums.time, text)]
+
+
+def _bar(what: str, have: float, need: float, text: str) -> dict[str, Any]:
+    return {"what": what, "have": min(have, need), "need": need, "text": text}

@@ -29,18 +29,6 @@ def source(fleet: Mapping[str, Any]) -> str:
     return f"{counted(responded, 'replica')} of fleet {fleet['name']}{gone}"
 
 
-def rows_of(seen: object, meanings: Meanings) -> list[Evidence]:
-    """What one replica saw of the rules as they are now (`seen` as it came from the store)."""
-    found = []
-    for row in seen if isinstance(seen, list) else ():
-        try:
-            if row["meaning"] == meanings.get((row["route"], row["rule"])):
-                found.append(_read(row))
-        except (KeyError, TypeError, ValueError):
-            continue
-    return found
-
-
 class Watch(NamedTuple):
     """For how many seconds one replica watched a rule: in all, and without a break up to `at`, by
     the clock of the store. Replicas' own clocks may differ.
@@ -51,17 +39,24 @@ class Watch(NamedTuple):
     at: float
 
 
-def watches_of(seen: object, meanings: Meanings, at: float) -> dict[tuple[str, str], Watch]:
-    """For how long one replica watched the rules as they are now; `at` is when it said so."""
-    found = {}
+def rows_of(
+    seen: object, meanings: Meanings, at: float
+) -> tuple[list[Evidence], dict[tuple[str, str], Watch]]:
+    """What one replica saw of the rules as they are now, and for how long it watched each; `seen`
+    as it came from the store, `at` when it said so.
+    """
+    found, watches = [], {}
     for row in seen if isinstance(seen, list) else ():
         try:
-            place, watched, run = (row["route"], row["rule"]), row["watched"], row["run"]
-            if row["meaning"] == meanings.get(place) and 0 <= run <= watched < math.inf:
-                found[place] = Watch(watched, run, at)
+            place, watched, run = (row["route"], row["rule"]), row.get("watched"), row.get("run")
+            if row["meaning"] != meanings.get(place):
+                continue
+            found.append(_read(row))
+            if 0 <= run <= watched < math.inf:
+                watches[place] = Watch(watched, run, at)
         except (KeyError, TypeError, ValueError):
             continue
-    return found
+    return found, watches
 
 
 def together(watches: Iterable[Watch]) -> float:
@@ -87,9 +82,7 @@ def summed(
     """
     by_place = _by_place(others)
     found = [_sum(item, by_place.get((item.route, item.rule), [])) for item in own]
-    if watched is None:
-        return found
-    since = {place: now - seconds for place, seconds in watched.items()}
+    since = {place: now - seconds for place, seconds in (watched or {}).items()}
     return [
         replace(item, since=min(item.since, since.get((item.route, item.rule), item.since)))
         for item in found

@@ -25,7 +25,6 @@ from sidecar.rollout.summing import (
     rows_of,
     summed,
     together,
-    watches_of,
     with_causes,
 )
 
@@ -61,8 +60,8 @@ class FleetEvidence:
         others, at = await self._others(), time.time()
         found = await asyncio.to_thread(self._summed, others)
         minimums = Minimums()
-        views = overview(plan, found, minimums, at, trend)
-        return {"at": at, "minimums": asdict(minimums), "rules": [asdict(view) for view in views]}
+        rules = overview(plan, found, minimums, at, trend)
+        return {"at": at, "minimums": asdict(minimums), "rules": rules}
 
     async def fleet_evidence(self) -> dict[str, Any]:
         """What all replicas saw, asked now: `evidence`, and whose it is; raises Refused where
@@ -164,6 +163,5 @@ class _Read(NamedTuple):
     def of(cls, said: Report, meanings: Meanings) -> _Read:
         seen = unpacked(said.data) or {}
         lost = seen.get("overflow")
-        rows = rows_of(seen.get("evidence"), meanings)
-        watches = watches_of(seen.get("evidence"), meanings, said.at)
+        rows, watches = rows_of(seen.get("evidence"), meanings, said.at)
         return cls(said, meanings, rows, lost if type(lost) is int and lost > 0 else 0, watches)

@@ -45,7 +45,7 @@ def test_a_line_that_another_replica_saw_replaced_counts(
 ):
     """The verdict is the same whichever replica is asked."""
     mine = store(own)
-    rows = rows_of(store(other).shared(), mine.meanings)
+    rows = rows_of(store(other).shared(), mine.meanings, 0.0)[0]
     found: list[Evidence] = summed(mine.evidence(), rows)
 
     assert judge("ends", found, Minimums(10, 10), at=100.0).outcome == expected

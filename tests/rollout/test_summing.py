@@ -21,7 +21,6 @@ from sidecar.rollout.summing import (
     rows_of,
     summed,
     together,
-    watches_of,
     with_causes,
 )
 
@@ -77,7 +76,9 @@ def row(item: Evidence, meaning: str = "m1") -> dict[str, Any]:
 def test_replicas_are_summed():
     """Every number, each cause once with the counts of all."""
     one, other = seen(50.0, 4.0, cause("a"), cause("b")), seen(10.0, 6.0, cause("a", count=3))
-    (whole,) = summed([one], rows_of([row(other)], MEANINGS), {("default", "csp"): 60.0}, 90.0)
+    (whole,) = summed(
+        [one], rows_of([row(other)], MEANINGS, 0.0)[0], {("default", "csp"): 60.0}, 90.0
+    )
 
     assert (whole.since, whole.evaluated, whole.affected) == (30.0, 20.0, 10.0)
     assert (whole.kinds, whole.outcomes) == ({"missing": 10.0}, {"safe": 2.0})
@@ -118,13 +119,13 @@ def test_what_nobody_watched_is_not_watched(watches: list[Watch], expected: floa
 )
 def test_a_watch_is_believed_where_it_can_be(words: dict[str, Any], expected: object):
     """Whatever the store holds, and whatever the clock of the replica says."""
-    data = row(seen(-1e12, 1.0)) | words
-    assert list(watches_of([data, None, 3], MEANINGS, 70.0).values()) == expected
+    data = row(seen(1e12, 1.0)) | words
+    assert list(rows_of([data, None, 3], MEANINGS, 70.0)[1].values()) == expected
 
 
 def test_another_meaning_of_the_rule_bears_no_witness():
     """A replica that lags, or is gone since before the last edit."""
-    assert rows_of([row(seen(1.0, 9.0), "m0")], MEANINGS) == []
+    assert rows_of([row(seen(1.0, 9.0), "m0")], MEANINGS, 0.0)[0] == []
     (whole,) = summed([seen(1.0, 2.0)], [])
     assert whole.evaluated == 4.0
 
@@ -133,13 +134,15 @@ def test_browsers_keep_the_longest_promise_of_any_replica():
     """The step is this replica's own."""
     own = seen(1.0, 1.0, climb=Climb(2, (60, 600)))
     other = row(seen(1.0, 1.0, climb=Climb(2, (60, 600), 600, 99.0)))
-    (whole,) = summed([own], rows_of([other], MEANINGS))
+    (whole,) = summed([own], rows_of([other], MEANINGS, 0.0)[0])
     assert whole.climb == Climb(2, (60, 600), 600, 99.0)
 
 
 def test_own_numbers_stay_where_only_causes_are_taken():
     """What the gate of one replica sees."""
-    (own,) = with_causes([seen(9.0, 2.0)], rows_of([row(seen(1.0, 5.0, cause("a")))], MEANINGS))
+    (own,) = with_causes(
+        [seen(9.0, 2.0)], rows_of([row(seen(1.0, 5.0, cause("a")))], MEANINGS, 0.0)[0]
+    )
     assert (own.since, own.evaluated, [one["id"] for one in own.trial.causes]) == (9.0, 4.0, ["a"])
 
 
@@ -179,12 +182,12 @@ def test_causes_are_bounded():
 @given(JSON)
 def test_whatever_the_store_holds_is_no_fault(data: object):
     """What is no evidence is left out."""
-    assert rows_of(data, MEANINGS) == []
+    assert rows_of(data, MEANINGS, 0.0)[0] == []
 
 
 @given(st.sampled_from(sorted(row(seen(1.0, 2.0, cause("a"))))), JSON)
 def test_a_row_with_one_wrong_value_is_left_out_or_read(key: str, value: object):
     """Never a traceback, never a number below zero."""
-    for item in rows_of([row(seen(1.0, 2.0, cause("a"))) | {key: value}], MEANINGS):
+    for item in rows_of([row(seen(1.0, 2.0, cause("a"))) | {key: value}], MEANINGS, 0.0)[0]:
         assert item.evaluated >= 0
         assert summed([seen(1.0, 1.0)], [item])
