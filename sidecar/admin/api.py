@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -96,13 +96,7 @@ class Api:
 
     async def evidence(self, request: web.Request) -> web.Response:
         """What each rule has seen since it came as it is now; `?fleet=true`: on all replicas."""
-        if _fleets(request):
-            return await self._of_all(self._process.fleet_evidence)
-        return web.json_response({"evidence": await self._process.evidence()})
-
-    async def _of_all(self, ask: Callable[[], Awaitable[dict[str, Any]]]) -> web.Response:
-        await self._process.refresh()
-        return web.json_response(await ask())
+        return web.json_response(await self._process.evidence(_fleets(request)))
 
     async def rollout(self, _request: web.Request) -> web.Response:
         """Each rule's way to enforce, as the page shows it: progress, causes, the next step."""
@@ -114,9 +108,7 @@ class Api:
 
     async def reports(self, request: web.Request) -> web.Response:
         """What browsers reported of rules in trial, as causes; `?fleet=true`: to any replica."""
-        if _fleets(request):
-            return await self._of_all(self._process.fleet_reports)
-        return web.json_response(self._process.causes())
+        return web.json_response(await self._process.reports(_fleets(request)))
 
     async def pages(self, request: web.Request) -> web.Response:
         """What pages in trial hold (inline code, addresses), and scripts that browsers loaded."""

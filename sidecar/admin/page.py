@@ -132,7 +132,8 @@ class AdminPage:
         name = request.match_info["name"]
         if name not in _ASSETS:
             raise web.HTTPNotFound(reason="no such file")
-        return web.Response(text=_asset(name), content_type=_ASSETS[name], headers=PAGE_HEADERS)
+        text = read_text("sidecar.admin", f"assets/{name}")
+        return web.Response(text=text, content_type=_ASSETS[name], headers=PAGE_HEADERS)
 
     async def login(self, request: web.Request) -> web.Response:
         """Where a token is asked for."""
@@ -198,8 +199,3 @@ def _templates() -> jinja2.Environment:
         datetime.fromtimestamp(stamp).astimezone().isoformat(sep=" ", timespec="seconds")
     )
     return made
-
-
-@cache
-def _asset(name: str) -> str:
-    return read_text("sidecar.admin", f"assets/{name}")

@@ -18,21 +18,18 @@ class Process(NamedTuple):
     ready: Callable[[], Readiness]
     refresh: Callable[[], Awaitable[None]]
     """Brings the metrics up to date."""
-    evidence: Callable[[], Awaitable[list[dict[str, Any]]]]
+    evidence: Callable[[bool], Awaitable[dict[str, Any]]]
+    """What each rule has seen here, or on all replicas of the fleet, asked now, and whose evidence
+    it is; this and `reports` raise Refused without a fleet or its store.
+    """
     rollout: Callable[[], Awaitable[dict[str, Any]]]
     """How far each rule is on its way to enforce, with the gate's verdict and its minimums."""
     baseline: Callable[[], Awaitable[dict[str, Any]]]
     """What the service sent so far, and how that differs from the baseline."""
-    causes: Callable[[], dict[str, Any]]
-    """What browsers reported of rules in trial."""
+    reports: Callable[[bool], Awaitable[dict[str, Any]]]
+    """What browsers reported of rules in trial, here or to any replica."""
     pages: Callable[[], dict[str, Any]]
     """What pages in trial hold, by route, and the scripts that browsers loaded."""
-    fleet_evidence: Callable[[], Awaitable[dict[str, Any]]]
-    """What each rule has seen on all replicas, asked now, and whose evidence it is; this and the
-    next raise Refused without a fleet or its store.
-    """
-    fleet_reports: Callable[[], Awaitable[dict[str, Any]]]
-    """What browsers reported to any of them."""
     promotion: Callable[[PromotionOrder], Awaitable[dict[str, Any]]]
     """Decides on an order to move rules. Raises Refused, PolicyError, and ValueError where what
     came with the order is wrong.

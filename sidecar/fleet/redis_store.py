@@ -18,6 +18,7 @@ import contextlib
 import json
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from functools import cache
 from typing import Any, TypeAlias
 from urllib.parse import unquote, urlsplit
 
@@ -36,18 +37,12 @@ Change: TypeAlias = Callable[[float], Awaitable[None]]
 """Waits for the next change, or so many seconds."""
 
 
+@cache
 def _script(name: str) -> str:
     """An atomic step of the store, in Lua; times are the store's own."""
     return read_text("sidecar.fleet", f"lua/{name}.lua")
 
 
-_DECIDE = _script("decide")
-"""Compare and set: 1 when the version was the expected one, 0 when nothing was changed."""
-_HELLO, _REPORT, _ASK = map(_script, ("hello", "report", "ask"))
-_RETURNED = _script("returned")
-"""1 when this way was the last that a canary needed."""
-_VOTE = _script("vote")
-"""How many replicas have voted within the window."""
 _WITHIN = 1.0
 """Seconds for one exchange with the store."""
 _DECIDED = 0.5
@@ -119,7 +114,7 @@ class RedisStore:
         limits = (_TEXTS, _JOURNAL, self._key("changed"), decision.mark)
         names = ("decision", "texts", "order", "journal")
         words = (*versions, *entry, *limits)
-        return bool(await self._run(_DECIDE, names, *words, within=_DECIDED) == 1)
+        return bool(await self._run("decide", names, *words, within=_DECIDED) == 1)
 
     async def texts(self) -> Texts:
         """The fleet's latest revisions."""
@@ -135,7 +130,7 @@ class RedisStore:
 
     async def hello(self, replica: str, data: dict[str, Any]) -> None:
         """Say that this replica is there, and what it has in force."""
-        await self._run(_HELLO, ("replicas", "seen"), replica, json.dumps(data), _FORGET)
+        await self._run("hello", ("replicas", "seen"), replica, json.dumps(data), _FORGET)
 
     async def leave(self, replica: str) -> None:
         """Say that this replica ends; what it saw stays."""
@@ -166,7 +161,7 @@ class RedisStore:
     async def report(self, replica: str, seen: str) -> None:
         """Say what this replica saw, in place of what it said before."""
         names = ("evidence", "reported")
-        await self._run(_REPORT, names, replica, seen, _KEEP_EVIDENCE, _EVIDENCE)
+        await self._run("report", names, replica, seen, _KEEP_EVIDENCE, _EVIDENCE)
 
     async def shared(self) -> Shared:
         """What all replicas saw, those included that are gone."""
@@ -180,7 +175,7 @@ class RedisStore:
 
     async def ask(self) -> float:
         """Ask every replica to say what it saw; returns when, by the store's clock."""
-        return _moment(await self._run(_ASK, ("asked",), self._key("changed")))
+        return _moment(await self._run("ask", ("asked",), self._key("changed")))
 
     async def secret(self, proposed: str) -> str:
         """The fleet's secret: the proposed one, where the store holds none."""
@@ -192,7 +187,7 @@ class RedisStore:
         """Add ways on which canaries came back (canary, way, ways needed); which are complete."""
         found = await self._batch(
             lambda pipe: [
-                pipe.eval(_RETURNED, 1, self._key(f"canary:{canary}"), way, ways, _CANARY)
+                pipe.eval(_script("returned"), 1, self._key(f"canary:{canary}"), way, ways, _CANARY)
                 for canary, way, ways in arrivals
             ],
             transaction=False,
@@ -201,7 +196,7 @@ class RedisStore:
 
     async def vote(self, revision: str, replica: str, within: float) -> int:
         """Record that this replica's guard fires; how many do within these seconds."""
-        return int(await self._run(_VOTE, (f"breach:{revision}",), replica, within))
+        return int(await self._run("vote", (f"breach:{revision}",), replica, within))
 
     async def note(self, entry: str) -> None:
         """Add an entry (JSON) to the fleet's journal."""
@@ -247,7 +242,7 @@ class RedisStore:
     ) -> Any:
         keys = [self._key(name) for name in names]
         return await self._asked(
-            lambda: self._redis.eval(script, len(keys), *keys, *arguments), within
+            lambda: self._redis.eval(_script(script), len(keys), *keys, *arguments), within
         )
 
     async def _batch(

@@ -20,6 +20,7 @@ from sidecar.revisions.history import History, OrderRefused, Override, Revision
 from sidecar.revisions.journal import Journal, Result
 from sidecar.revisions.policy_file import PolicyFile
 from sidecar.revisions.store import Store
+from sidecar.source import load_policy
 from sidecar.telemetry import RouteTally, Telemetry
 
 _TRIES = 5
@@ -79,7 +80,8 @@ class Revisions:
         self._history = History(file, store, clock)
         self.journal = Journal(self, self._history, telemetry, fleet, clock)
         self._fleet = fleet
-        self._in_file: str | None = None
+        self.in_file: str | None = None
+        """The revision that the file held when it was last read and right; None = it was not."""
 
     async def start(self) -> None:
         """Put a policy in force: the file's, or the last good one.
@@ -123,15 +125,15 @@ class Revisions:
             await self.journal.rejected("start")
             await self._started("start (last good)", joined)
             return
-        self._in_file = found.revision()
+        self.in_file = found.revision()
         head = self.pinned or (last.id if last else None)
-        news = await self._is_news(self._in_file, None, head)
-        if last is not None and not news and last.id != self._in_file:
+        news = await self._is_news(self.in_file, None, head)
+        if last is not None and not news and last.id != self.in_file:
             await self._install(last)
             self.journal.pinned()
             self.journal.reloaded("pinned")
         else:
-            parent = (last.parent if last.id == self._in_file else last.id) if last else None
+            parent = (last.parent if last.id == self.in_file else last.id) if last else None
             made = self._history.made(found, text, "start", parent)
             if news:
                 if fleet:
@@ -178,7 +180,7 @@ class Revisions:
             if found.id == left.id:
                 raise OrderRefused(f"revision {found.id} is in force already")
             found = replace(found, activated=self._clock(), who=who)
-            held_back = (self.pinned or left.id) if self._fleet else (self._in_file or self.pinned)
+            held_back = (self.pinned or left.id) if self._fleet else (self.in_file or self.pinned)
             pinned = held_back if held_back != found.id else None
             await self._propose("policy.rolled_back", found, pinned, self.override, who, reason)
             await self._install(found)
@@ -206,7 +208,7 @@ class Revisions:
         """
         async with self.lock:
             self._still(leaving)
-            made = self._history.promoted(text, who, leaving)
+            made = self._history.made(load_policy(text.encode(), "the policy"), text, who, leaving)
             await self._propose(event, made, None, self.override, who, reason)
             self.pinned = None
             await self._install(made)
@@ -271,11 +273,6 @@ class Revisions:
         return self._history.text(revision)
 
     @property
-    def in_file(self) -> str | None:
-        """The revision that the file held when it was last read and right; None = it was not."""
-        return self._in_file
-
-    @property
     def mode(self) -> Mode:
         """The effective mode of the whole."""
         return lowest(self.current.resolved.mode, self.ceiling)
@@ -294,10 +291,10 @@ class Revisions:
             self.problems = error.problems
             await self.journal.rejected(who)
             return "rejected"
-        id_, before = found.revision(), self._in_file
+        id_, before = found.revision(), self.in_file
         news = await self._is_news(id_, before, self.pinned or self.current.id)
         if not (news or unpin):
-            self._in_file = id_
+            self.in_file = id_
             return self.journal.reloaded("unchanged" if id_ == self.current.id else "pinned")
         made = self._history.made(found, text, who, self.current.id)
         if id_ == self.current.id:
@@ -308,7 +305,7 @@ class Revisions:
             except Overtaken:
                 self._policy_file.seen = ""  # the watch reads it again, and compares
                 raise
-        self._in_file = id_
+        self.in_file = id_
         lifted, self.pinned = self.pinned, None
         if made is self.current:
             if lifted:

@@ -60,7 +60,7 @@ class History:
     def __init__(self, file: Path, store: Store, clock: Callable[[], float]) -> None:
         self.parents: dict[str, str | None] = {}
         self._file = file
-        self._store = store
+        self.store = store
         self._clock = clock
         self._recent: dict[str, Revision] = {}
 
@@ -75,11 +75,11 @@ class History:
     def text(self, revision: str) -> str | None:
         """A revision's text as it was activated."""
         held = self._recent.get(revision)
-        return held.text if held else self._store.text(revision)
+        return held.text if held else self.store.text(revision)
 
     def find(self, revision: str) -> Revision:
         """The one revision whose id is or begins so; raises Refused for none or several."""
-        known = {*self._recent, *self._store.revisions()}
+        known = {*self._recent, *self.store.revisions()}
         fitting = sorted(name for name in known if name.startswith(revision))
         if revision in known:
             fitting = [revision]
@@ -95,15 +95,15 @@ class History:
 
     def knows(self, revision: str) -> bool:
         """Whether it was in force before, here or in the fleet."""
-        return revision in self._recent or self._store.text(revision) is not None
+        return revision in self._recent or self.store.text(revision) is not None
 
     def promotion(self, revision: str) -> dict[str, Any] | None:
         """The last promotion of the journal that allowed this revision."""
-        return latest(self._store.promotions(), revision)
+        return latest(self.store.promotions(), revision)
 
     def waiting(self, revision: str) -> str | None:
         """The id of the promotion that this revision comes of, where none came of it before."""
-        entries = self._store.promotions()
+        entries = self.store.promotions()
         found = latest(entries, revision)
         return (
             found["promotion"] if found and found["promotion"] not in fulfilled(entries) else None
@@ -113,10 +113,6 @@ class History:
         """A revision of the file's text now."""
         source, now = str(self._file), self._clock()
         return Revision(resolved.revision(), resolved, text, source, now, who, parent)
-
-    def promoted(self, text: str, who: str, parent: str | None) -> Revision:
-        """A revision of a text that no file need hold; raises PolicyError."""
-        return self.made(load_policy(text.encode(), "the policy"), text, who, parent)
 
     def received(self, revision: str, text: str, who: str, parent: str | None) -> Revision:
         """A revision that the fleet decided on.
@@ -134,12 +130,12 @@ class History:
         """Keep texts and parents of the fleet's earlier revisions, so that rollbacks reach them."""
         for revision, (text, parent) in texts.items():
             if revision.isalnum() and not self.knows(revision):
-                self._store.save_text(revision, text)
+                self.store.save_text(revision, text)
                 self.parents.setdefault(revision, parent)
 
     def kept(self, revision: str | None) -> Revision | None:
         """A revision of the state folder; None where it is missing or cannot be put in force."""
-        text = self._store.text(revision) if revision else None
+        text = self.store.text(revision) if revision else None
         if revision is None or text is None:
             return None
         try:
@@ -149,10 +145,6 @@ class History:
         source, parent = str(self._file), self.parents.get(revision)
         return Revision(revision, resolved, text, source, self._clock(), "state", parent)
 
-    def is_kept(self) -> bool:
-        """Whether the state that was saved last is there still."""
-        return self._store.holds_state()
-
     def keep(
         self, current: Revision, entries: deque[dict[str, Any]], state: dict[str, Any] | None
     ) -> None:
@@ -160,8 +152,8 @@ class History:
         written are taken out of `entries`.
         """
         if state is not None:
-            self._store.save_text(current.id, current.text)
-            self._store.save_state(state)
+            self.store.save_text(current.id, current.text)
+            self.store.save_state(state)
         while entries:
-            self._store.append(entries[0])
+            self.store.append(entries[0])
             entries.popleft()

@@ -170,7 +170,11 @@ class Journal:
 
     async def keep_up(self) -> None:
         """Save again what the disk refused, or what somebody has deleted."""
-        if self.unsaved or self._waiting or not await asyncio.to_thread(self._history.is_kept):
+        if (
+            self.unsaved
+            or self._waiting
+            or not await asyncio.to_thread(self._history.store.holds_state)
+        ):
             await self.keep(None)
 
     async def keep(

@@ -17,7 +17,7 @@ from sidecar.policy.engine.plan import Plan, RoutePlan, RuleLine
 from sidecar.policy.terms import KINDS
 from sidecar.rollout.model import Climb, Evidence, TrialEvidence
 from sidecar.telemetry import Metrics
-from sidecar.telemetry.metric_table import ENGINES, SEEN
+from sidecar.telemetry.metric_table import ENGINES, OF_ENGINES, SEEN
 
 
 class SentAges:
@@ -138,7 +138,9 @@ class EvidenceStore:
             if (loads := self._metrics.rule(route.name, line.name).loads) is not None
         }
         if sent:
-            sent |= {(engine,): self._metrics.value(_SENT, engine) for engine in ENGINES}
+            sent |= {
+                (engine,): self._metrics.value(OF_ENGINES["sent"], engine) for engine in ENGINES
+            }
             self._past.append((self._clock(), sent))
         while self._past and (not sent or self._past[0][0] < self._clock() - SETTLE_API - 5):
             self._past.popleft()
@@ -292,17 +294,9 @@ class EvidenceStore:
             counts["loads"] = read(rule.loads)
             counts |= {f"report {kind}": read(rule.reports[kind]) for kind in CAUSE_KINDS}
             for engine in ENGINES:
-                for what, metric in _OF_ENGINES.items():
+                for what, metric in OF_ENGINES.items():
                     counts[f"{what} {engine}"] = self._metrics.value(metric, engine)
         return counts
-
-
-_SENT = "sidecar_canaries_sent_total"
-_OF_ENGINES = {
-    "sent": _SENT,
-    "returned": "sidecar_canaries_returned_total",
-    "browser": "sidecar_trial_browsers_total",
-}
 
 
 class ViolationTrend:

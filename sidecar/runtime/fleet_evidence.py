@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -37,18 +37,22 @@ class FleetEvidence:
     this sidecar's own.
     """
 
-    def __init__(self, store: EvidenceStore, causes: Causes) -> None:
+    def __init__(
+        self, store: EvidenceStore, causes: Causes, refresh: Callable[[], Awaitable[None]]
+    ) -> None:
         self.member: FleetMember | None = None
         self._store = store
         self._causes = causes
+        self._refresh = refresh
         self._read: dict[str, _Read] = {}
 
     def seen(self) -> Seen:
         """What this replica saw, for the others."""
         return {"evidence": self._store.shared(), "overflow": self._causes.overflow}
 
-    async def evidence(self) -> list[Evidence]:
+    async def own(self) -> list[Evidence]:
         """What this replica saw, with the causes that browsers reported to any of the fleet."""
+        await self._refresh()
         return await asyncio.to_thread(with_causes, self._store.evidence(), await self._others())
 
     async def rollout(self, plan: Plan, trend: Trend) -> dict[str, Any]:
@@ -57,21 +61,25 @@ class FleetEvidence:
         """
         from sidecar.rollout.overview import overview  # when somebody looks
 
+        await self._refresh()
         others, at = await self._others(), time.time()
         found = await asyncio.to_thread(self._summed, others)
         minimums = Minimums()
         rules = overview(plan, found, minimums, at, trend)
         return {"at": at, "minimums": asdict(minimums), "rules": rules}
 
-    async def fleet_evidence(self) -> dict[str, Any]:
-        """What all replicas saw, asked now: `evidence`, and whose it is; raises Refused where
-        nobody can be asked.
+    async def evidence(self, fleet: bool) -> dict[str, Any]:
+        """What each rule has seen here, or with `fleet` on all replicas, asked now, and whose that
+        is; raises Refused where nobody can be asked.
         """
-        found, about = await self.gathered()
-        return {"evidence": [item.data() for item in found], "fleet": about}
+        found, about = await self.gathered() if fleet else (await self.own(), None)
+        rows = [item.data() for item in found]
+        return {"evidence": rows, "fleet": about} if fleet else {"evidence": rows}
 
-    async def fleet_reports(self) -> dict[str, Any]:
-        """The causes of all replicas, asked now; raises Refused where nobody can be asked."""
+    async def reports(self, fleet: bool) -> dict[str, Any]:
+        """What browsers reported of rules in trial, as causes; as `evidence`."""
+        if not fleet:
+            return self._causes.summary()
         found, about = await self.gathered()
         causes = merged(cause for item in found for cause in item.trial.causes)
         overflow = self._causes.overflow + sum(one.overflow for one in self._read.values())
@@ -101,6 +109,7 @@ class FleetEvidence:
         """
         if self.member is None:
             raise OrderRefused("this sidecar is in no fleet; set fleet.url, or leave --fleet out")
+        await self._refresh()
         try:
             got = await self.member.sharing.gather()
         except StoreError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from sidecar.admin.orders import PromotionOrder
@@ -28,12 +28,10 @@ class Promotions:
         self,
         revisions: Revisions,
         evidence: FleetEvidence,
-        refresh: Callable[[], Awaitable[None]],
         admin: Callable[[], str],
     ) -> None:
         self._revisions = revisions
         self._evidence = evidence
-        self._refresh = refresh
         self._admin = admin
 
     async def decide(self, order: PromotionOrder) -> dict[str, Any]:
@@ -81,13 +79,12 @@ class Promotions:
         """The evidence that the order is judged on."""
         if order.evidence is not None:
             return await asyncio.to_thread(gathered, order.evidence)
-        await self._refresh()
         if order.fleet and order.move != "back":
             found, about = await self._evidence.gathered()
             return GatheredEvidence(found, time.time(), source(about), tuple(about["silent"]))
         admin = self._admin()
         url = admin if admin.startswith("unix:") else f"http://{admin}"
-        return GatheredEvidence(await self._evidence.evidence(), time.time(), url)
+        return GatheredEvidence(await self._evidence.own(), time.time(), url)
 
 
 def _decided(

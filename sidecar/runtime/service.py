@@ -76,7 +76,7 @@ class Service:
         self.evidence = EvidenceStore(self.telemetry.metrics, causes=self.causes.data)
         self._kept = KeptEvidence(self.evidence, self._store, self.telemetry, settings)
         self._guard = ActivationWatch(self.telemetry.metrics)
-        self._fleet_evidence = FleetEvidence(self.evidence, self.causes)
+        self._fleet_evidence = FleetEvidence(self.evidence, self.causes, self._refresh)
         named = settings.fleet.url, settings.fleet.name
         self._fleet = member(*named, self.telemetry, self._fleet_evidence.seen)
         self._fleet_evidence.member = self._fleet
@@ -133,16 +133,12 @@ class Service:
             self._facts,
             self._ready,
             self._refresh,
-            self._evidence,
-            self._rollout,
+            self._fleet_evidence.evidence,
+            lambda: self._fleet_evidence.rollout(self.revisions.active.plan, self._trend.of),
             self._drift_monitor.reported,
-            self.causes.summary,
+            self._fleet_evidence.reports,
             lambda: {"routes": self.served.data(), "scripts": self.scripts.data()},
-            self._fleet_evidence.fleet_evidence,
-            self._fleet_evidence.fleet_reports,
-            Promotions(
-                self.revisions, self._fleet_evidence, self._refresh, lambda: self.admin
-            ).decide,
+            Promotions(self.revisions, self._fleet_evidence, lambda: self.admin).decide,
             self._fleet.facts if self._fleet else None,
             self.settings.admin_token_file,
         )
@@ -293,17 +289,9 @@ class Service:
                 "timeouts.unmatched", level="warning", revision=revision.id, routes=unknown
             )
 
-    async def _evidence(self) -> list[dict[str, Any]]:
-        await self._refresh()
-        return [item.data() for item in await self._fleet_evidence.evidence()]
-
     def _adopt(self, secret: bytes) -> None:
         self.telemetry.trials.adopt(secret)
         self.server.sign(secret)
-
-    async def _rollout(self) -> dict[str, Any]:
-        await self._refresh()
-        return await self._fleet_evidence.rollout(self.revisions.active.plan, self._trend.of)
 
     async def _always(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Work that must never end: a fault in it is reported, and it goes on."""

@@ -81,7 +81,7 @@ class Telemetry:
         self.observer: Callable[[RoutePlan, Facts], None] | None = None
         """Called with each response of the service, as it sent it; must cost little."""
         about = (sidecar.__version__, platform.python_version(), aiohttp_version())
-        metrics.only("sidecar_build_info", *about)
+        metrics.stand("sidecar_build_info", [about])
 
     def watch(self, watcher: Callable[[dict[str, object]], None]) -> Callable[[], None]:
         """Give every logged event to `watcher` too; returns the call that ends it."""
@@ -240,7 +240,7 @@ class Telemetry:
         self.trials.activated()
         self.pages.activated()
         tallies = self.metrics.bind(plan)
-        self.metrics.only("sidecar_policy_info", plan.name, revision)
+        self.metrics.stand("sidecar_policy_info", [(plan.name, revision)])
         rules = [(route.name, line) for route in plan.routes for line in route.rules]
         rows = [(route, line.name, line.demand) for route, line in rules if line.mode != "off"]
         self.metrics.stand("sidecar_rule_info", rows)
@@ -251,7 +251,7 @@ class Telemetry:
     def tick(self) -> None:
         """Once a second: log how many events were suppressed, and bring the counter up to date."""
         self.events.emit_suppressed()
-        self._suppressed.n = float(self.events.suppressed + self.events.sink.dropped)
+        self._suppressed.n = float(self._cap.missed + self.events.sink.dropped)
 
 
 def _unchanged(route: RoutePlan, index: int, verdict: PreparedDecision) -> bool:

@@ -157,11 +157,6 @@ class Events:
             line = f'{{{about}, "event": "{event}", "level": "info", "timestamp": "{self._stamp()}"'
             self.sink.write(f'{line}, "changes": {changes}}}')
 
-    @property
-    def suppressed(self) -> int:
-        """How many events the cap has suppressed so far."""
-        return self.cap.missed
-
     def may_emit(self) -> bool:
         """Whether the cap allows an event; False = it was counted as suppressed: build nothing."""
         if not self.cap.take():

@@ -26,6 +26,12 @@ class Metric(NamedTuple):
 STATUS_CLASSES = ("1xx", "2xx", "3xx", "4xx", "5xx")
 ORIGINS = ("upstream", "sidecar")
 ENGINES: tuple[Engine, ...] = ("chromium", "firefox", "safari")
+OF_ENGINES = {
+    "sent": "sidecar_canaries_sent_total",
+    "returned": "sidecar_canaries_returned_total",
+    "browser": "sidecar_trial_browsers_total",
+}
+"""What trials count of each engine."""
 SEEN = (*OUTCOMES, "waiting", "upgraded", "granted", "partial", "worker", "script", "data")
 """What a page load shows about a rule; in trial also: the service's own report-only line is in
 place of ours (waiting), the rule would remove the service's own `upgrade-insecure-requests`

@@ -13,6 +13,7 @@ from sidecar.telemetry.metric_table import (
     CAUSES,
     ENGINES,
     METRICS,
+    OF_ENGINES,
     ORIGINS,
     REJECT_REASONS,
     RELOADS,
@@ -64,13 +65,10 @@ class Metrics:
             ("sidecar_rollbacks_total", CAUSES),
             ("sidecar_guard_fired_total", SIGNALS),
             ("sidecar_mode", MODES),
+            *((name, ENGINES) for name in OF_ENGINES.values()),
         ):
             for value in values:
                 self.counter(name, value)
-        for engine in ENGINES:
-            self.counter("sidecar_canaries_sent_total", engine)
-            self.counter("sidecar_canaries_returned_total", engine)
-            self.counter("sidecar_trial_browsers_total", engine)
         for disposition in DISPOSITIONS:
             self.counter("sidecar_browser_reports_total", "csp-violation", "other", disposition)
 
@@ -136,11 +134,6 @@ class Metrics:
         if counter is None:
             return 0.0
         return counter.n + self._of_others.get((counter.metric, counter.labels), 0.0)
-
-    def only(self, metric: str, *labels: str) -> None:
-        """Let this info metric stand with these labels alone, at 1."""
-        self._cells[metric].clear()
-        self.counter(metric, *labels).n = 1.0
 
     def stand(self, metric: str, rows: Iterable[Labels]) -> None:
         """Let this info metric stand with these rows of labels alone, each at 1."""

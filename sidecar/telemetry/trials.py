@@ -23,7 +23,7 @@ from sidecar.policy.rules.classes import of_media_type
 from sidecar.policy.rules.conditions import Facts
 from sidecar.policy.rules.engines import Engine, engine_of
 from sidecar.policy.rules.fetch import Fetch
-from sidecar.telemetry.metric_table import ENGINES
+from sidecar.telemetry.metric_table import ENGINES, OF_ENGINES
 from sidecar.telemetry.metrics import Metrics
 from sidecar.telemetry.rule_counters import RouteTally
 
@@ -66,15 +66,10 @@ class Trials:
         """Takes each way on which a canary came back; a fleet joins the ways."""
         self._clock = clock
         self._draw = draw
-        self._sent = {
-            engine: metrics.counter("sidecar_canaries_sent_total", engine) for engine in ENGINES
-        }
-        self._returned = {
-            engine: metrics.counter("sidecar_canaries_returned_total", engine) for engine in ENGINES
-        }
-        self._browsers = {
-            engine: metrics.counter("sidecar_trial_browsers_total", engine) for engine in ENGINES
-        }
+        self._sent, self._returned, self._browsers = (
+            {engine: metrics.counter(name, engine) for engine in ENGINES}
+            for name in OF_ENGINES.values()
+        )
         self._first = dict.fromkeys(ENGINES, 0)
         self._back: dict[str, set[str]] = {}
 

@@ -91,6 +91,8 @@ class Control(Harness):
         super().__init__(folder)
         self.against: dict[str, str] = {"policy": "", "drain": ""}
         self.refreshed = 0
+        store = EvidenceStore(Metrics(process=False))
+        self.seen = FleetEvidence(store, Causes(), self.refresh)
 
     async def refresh(self) -> None:
         """Count the calls."""
@@ -101,9 +103,9 @@ class Control(Harness):
         """What stands against taking traffic."""
         return self.against
 
-    async def evidence(self) -> list[dict[str, Any]]:
+    async def evidence(self, fleet: bool) -> dict[str, Any]:
         """One row."""
-        return [EVIDENCE]
+        return await self.seen.evidence(fleet) if fleet else {"evidence": [EVIDENCE]}
 
     async def rollout(self) -> dict[str, Any]:
         """One rule in trial that fails, with a cause whose words are hostile."""
@@ -115,7 +117,6 @@ class Control(Harness):
 
     def around(self) -> Process:
         """The process as the service would give it."""
-        seen = FleetEvidence(EvidenceStore(Metrics(process=False)), Causes())
         return Process(
             facts=lambda: {
                 "version": "0.0.0",
@@ -130,11 +131,9 @@ class Control(Harness):
             evidence=self.evidence,
             rollout=self.rollout,
             baseline=self.baseline,
-            causes=lambda: {"causes": [], "overflow": 0},
+            reports=self.seen.reports,
             pages=dict,
-            fleet_evidence=seen.fleet_evidence,
-            fleet_reports=seen.fleet_reports,
-            promotion=Promotions(self.made, seen, self.refresh, lambda: "here:1").decide,
+            promotion=Promotions(self.made, self.seen, lambda: "here:1").decide,
         )
 
     async def ask(

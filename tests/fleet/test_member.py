@@ -11,6 +11,7 @@ import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 
@@ -513,7 +514,7 @@ async def test_votes_of_the_guard_are_of_one_decision(begin: Begin, store: Serve
 async def test_a_guard_that_cannot_ask_decides_alone(begin: Begin, store: Server):
     """A quorum holds nothing up while the store is away."""
     a = await begin("a")
-    evidence = FleetEvidence(EvidenceStore(a.metrics), Causes())
+    evidence = FleetEvidence(EvidenceStore(a.metrics), Causes(), AsyncMock())
     evidence.member = a.fleet
     assert "fleet.quorum asks for 2" in await evidence.lacking(2, 60.0)
     store.kill()

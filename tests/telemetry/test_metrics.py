@@ -219,8 +219,8 @@ def test_evidence_and_scrape_read_one_counter():
 def test_an_info_metric_stands_once():
     """The revision before leaves no second series."""
     made = Metrics(process=False)
-    made.only("sidecar_policy_info", "a", "1")
-    made.only("sidecar_policy_info", 'b "\\\n', "2")
+    made.stand("sidecar_policy_info", [("a", "1")])
+    made.stand("sidecar_policy_info", [('b "\\\n', "2")])
 
     assert scraped(made)["sidecar_policy_info"] == {(("name", 'b "\\\n'), ("revision", "2")): 1}
 

@@ -305,7 +305,7 @@ def test_browser_reports_are_counted_by_closed_words_and_reported_under_their_ow
     assert len(harness.lines.named("browser.report")) == 2
     assert harness.lines.events[0]["directive"] == "img-src"
     assert "geheim" not in "".join(harness.lines.lines)
-    assert harness.telemetry.events.suppressed == 0
+    assert harness.telemetry.events.cap.missed == 0
 
 
 def test_watchers_are_handed_every_told_event_until_they_leave():
