@@ -24,6 +24,7 @@ from sidecar.rollout.gate import judge, judged
 from sidecar.rollout.model import Evidence, GatheredEvidence, Minimums, Verdict, span
 from sidecar.rollout.prometheus import evidence as fleet_evidence
 from sidecar.rollout.queries import (
+    FleetSeries,
     PrometheusFailed,
     edited,
     evaluated,
@@ -117,13 +118,13 @@ def gather(client: Admin, options: dict[str, Any]) -> GatheredEvidence:
         return GatheredEvidence(own, time.time(), whose, silent)
     asked = options["prometheus"], options["window"], options["selector"]
     at = _answered(lambda: settled(*asked))
-    url, _, selector = asked
+    series = FleetSeries(*asked, at)
     name = str(client.get("/api/status")["name"])
-    if why := _answered(lambda: mixed_services(url, selector, at, name)):
-        give_up(f"{url} cannot give the evidence of one service: {why}", _CHOOSE)
+    if why := _answered(lambda: mixed_services(series, name)):
+        give_up(f"{series.url} cannot give the evidence of one service: {why}", _CHOOSE)
     known = {(item.route, item.rule): item for item in own}
-    found = _answered(lambda: fleet_evidence(*asked, at, known))
-    edits = _answered(lambda: edited(*asked, at))
+    found = _answered(lambda: fleet_evidence(series, known))
+    edits = _answered(lambda: edited(series))
     queries = {}
     for rule in dict.fromkeys(item.rule for item in found):
         window = window_since(edits[rule], at) if rule in edits else str(options["window"])

@@ -10,7 +10,7 @@ import pytest
 from sidecar.rollout.gate import judge
 from sidecar.rollout.model import Climb, Evidence, Minimums, Verdict
 from sidecar.rollout.prometheus import evidence
-from sidecar.rollout.queries import edited, evaluated, settled, window_since
+from sidecar.rollout.queries import FleetSeries, edited, evaluated, settled, window_since
 from tests.deploy.fleet import Prometheus
 from tests.portion import FULL, by_default
 
@@ -113,7 +113,7 @@ class Day:
                 )
                 for name in ("old", "young", "back", "edited")
             }
-            self._evidence[ago] = evidence(self.url, "24h", SHOP, at, known)
+            self._evidence[ago] = evidence(FleetSeries(self.url, "24h", SHOP, at), known)
         return judge(rule, self._evidence[ago], Minimums(), at)
 
 
@@ -165,7 +165,7 @@ def test_an_edit_starts_anew(day: Day):
     counted before does not count, though its counters went on; the number can be asked for again.
     """
     verdict = day.verdict("edited")
-    edits = edited(day.url, "24h", SHOP, verdict.at)
+    edits = edited(FleetSeries(day.url, "24h", SHOP, verdict.at))
 
     assert edits.keys() == {"edited"}
     assert EDIT - 60 - 120 <= verdict.elapsed <= EDIT - 60
@@ -179,7 +179,11 @@ def test_an_edit_starts_anew(day: Day):
 def test_an_edit_under_way_counts_nothing(day: Day):
     """While pods have different values, nothing is known of either."""
     at = float(day.now - EDIT - 30)
-    seen = [item for item in evidence(day.url, "24h", SHOP, at, {}) if item.rule == "edited"]
+    seen = [
+        item
+        for item in evidence(FleetSeries(day.url, "24h", SHOP, at), {})
+        if item.rule == "edited"
+    ]
 
     assert [(item.evaluated, item.since) for item in seen] == [(0.0, at)]
 
@@ -195,7 +199,7 @@ def test_a_step_of_a_ladder_is_watched_since_it_is_in_force(day: Day):
 
     (seen,) = (
         item
-        for item in evidence(day.url, "24h", SHOP, at, {("default", "climb"): one})
+        for item in evidence(FleetSeries(day.url, "24h", SHOP, at), {("default", "climb"): one})
         if item.rule == "climb"
     )
     verdict = judge("climb", [seen], Minimums(time=HOUR), at)

@@ -13,7 +13,7 @@ import pytest
 from sidecar.rollout.gate import judge
 from sidecar.rollout.model import Evidence, Minimums, Verdict
 from sidecar.rollout.prometheus import evidence
-from sidecar.rollout.queries import PrometheusFailed, mixed_services, query
+from sidecar.rollout.queries import FleetSeries, PrometheusFailed, mixed_services, query
 from sidecar.telemetry.metric_table import SEEN
 from tests.browser.test_trial import serving
 from tests.deploy.fleet import Prometheus
@@ -143,7 +143,7 @@ class Past:
             )
             for route, value in says.items()
         }
-        return evidence(self.prometheus.url, "24h", f'job="{job}"', self.at, known)
+        return evidence(FleetSeries(self.prometheus.url, "24h", f'job="{job}"', self.at), known)
 
     def verdict(self, job: str) -> Verdict:
         """By the minimums that hold when nobody says others."""
@@ -221,7 +221,7 @@ def test_a_rule_that_has_moved_is_judged_as_it_is_now(past: Past, job: str, mode
 )
 def test_numbers_are_of_one_service_and_count_once(past: Past, selector: str, name: str, said: str):
     """Another service's, and one that two jobs scrape, are named."""
-    found = mixed_services(past.prometheus.url, selector, past.at, name)
+    found = mixed_services(FleetSeries(past.prometheus.url, "24h", selector, past.at), name)
 
     assert found == "" if not said else said in found
 
