@@ -75,9 +75,7 @@ class DriftReport:
 
     def data(self) -> dict[str, Any]:
         """For JSON."""
-        findings = [asdict(found) for found in self.findings]
-        cells = {"unseen": list(self.unseen), "unknown": list(self.unknown)}
-        return {"findings": findings, "compared": self.compared, **cells}
+        return asdict(self)
 
 
 def drift(baseline: Baseline, now: Iterable[Cell]) -> DriftReport:

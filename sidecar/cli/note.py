@@ -128,7 +128,7 @@ def _checked(client: Admin, file: Path, *, machine: bool) -> int:
     written = (one for one in journal if one["event"] == "note.written")
     entry = next((one for one in written if one.get("sha256") == found), None)
     if machine:
-        as_json({"file": str(file), "sha256": found, "entry": entry, "journal": chain.data()})
+        as_json({"file": str(file), "sha256": found, "entry": entry, "journal": chain._asdict()})
     else:
         why = "which is not in the journal: it was edited, or written elsewhere"
         said = f"has sha256 {found}, {why}"

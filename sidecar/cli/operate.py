@@ -265,7 +265,7 @@ def history(
     entries = data["entries"][:last]
     chain = check(data["entries"][::-1])
     if machine:
-        as_json({"active": data["active"], "entries": entries, "journal": chain.data()})
+        as_json({"active": data["active"], "entries": entries, "journal": chain._asdict()})
         sys.exit(1 if verify and chain.breaks else 0)
     done, rows = fulfilled(data["entries"]), []
     for entry in entries:

@@ -191,7 +191,7 @@ def _policy(file: Path, *, fleet: bool) -> str | None:
 def _of_prometheus(client: Admin, rules: Sequence[str], options: dict[str, Any]) -> dict[str, Any]:
     """What Prometheus says of these rules: whoever orders reaches it, and the sidecar need not."""
     seen = gather(client, options)
-    return replace(seen, found=[item for item in seen.found if item.rule in rules]).data()
+    return asdict(replace(seen, found=[item for item in seen.found if item.rule in rules]))
 
 
 def _await_reports(client: Admin, rules: Sequence[str], *, fleet: bool) -> None:

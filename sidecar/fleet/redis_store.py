@@ -18,6 +18,7 @@ import contextlib
 import json
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import asdict
 from functools import cache
 from typing import Any, TypeAlias
 from urllib.parse import unquote, urlsplit
@@ -105,7 +106,7 @@ class RedisStore:
 
     async def decide(self, decision: FleetDecision, base: int) -> bool:
         """Replace the decision of version `base` (0 = none); False when it has another version."""
-        data = decision.data()
+        data = asdict(decision)
         whole = json.dumps(data)
         text = json.dumps([data.pop("text"), decision.parent])
         data.pop("promotion")  # the journal has an entry of its own for it

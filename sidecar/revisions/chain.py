@@ -30,10 +30,6 @@ class ChainCheck(NamedTuple):
     breaks: tuple[str, ...]
     """What was changed, in words; () = nothing."""
 
-    def data(self) -> dict[str, Any]:
-        """For JSON."""
-        return {"entries": self.entries, "head": self.head, "breaks": list(self.breaks)}
-
     def __str__(self) -> str:
         if self.breaks:
             return f"changed after it was written: {'; '.join(self.breaks[:5])}"

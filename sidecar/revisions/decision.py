@@ -54,10 +54,6 @@ class FleetDecision:
         said = json.dumps([self.version, self.revision, self.held_back, override])
         return hashlib.sha256(said.encode()).hexdigest()[:16]
 
-    def data(self) -> dict[str, Any]:
-        """As JSON takes it."""
-        return asdict(self)
-
     def __str__(self) -> str:
         what = {
             "policy.rolled_back": f"a rollback to {self.revision}",

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, NamedTuple, TypeAlias
 
@@ -32,9 +32,9 @@ class SentAges:
         self._sent: dict[str, dict[int, float]] = {}
         self._counted: dict[str, float] = {}
 
-    def note(self, plan: Plan, metrics: Metrics, now: float) -> None:
-        """Take down what has been sent since the last call, all of it under this plan."""
-        for route in plan.routes:
+    def note(self, routes: Iterable[RoutePlan], metrics: Metrics, now: float) -> None:
+        """Take down what has been sent since the last call, all of it under these routes."""
+        for route in routes:
             for line in route.rules:
                 rule, place = line.named.rule, f"{route.name}/{line.name}"
                 if rule.ladder is None or line.mode != "enforce":
@@ -94,7 +94,7 @@ class EvidenceStore:
         self._steady = steady
         self._ticked: tuple[float, float] | None = None
         self._past: deque[tuple[float, dict[tuple[str, ...], float]]] = deque()
-        self._plan: Plan | None = None
+        self._routes: Sequence[RoutePlan] = ()
         self._starts: dict[tuple[str, str], _Start] = {}
         self.meanings: Mapping[tuple[str, str], str] = {}
         """The meaning of each rule in force, by route and rule."""
@@ -121,7 +121,7 @@ class EvidenceStore:
                 watched = saved.get("watched", 0.0) if carried else 0.0
                 late = saved.get("unsettled", 0.0) if carried else 0.0
                 marks[place] = _Start(meaning, self._clock() - watched, counts, watched, late)
-        self._plan, self._starts = plan, marks
+        self._routes, self._starts = plan.routes, marks
         self.meanings = {place: mark.meaning for place, mark in marks.items()}
 
     def tick(self) -> None:
@@ -130,10 +130,9 @@ class EvidenceStore:
         """
         self._note_ages()
         self._follow_clock()
-        routes = self._plan.routes if self._plan else ()
         sent: dict[tuple[str, ...], float] = {
             (route.name, line.name): self._metrics.read(loads)
-            for route in routes
+            for route in self._routes
             for line in (route.rules[index] for index in route.trials)
             if (loads := self._metrics.rule(route.name, line.name).loads) is not None
         }
@@ -168,11 +167,7 @@ class EvidenceStore:
     def evidence(self) -> list[Evidence]:
         """What each rule on each route has seen, in the order of the policy."""
         self._note_ages()
-        return [
-            self._of(route, line)
-            for route in (self._plan.routes if self._plan else ())
-            for line in route.rules
-        ]
+        return [self._of(route, line) for route in self._routes for line in route.rules]
 
     def shared(self) -> list[dict[str, Any]]:
         """The evidence as data, each with its rule's meaning, for other replicas to sum (see
@@ -204,7 +199,7 @@ class EvidenceStore:
         """The evidence as data, to be kept over a restart."""
         self._note_ages()
         held = {}
-        for route in self._plan.routes if self._plan else ():
+        for route in self._routes:
             for line in route.rules:
                 mark = self._starts[route.name, line.name]
                 grown = self._grown(route, line, mark)
@@ -225,8 +220,7 @@ class EvidenceStore:
             self._sent_ages.restore(place, value.get("sent", {}))
 
     def _note_ages(self) -> None:
-        if self._plan is not None:
-            self._sent_ages.note(self._plan, self._metrics, self._clock())
+        self._sent_ages.note(self._routes, self._metrics, self._clock())
 
     def _of(self, route: RoutePlan, line: RuleLine) -> Evidence:
         mark = self._starts[route.name, line.name]

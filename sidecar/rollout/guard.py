@@ -74,7 +74,7 @@ class ActivationWatch:
         """The revision to go back to; the one in force itself when only an override was lifted."""
         self._start: tuple[float, Counts] | None = None
         self._earlier = Counts()
-        self._guard = Guard()
+        self.guard = Guard()
         self._gauge = metrics.counter("sidecar_guard_watching")
 
     def activated(self, revision: str, plan: Plan, guard: Guard | str) -> None:
@@ -89,15 +89,10 @@ class ActivationWatch:
                 self._end()
             return
         now = self._read()
-        self._guard = guard
+        self.guard = guard
         self._earlier = now.since(self._readings[0][1]) if self._readings else Counts()
         self._start = (self._clock(), now)
         self._gauge.n = 1
-
-    @property
-    def window(self) -> float:
-        """Seconds that a watch lasts."""
-        return self._guard.window
 
     def tick(self) -> GuardBreach | None:
         """Take a reading; a breach ends the watch and is returned once."""
@@ -106,8 +101,8 @@ class ActivationWatch:
             self._readings.append((now, counts))
             return None
         began, first = self._start
-        breach = compare(self._earlier, counts.since(first), self._guard)
-        if breach is not None or now - began > self._guard.window:
+        breach = compare(self._earlier, counts.since(first), self.guard)
+        if breach is not None or now - began > self.guard.window:
             self._end()
         return breach
 

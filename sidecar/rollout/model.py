@@ -160,10 +160,6 @@ class GatheredEvidence:
     number.
     """
 
-    def data(self) -> dict[str, Any]:
-        """For JSON; `gathered` reads it."""
-        return asdict(self)
-
     def rows(self, verdicts: Sequence[Verdict]) -> list[dict[str, Any]]:
         """Verdicts on this evidence as data, each with whom was asked and what."""
         return [
@@ -239,7 +235,7 @@ def parse_mode(text: str) -> Mode:
 
 
 def gathered(data: Mapping[str, Any]) -> GatheredEvidence:
-    """Evidence from what `Gathered.data` said.
+    """Evidence from its data.
 
     Raises:
         ValueError: it is no evidence.

@@ -4,7 +4,7 @@ changes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any, Literal
 
 from sidecar.policy.engine.plan import compile_policy
@@ -40,12 +40,13 @@ def promote(
         problems += _without_about(before, wanted)
     _refuse(source, problems)
     edits: list[TextEdit] = []
+    lower = MODES[1 : MODES.index(to)]
     for rule in wanted:
-        climbing = to == "enforce" and _enforces(before, rule)
-        edits += (
-            _stepped(source, before, rule, 1) if climbing else _raised(source, before, rule, to)
-        )
-    if MODES.index(before.mode) < MODES.index(to):
+        if to == "enforce" and _enforces(before, rule):
+            edits += _stepped(source, before, rule, 1)
+        else:
+            edits += _moved(source, before, rule, to, lower)
+    if before.mode in ("off", *lower):
         others = {named.name for route in before.routes for named in route.rules} - {*wanted}
         edits += [edit for rule in sorted(others) for edit in _kept(source, before, rule)]
         edits.append(set_word(source, (), "mode", to))
@@ -82,8 +83,8 @@ def step_back(text: str, rules: Iterable[str], name: str = "policy.yaml") -> str
     targets: dict[str, Mode] = {}
     for rule, mode in highest.items():
         down = list(_stepped(source, before, rule, -1)) if mode == "enforce" else []
-        targets[rule] = mode if down else MODES[MODES.index(mode) - 1]
-        edits += down or _lowered(source, before, rule, targets[rule])
+        to = targets[rule] = mode if down else MODES[MODES.index(mode) - 1]
+        edits += down or _moved(source, before, rule, to, MODES[MODES.index(to) + 1 :])
     return _edited(source, before, edits, targets, min)
 
 
@@ -197,16 +198,12 @@ def _places(resolved: Resolved, rule: str, key: str) -> Iterator[tuple[Path, Rul
             yield ("routes", position, "rules", rule), whole
 
 
-def _raised(source: SourceText, resolved: Resolved, rule: str, to: Mode) -> Iterator[TextEdit]:
+def _moved(
+    source: SourceText, resolved: Resolved, rule: str, to: Mode, among: Collection[Mode]
+) -> Iterator[TextEdit]:
+    """The rule in mode `to` in each place of the file where it is in one of these."""
     for path, whole in _places(resolved, rule, "mode"):
-        mode = whole.mode or resolved.mode
-        if mode != "off" and MODES.index(mode) < MODES.index(to):
-            yield set_word(source, path, "mode", to)
-
-
-def _lowered(source: SourceText, resolved: Resolved, rule: str, to: Mode) -> Iterator[TextEdit]:
-    for path, whole in _places(resolved, rule, "mode"):
-        if MODES.index(whole.mode or resolved.mode) > MODES.index(to):
+        if (whole.mode or resolved.mode) in among:
             yield set_word(source, path, "mode", to)
 
 

@@ -158,19 +158,10 @@ class Service:
         if self._fleet:
             follow = partial(self._fleet.run, self.revisions)
             self._tasks.append(asyncio.create_task(self._always(follow)))
-        listeners: dict[str, Any] = {
-            "listen": self.listen,
-            "admin": self.admin,
-            "health": self.health,
-            "upstream": self.settings.upstream,
-        }
-        self.telemetry.emit(
-            "service.started",
-            version=sidecar.__version__,
-            mode=self.revisions.mode,
-            revision=self.revisions.current.id,
-            **listeners,
-        )
+        facts = {"version": sidecar.__version__, "mode": self.revisions.mode}
+        facts["revision"] = self.revisions.current.id
+        bound: dict[str, Any] = {"listen": self.listen, "admin": self.admin, "health": self.health}
+        self.telemetry.emit("service.started", **facts, **bound, upstream=self.settings.upstream)
 
     async def run(self, started: Callable[[Service], None] | None = None) -> None:
         """Start, handle signals, and return when the process may end; `started` is called once."""
@@ -321,7 +312,7 @@ class Service:
             await self._drift_monitor.tick()
             breach = self._guard.tick()
             if breach is not None:
-                quorum = self.settings.fleet.quorum, self._guard.window
+                quorum = self.settings.fleet.quorum, self._guard.guard.window
                 lacking = partial(self._fleet_evidence.lacking, *quorum)
                 parts = self._guard.before, self.revisions, self.telemetry
                 await take_back(breach, *parts, lacking)

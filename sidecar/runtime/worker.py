@@ -53,10 +53,8 @@ class Channel:
             line = await self._reader.readline()
         except (ConnectionError, ValueError):
             return None
-        if not line.endswith(b"\n"):
-            return None
-        message = json.loads(line)
-        return message if isinstance(message, dict) else None
+        message: dict[str, Any] | None = json.loads(line) if line.endswith(b"\n") else None
+        return message
 
     def close(self) -> None:
         """Close this end."""
@@ -107,7 +105,7 @@ class WorkerProcess:
         self.telemetry.pages.on_page = lambda route, path, client, page: lines.channel.send(
             page=[route, path, client, asdict(page)]
         )
-        self._prepared: tuple[str, Plan] | None = None
+        self._prepared: tuple[str, Plan]
 
     async def prepare(self, message: dict[str, Any]) -> dict[str, Any]:
         """Compile, but do not switch."""
@@ -117,9 +115,8 @@ class WorkerProcess:
 
     async def commit(self, _message: dict[str, Any]) -> dict[str, Any]:
         """Switch to what was prepared."""
-        if self._prepared is not None:
-            revision, plan = self._prepared
-            self.plane.active = Active(revision, plan, self.telemetry.activated(plan, revision))
+        revision, plan = self._prepared
+        self.plane.active = Active(revision, plan, self.telemetry.activated(plan, revision))
         return {}
 
     async def sign(self, message: dict[str, Any]) -> dict[str, Any]:

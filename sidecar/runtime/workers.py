@@ -293,11 +293,8 @@ class Workers(RequestServer):
 
 
 def _snapshot(snapshot: dict[str, list[list[Any]]]) -> Snapshot:
-    """A snapshot as it came over the channel: labels are tuples again, and only what workers
-    count.
-    """
+    """A snapshot as it came over the channel: labels are tuples again."""
     return {
         name: [(tuple(labels), numbers) for labels, numbers in cells]
         for name, cells in snapshot.items()
-        if name in PER_WORKER
     }

@@ -9,6 +9,7 @@ import json
 import re
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 from unittest.mock import AsyncMock
@@ -248,7 +249,7 @@ async def test_a_slow_store_holds_nothing_up(begin: Begin, store: Server):
 
 def _decision(**more: object) -> str:
     who = {"who": "x", "reason": "", "replica": "y", "version": 9}
-    data = FleetDecision("abc", BAD, None, None, None, "policy.activated", **who).data()
+    data = asdict(FleetDecision("abc", BAD, None, None, None, "policy.activated", **who))
     return json.dumps(data | more)
 
 
