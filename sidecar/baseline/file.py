@@ -158,11 +158,8 @@ def _block(mapping: Mapping[str, Any], indent: str) -> Iterator[str]:
 
 
 def _item(item: Any, indent: str) -> Iterator[str]:
-    if not isinstance(item, Mapping):
+    if not isinstance(item, Mapping) or "seen" in item:
         yield f"{indent}- {flow(item)}"
-    elif "seen" in item:
-        value = item["value"]
-        yield f"{indent}- {{seen: {item['seen']}, value: {flow(value)}}}"
     else:
         first, *rest = _block(item, f"{indent}  ")
         yield f"{indent}- {first.strip()}"

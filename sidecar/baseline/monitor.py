@@ -76,7 +76,11 @@ class DriftMonitor:
         from sidecar.baseline.drift import DRIFT_KINDS, drift
 
         async with self._turn:
-            await self._read_again(file)
+            try:  # it may have been accepted anew; a broken one leaves the old one in force
+                await self._read(file)
+            except PolicyError as error:
+                problems = [str(problem) for problem in error.problems][:20]
+                self._telemetry.emit("baseline.rejected", level="error", problems=problems)
             cells = await self._seen()
             report = drift(self._baseline, since(cells, self._last))
             self._last, self._checked = cells, self._clock()
@@ -104,24 +108,11 @@ class DriftMonitor:
         try:
             data = await asyncio.to_thread(file.read_bytes)
         except OSError as error:
-            text, fix = (
-                f"the baseline cannot be read: {error.strerror}",
-                "make one with: sidecar capture",
-            )
-            raise PolicyError((Problem(text, fix, file=str(file)),)) from error
+            text = f"the baseline cannot be read: {error.strerror}"
+            problem = Problem(text, "make one with: sidecar capture", file=str(file))
+            raise PolicyError((problem,)) from error
         if data != self._bytes:
             from sidecar.baseline.file import read_baseline
 
             self._baseline = await asyncio.to_thread(read_baseline, data, str(file))
             self._bytes = data
-
-    async def _read_again(self, file: Path) -> None:
-        """The file may have been accepted anew; a broken one leaves the old one in force."""
-        try:
-            await self._read(file)
-        except PolicyError as error:
-            self._telemetry.emit(
-                "baseline.rejected",
-                level="error",
-                problems=[str(problem) for problem in error.problems][:20],
-            )

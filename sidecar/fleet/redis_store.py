@@ -29,7 +29,7 @@ from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
 
-from sidecar.fleet.sharing import Shared, StoreError, StoreState
+from sidecar.fleet.sharing import Report, StoreError, StoreState
 from sidecar.policy.data import read_text
 from sidecar.revisions.decision import FleetDecision, Texts, from_json
 from sidecar.trust import UNASKED
@@ -164,7 +164,7 @@ class RedisStore:
         names = ("evidence", "reported")
         await self._run("report", names, replica, seen, _KEEP_EVIDENCE, _EVIDENCE)
 
-    async def shared(self) -> Shared:
+    async def shared(self) -> dict[str, Report]:
         """What all replicas saw, those included that are gone."""
         found, times = await self._batch(
             lambda pipe: (
@@ -172,7 +172,7 @@ class RedisStore:
                 pipe.zrange(self._key("reported"), 0, -1, withscores=True),
             )
         )
-        return {replica: (at, found[replica]) for replica, at in times if replica in found}
+        return {one: Report(at, found[one]) for one, at in times if one in found}
 
     async def ask(self) -> float:
         """Ask every replica to say what it saw; returns when, by the store's clock."""

@@ -40,8 +40,13 @@ class StoreState(NamedTuple):
     """With which replicas sign canaries; "" = the store holds none."""
 
 
-Shared: TypeAlias = Mapping[str, tuple[float, str]]
-"""By replica: when it last said what it saw, by the store's clock, and what it said."""
+class Report(NamedTuple):
+    """What a replica saw, and when it said so, by the clock of the store; `unpacked` reads
+    `data`.
+    """
+
+    at: float
+    data: str
 
 
 Seen: TypeAlias = Mapping[str, Any]
@@ -55,15 +60,6 @@ _ALIVE = 10.0
 """A replica that was seen within these seconds is waited for."""
 _BYTES = 8 << 20
 _ARRIVALS = 1_000
-
-
-class Report(NamedTuple):
-    """What a replica saw, and when it said so, by the clock of the store; `unpacked` reads
-    `data`.
-    """
-
-    at: float
-    data: str
 
 
 class SharedEvidence(NamedTuple):
@@ -132,7 +128,7 @@ class Sharing:
         end = time.monotonic() + _PATIENCE
         while True:
             shared = await self._store.shared()
-            silent = [one for one in alive if shared.get(one, (0.0, ""))[0] < asked]
+            silent = [one for one in alive if one not in shared or shared[one].at < asked]
             if not silent or time.monotonic() > end:
                 break
             await asyncio.sleep(0.05)
@@ -174,10 +170,9 @@ class Sharing:
         if len(self._arrivals) > _ARRIVALS:
             self.alone()
 
-    def _read(self, shared: Shared) -> Mapping[str, Report]:
-        own = self._replica()
-        self.at = max((at for at, _ in shared.values()), default=0.0)
-        self._others = {one: Report(*report) for one, report in shared.items() if one != own}
+    def _read(self, shared: Mapping[str, Report]) -> Mapping[str, Report]:
+        self.at = max((report.at for report in shared.values()), default=0.0)
+        self._others = {one: said for one, said in shared.items() if one != self._replica()}
         return self._others
 
     def _adopt(self, secret: str) -> None:

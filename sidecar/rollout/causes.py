@@ -193,7 +193,7 @@ class Causes:
         self._client = Clients()
         self._held: dict[tuple[str, str], dict[str, _OpenCause]] = {}
         self._keys: Mapping[str, tuple[str, str]] = {}
-        self._plan: Plan | None = None
+        self._plan: Plan
         self._contexts: Mapping[tuple[str, str], RuleContext] = {}
         self._isolated: dict[tuple[str, str], set[bool]] = {}
         self._reported: dict[bytes, int] = {}
@@ -231,7 +231,7 @@ class Causes:
             report = replace(report, directive=FRAME)
         if context.typed and report.directive == "trusted-types" and report.sample != "default":
             return None  # only the default policy runs unasked
-        if self._plan is not None and (ends := both_ends(self._plan, place[1], report)):
+        if ends := both_ends(self._plan, place[1], report):
             unlike = self._unlike(place, report)
             if ends == "any" and report.directive != WORKER and not unlike:
                 return None  # what a worker loads is never reported

@@ -80,7 +80,14 @@ class Promotion:
 
     def entry(self) -> dict[str, Any]:
         """For the journal: what was decided and why, and the edit where it is allowed."""
-        kind = "step_back" if self.move == "back" else "promotion"
+        kind, edit = "step_back" if self.move == "back" else "promotion", dict[str, str]()
+        if self.granted:
+            edit = {
+                "revision": policy_of(self.edited, self.name).revision(),
+                "before": digest(self.policy),
+                "after": digest(self.edited),
+                "diff": self.diff,
+            }
         return {
             "event": f"{kind}.{'granted' if self.granted else 'refused'}",
             "rules": list(self.rules),
@@ -91,7 +98,7 @@ class Promotion:
             "waived": list(self.waived),
             "source": self.gathered.source,
             "file": self.name,
-            **(self._edit() if self.granted else {}),
+            **edit,
         }
 
     def data(self) -> dict[str, Any]:
@@ -108,14 +115,6 @@ class Promotion:
             "file": self.name,
             "policy": self.policy,
             "edited": self.edited,
-            "diff": self.diff,
-        }
-
-    def _edit(self) -> dict[str, str]:
-        return {
-            "revision": policy_of(self.edited, self.name).revision(),
-            "before": digest(self.policy),
-            "after": digest(self.edited),
             "diff": self.diff,
         }
 

@@ -12,8 +12,7 @@ from typing import Any
 
 from sidecar.policy.words import counted
 from sidecar.rollout.isolation import FRAME, SIGN
-from sidecar.rollout.model import Evidence, Minimums, Verdict, span
-from sidecar.rollout.reasons import Reasons, step_of
+from sidecar.rollout.model import Evidence, Minimums, Reasons, Verdict, span, step_of
 from sidecar.rollout.witness_checks import canaries, check_witnesses, total
 
 REAL = ("served", "script")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 from sidecar.policy.engine.plan import Plan
 from sidecar.policy.model import Guard
@@ -155,26 +155,17 @@ def _enforced(plan: Plan) -> set[tuple[str, str, str]]:
     }
 
 
-Lacking: TypeAlias = Callable[[], Awaitable[str]]
-"""Says what a fleet lacks to take back what came in force; "" = nothing."""
-
-
-async def nothing() -> str:
-    """A sidecar alone decides alone."""
-    return ""
-
-
 async def take_back(
     breach: GuardBreach,
     before: str | None,
     revisions: Revisions,
     telemetry: Telemetry,
-    lacking: Lacking = nothing,
+    lacking: Callable[[], Awaitable[str]],
 ) -> None:
     """Put revision `before` in force again; where that fails, the mode falls to report-only.
 
-    In a fleet every replica may see the breach: the first one for which nothing is `lacking` takes
-    it back for all.
+    In a fleet every replica may see the breach: the first one for which nothing is `lacking` ("")
+    takes it back for all.
     """
     now, reason = revisions.current.id, str(breach)
     telemetry.metrics.counter("sidecar_guard_fired_total", breach.signal).n += 1

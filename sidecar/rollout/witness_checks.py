@@ -8,8 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from sidecar.policy.browsers.support import partly
 from sidecar.policy.browsers.witness import OVERRIDE, WAIT
 from sidecar.policy.words import number
-from sidecar.rollout.model import Evidence, Minimums
-from sidecar.rollout.reasons import Reasons, step_of
+from sidecar.rollout.model import Evidence, Minimums, Reasons, step_of
 from sidecar.telemetry.metric_table import ENGINES
 
 _SILENT = 0.1

@@ -33,8 +33,7 @@ from sidecar.rollout.served_pages import LoadedScripts, ServedPages
 from sidecar.runtime.fleet_evidence import FleetEvidence
 from sidecar.runtime.loop import ended
 from sidecar.runtime.promotions import Promotions
-from sidecar.runtime.request_server import ProxyServer, RequestServer
-from sidecar.runtime.workers import Workers
+from sidecar.runtime.request_server import ProxyServer, RequestServer, Workers
 from sidecar.settings import Settings
 from sidecar.telemetry import Events, Metrics, Telemetry
 from sidecar.telemetry.events import QueuedOutput

@@ -35,6 +35,8 @@ _OPEN = 20_000
 """Returned canaries that are remembered, so that none counts twice."""
 _SECRETS = 4
 
+_INSTEAD = ("waiting", "upgraded", "granted")
+"""States of a report-only header that count as an outcome of their own (see `SEEN`)."""
 _PAGES = frozenset({b"document", b"iframe", b"frame", b"fencedframe", b"object", b"embed"})
 
 
@@ -103,20 +105,16 @@ class Trials:
             line = route.rules[index]
             headers = [one for one in verdict.report_only if one.position == index]
             header = (line.named.rule.header or ("",))[0].lower().encode()
+            states = [one.state for one in headers]
+            instead = next((state for state in _INSTEAD if state in states), None)
             if not headers:
                 # Outside the rule's share a page load says nothing of it; else nothing would be
                 # changed.
                 if all(one.mode == "trial" for one in verdict.findings if one.position == index):
                     tally.outcome(index, "safe")
-            elif any(one.state == "waiting" for one in headers):
-                tally.outcome(index, "waiting")
-            elif any(one.state == "upgraded" for one in headers):
-                tally.outcome(index, "upgraded")
-            elif any(one.state == "granted" for one in headers):
-                tally.outcome(index, "granted")
-            elif any(one.state == "silent" for one in headers) or not reports(
-                header, engine, version
-            ):
+            elif instead is not None:
+                tally.outcome(index, instead)
+            elif "silent" in states or not reports(header, engine, version):
                 tally.outcome(index, "unknown")
             elif any(_part(one, engine) for one in headers):
                 tally.outcome(index, "partial")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.runtime.workers import _WORKER
+from sidecar.runtime.request_server import _WORKER
 from tests.e2e import wire
 from tests.e2e.conftest import ENFORCED, POLICY, Start
 from tests.e2e.processes import Service, until
