@@ -172,7 +172,7 @@ def test_the_cap_counts_what_it_holds_back_and_tells_it():
     assert [(event["event"], event["level"], event["count"]) for event in lines.events] == [
         ("events.suppressed", "warning", 3)
     ]
-    assert made.suppressed == 3
+    assert made.cap.missed == 3
     made.emit_suppressed()
     assert len(lines.events) == 1
 
