@@ -8,7 +8,8 @@ from collections.abc import Iterable
 
 
 class Refused(Exception):  # noqa: N818  (the words of the metrics)
-    """A request that is answered without the upstream's word. `reason` is of REJECT_REASONS.
+    """A request that is answered without the upstream's word. `reason` is one of those in
+    `metrics.json`.
 
     `method`, `path` and the header lines in `head` are the request's, as far as they could be read.
     """
@@ -23,7 +24,8 @@ class Refused(Exception):  # noqa: N818  (the words of the metrics)
 
 
 class UpstreamFailed(Exception):  # noqa: N818
-    """The upstream gave no response that may be passed on. `reason` is of UPSTREAM_REASONS.
+    """The upstream gave no response that may be passed on. `reason` is one
+    of those in `metrics.json`.
 
     `untouched` tells that the connection died before any byte of a response.
     """

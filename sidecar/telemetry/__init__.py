@@ -182,7 +182,7 @@ class Telemetry:
     def upstream_failed(
         self, reason: str, *, request_id: str = "", detail: str = "", head: Head = ()
     ) -> None:
-        """Count a failed exchange (UPSTREAM_REASONS), and log it, capped."""
+        """Count a failed exchange, by its reason, and log it, capped."""
         self.metrics.counter("sidecar_upstream_errors_total", reason).n += 1
         if self.events.may_emit():
             self.emit(
@@ -205,7 +205,7 @@ class Telemetry:
         head: Head = (),
         refused: bool = True,
     ) -> None:
-        """Count a request that the upstream never saw (REJECT_REASONS), or that passes because the
+        """Count a request that the upstream never saw, by its reason, or that passes because the
         policy only reports (`refused` = False); log it, capped.
         """
         metric, event, level = _REJECTED if refused else _PASSED

@@ -21,6 +21,8 @@ class Metric(NamedTuple):
     kind: Literal["counter", "gauge", "histogram"]
     help: str
     labels: Labels = ()
+    values: Labels = ()
+    """Of its only label, where they are a closed list: each has a series from the start."""
 
 
 STATUS_CLASSES = ("1xx", "2xx", "3xx", "4xx", "5xx")
@@ -40,25 +42,13 @@ reports only a part of what the rule would block (partial), a service worker's s
 header (worker), or another worker's did (script), or a page fetched the response and no policy that
 comes with it counts (data).
 """
-RELOADS = ("activated", "unchanged", "rejected", "pinned")
-CAUSES = ("operator", "guard", "fleet")
-SIGNALS = ("server_errors", "client_errors", "upstream_errors")
-UPSTREAM_REASONS = (
-    *("refused", "unreachable", "dns", "tls", "connect_timeout", "pool_full"),
-    *("response_timeout", "idle_timeout", "total_timeout", "closed", "truncated"),
-    *("invalid_framing", "invalid_header", "header_too_large", "upgrade", "extra_bytes"),
-)
-REJECT_REASONS = (
-    *("malformed", "framing", "host", "target", "target_too_long", "header_too_large"),
-    *("version", "method", "upgrade", "expectation", "body_too_large", "header_timeout"),
-    *("body_timeout", "overload", "connections", "tunnels", "loop", "report", "proxy_header"),
-    "proxy_untrusted",
-)
 
 
 _ROWS = read_table("sidecar.telemetry", "metrics.json")
 METRICS: dict[str, Metric] = {
-    name: Metric(row["kind"], row["help"], tuple(row.get("labels", ())))
+    name: Metric(
+        row["kind"], row["help"], tuple(row.get("labels", ())), tuple(row.get("values", ()))
+    )
     for name, row in _ROWS.items()
 }
 PER_WORKER = {name: METRICS[name].kind for name, row in _ROWS.items() if row.get("of") != "parent"}

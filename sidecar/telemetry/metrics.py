@@ -10,16 +10,11 @@ from sidecar.policy.engine.plan import Plan
 from sidecar.policy.terms import MODES
 from sidecar.telemetry.counters import Counter, Histogram
 from sidecar.telemetry.metric_table import (
-    CAUSES,
     ENGINES,
     METRICS,
     OF_ENGINES,
     ORIGINS,
-    REJECT_REASONS,
-    RELOADS,
-    SIGNALS,
     STATUS_CLASSES,
-    UPSTREAM_REASONS,
     Labels,
 )
 from sidecar.telemetry.rule_counters import RouteTally, RuleCounters, rule_counters
@@ -57,18 +52,13 @@ class Metrics:
         for name, row in METRICS.items():
             if row.kind != "histogram" and not row.labels:
                 self.counter(name)
-        for name, values in (
-            ("sidecar_upstream_errors_total", UPSTREAM_REASONS),
-            ("sidecar_rejected_requests_total", REJECT_REASONS),
-            ("sidecar_would_reject_requests_total", ("body_too_large",)),
-            ("sidecar_config_reloads_total", RELOADS),
-            ("sidecar_rollbacks_total", CAUSES),
-            ("sidecar_guard_fired_total", SIGNALS),
-            ("sidecar_mode", MODES),
-            *((name, ENGINES) for name in OF_ENGINES.values()),
-        ):
-            for value in values:
+            for value in row.values:
                 self.counter(name, value)
+        for mode in MODES:
+            self.counter("sidecar_mode", mode)
+        for engine in ENGINES:
+            for name in OF_ENGINES.values():
+                self.counter(name, engine)
         for disposition in DISPOSITIONS:
             self.counter("sidecar_browser_reports_total", "csp-violation", "other", disposition)
 

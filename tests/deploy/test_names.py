@@ -40,12 +40,13 @@ CLOSED = {
     "engine": metric_table.ENGINES,
     "cause_kind": CAUSE_KINDS,
     "action": get_args(Action),
-    "result": metric_table.RELOADS,
-    "cause": metric_table.CAUSES,
+    "result": METRICS["sidecar_config_reloads_total"].values,
+    "cause": METRICS["sidecar_rollbacks_total"].values,
     "status_class": metric_table.STATUS_CLASSES,
     "origin": metric_table.ORIGINS,
-    "signal": metric_table.SIGNALS,
-    "reason": (*metric_table.UPSTREAM_REASONS, *metric_table.REJECT_REASONS),
+    "signal": METRICS["sidecar_guard_fired_total"].values,
+    "reason": METRICS["sidecar_upstream_errors_total"].values
+    + METRICS["sidecar_rejected_requests_total"].values,
 }
 """Labels with values from a closed list, and the list."""
 

@@ -120,13 +120,14 @@ def test_labels_are_closed():
         "kind": KINDS,
         "origin": metric_table.ORIGINS,
         "status_class": metric_table.STATUS_CLASSES,
-        "result": metric_table.RELOADS,
-        "cause": metric_table.CAUSES,
-        "signal": metric_table.SIGNALS,
+        "result": METRICS["sidecar_config_reloads_total"].values,
+        "cause": METRICS["sidecar_rollbacks_total"].values,
+        "signal": METRICS["sidecar_guard_fired_total"].values,
         "outcome": metric_table.SEEN,
         "engine": metric_table.ENGINES,
         "cause_kind": CAUSE_KINDS,
-        "reason": metric_table.UPSTREAM_REASONS + metric_table.REJECT_REASONS,
+        "reason": METRICS["sidecar_upstream_errors_total"].values
+        + METRICS["sidecar_rejected_requests_total"].values,
     }
     of_the_policy = {"route", "rule", "action", "name", "revision", "demand"}
     of_the_build = {"version", "python", "aiohttp"}
