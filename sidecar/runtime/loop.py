@@ -8,6 +8,9 @@ import signal
 from collections.abc import Coroutine, Iterable
 from typing import Any
 
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+"""Those that a process of ours handles."""
+
 
 def collect_seldom() -> None:
     """Call it when all is loaded: that stays, so the collector need never look at it, at work or at
@@ -18,6 +21,13 @@ def collect_seldom() -> None:
     gc.freeze()
     gc.set_threshold(10_000, 20, 20)
     gc.enable()
+
+
+def start(work: Coroutine[Any, Any, Any], tasks: set[asyncio.Task[Any]]) -> None:
+    """Do work that nobody awaits; `tasks` keeps it from being collected before it has ended."""
+    task = asyncio.create_task(work)
+    tasks.add(task)
+    task.add_done_callback(tasks.discard)
 
 
 async def ended(tasks: Iterable[asyncio.Task[None]], again: float = 1.0) -> None:
@@ -42,5 +52,5 @@ def run_to_end(work: Coroutine[Any, Any, None]) -> None:
         runner.run(work)
     # The loop has given its signals back: one that comes now, while the last lines are written,
     # must not turn the exit code.
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
+    for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)

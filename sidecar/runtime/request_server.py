@@ -19,6 +19,7 @@ from sidecar.policy.terms import Mode
 from sidecar.proxy import DataPlane
 from sidecar.revisions import Active
 from sidecar.revisions.history import Revision
+from sidecar.runtime.loop import start
 from sidecar.runtime.worker import Channel
 from sidecar.settings import Settings
 from sidecar.telemetry import Telemetry
@@ -207,9 +208,7 @@ class Workers(RequestServer):
         done = await asyncio.gather(*(worker.ask("commit", within=_SWITCHED) for worker in asked))
         for worker, switched in zip(asked, done, strict=True):
             if not switched and worker.addresses:
-                task = asyncio.create_task(self._insist(worker, revision.id))
-                self._insisting.add(task)
-                task.add_done_callback(self._insisting.discard)
+                start(self._insist(worker, revision.id), self._insisting)
 
     async def _insist(self, worker: WorkerHandle, revision: str) -> None:
         """End a worker that has an order and does nothing; another one takes its place."""

@@ -31,7 +31,7 @@ from sidecar.rollout.guard import ActivationWatch, take_back
 from sidecar.rollout.kept import KeptEvidence
 from sidecar.rollout.served_pages import LoadedScripts, ServedPages
 from sidecar.runtime.fleet_evidence import FleetEvidence
-from sidecar.runtime.loop import ended
+from sidecar.runtime.loop import ended, start
 from sidecar.runtime.promotions import Promotions
 from sidecar.runtime.request_server import ProxyServer, RequestServer, Workers
 from sidecar.settings import Settings
@@ -218,12 +218,7 @@ class Service:
 
     def _signals(self) -> dict[signal.Signals, Callable[[], None]]:
         def order(work: Callable[[], Coroutine[Any, Any, object]]) -> Callable[[], None]:
-            def handle() -> None:
-                task = asyncio.create_task(work())
-                self._orders.add(task)
-                task.add_done_callback(self._orders.discard)
-
-            return handle
+            return lambda: start(work(), self._orders)
 
         return {
             signal.SIGTERM: self.stop,

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import signal
 import socket
 import sys
 from collections.abc import Awaitable, Callable
@@ -20,7 +19,7 @@ from sidecar.baseline.capture import Tally
 from sidecar.policy.engine.plan import Plan, compile_policy
 from sidecar.proxy import DataPlane
 from sidecar.revisions import Active
-from sidecar.runtime.loop import collect_seldom, run_to_end
+from sidecar.runtime.loop import SIGNALS, collect_seldom, run_to_end, start
 from sidecar.settings import Settings
 from sidecar.source import load_policy
 from sidecar.telemetry import Events, Metrics, Telemetry
@@ -182,10 +181,8 @@ async def work(end: socket.socket) -> None:
     """
     channel = await Channel.over(end)
     lines = _Lines(channel, asyncio.get_running_loop())
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
-        asyncio.get_running_loop().add_signal_handler(
-            number, lambda: None
-        )  # the parent handles them and gives orders
+    for number in SIGNALS:  # the parent handles them and gives orders
+        asyncio.get_running_loop().add_signal_handler(number, lambda: None)
     worker: WorkerProcess | None = None
     drains: set[asyncio.Task[None]] = set()
 
@@ -202,9 +199,7 @@ async def work(end: socket.socket) -> None:
             reporting = asyncio.create_task(worker.report(channel))
         order = getattr(worker, message["order"])
         if message["order"] == "drain":
-            task = asyncio.create_task(obey(order, message))
-            drains.add(task)
-            task.add_done_callback(drains.discard)
+            start(obey(order, message), drains)
         else:
             await obey(order, message)
     if worker is not None:
