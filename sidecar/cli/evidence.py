@@ -19,9 +19,8 @@ from sidecar.policy.browsers.reports import CAUSE_KINDS
 from sidecar.policy.problems import did_you_mean
 from sidecar.policy.values import percentage, seconds
 from sidecar.policy.words import counted, number
-from sidecar.rollout.causes import Cause
 from sidecar.rollout.gate import judge, judged
-from sidecar.rollout.model import Evidence, GatheredEvidence, Minimums, Verdict, span
+from sidecar.rollout.model import Cause, Evidence, GatheredEvidence, Minimums, Verdict, span
 from sidecar.rollout.prometheus import evidence as fleet_evidence
 from sidecar.rollout.queries import (
     FleetSeries,
@@ -204,7 +203,7 @@ def _counter(item: Evidence) -> float:
 
 def _against(item: Evidence) -> str:
     """Requests that would have broken or came over plain http, and causes of reports."""
-    causes = sum(1 for cause in item.trial.causes if cause["kind"] != "noise")
+    causes = sum(1 for cause in item.trial.causes if cause.kind != "noise")
     counts = ((_counter(item), "request"), (causes, "cause"))
     return ", ".join(counted(count, noun) for count, noun in counts if count) or "0"
 

@@ -25,8 +25,8 @@ from sidecar.observed import NoResponse, ObservedResponse, without_query
 from sidecar.observed.client import ask
 from sidecar.policy.values import seconds
 from sidecar.policy.words import counted
-from sidecar.rollout.causes import Cause
 from sidecar.rollout.edits import difference
+from sidecar.rollout.model import Cause
 from sidecar.rollout.note import digest
 from sidecar.suggest import Suggestion, suggest
 from sidecar.suggest.model import PageContents, Proposal, Snippet, Terms

@@ -9,10 +9,8 @@ import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Any
 from urllib.parse import urlsplit
-
-from pydantic import Field
 
 from sidecar.policy.browsers.reports import RANKS, BrowserReport
 from sidecar.policy.browsers.trial import CANARY
@@ -28,14 +26,8 @@ from sidecar.rollout.isolation import (
     unclear,
     unreported,
 )
-from sidecar.rollout.model import Count
+from sidecar.rollout.model import Cause, CauseKind
 from sidecar.rollout.served_pages import Clients, ServedPages
-
-CauseKind: TypeAlias = Literal["served", "script", "unserved", "unexplained", "noise"]
-
-_Text: TypeAlias = Annotated[str, Field(max_length=2_000)]
-_Texts: TypeAlias = Annotated[tuple[_Text, ...], Field(max_length=8)]
-"""As they may come from other replicas."""
 
 MAX_OF_RULE = 200
 MAX_CAUSES = 2_000
@@ -50,35 +42,6 @@ _IMAGE_STYLE = "display: block;-webkit-user-select: none"
 _DISTINCT = 8
 """A sample of so many characters is not in other code by chance."""
 _NOTHING = RuleContext()
-
-
-@dataclass(frozen=True, slots=True)
-class Cause:
-    """Reports that say the same; `first`, `last` in epoch seconds; `clients` counts up to 16."""
-
-    id: _Text
-    route: _Text
-    rule: _Text
-    kind: CauseKind
-    type: _Text
-    directive: _Text
-    blocked: _Text
-    """Scheme, host and path of what was blocked, or a keyword: inline, eval, data."""
-    sample: _Text
-    """First characters of inline code."""
-    source: _Text
-    """The script that caused it; "" when none is named."""
-    pages: _Texts
-    count: Annotated[int, Field(ge=0)]
-    clients: Annotated[int, Field(ge=0)]
-    engines: _Texts
-    first: Count
-    last: Count
-    why: _Text
-    origin: _Text
-    """Scheme, host and port of the page; "" where the report named none."""
-    addresses: _Texts
-    """What was blocked, as `blocked`: up to 8 different ones of the same origin."""
 
 
 def classify(
@@ -302,10 +265,6 @@ class Causes:
     def summary(self) -> dict[str, Any]:
         """All of them as data, and how many reports found no room."""
         return {"causes": [asdict(cause) for cause in self.all()], "overflow": self.overflow}
-
-    def data(self, route: str, rule: str) -> list[dict[str, Any]]:
-        """`of` as data."""
-        return [asdict(cause) for cause in self.of(route, rule)]
 
     def _within_rate(self, who: bytes) -> bool:
         minute = int(self._clock() // 60)

@@ -15,7 +15,7 @@ from sidecar.policy.browsers.trial import by_api
 from sidecar.policy.browsers.witness import replacing, witnesses
 from sidecar.policy.engine.plan import Plan, RoutePlan, RuleLine
 from sidecar.policy.terms import KINDS
-from sidecar.rollout.model import Climb, Evidence, TrialEvidence
+from sidecar.rollout.model import Cause, Climb, Evidence, TrialEvidence
 from sidecar.telemetry import Metrics
 from sidecar.telemetry.metric_table import ENGINES, OF_ENGINES, SEEN
 
@@ -69,8 +69,8 @@ SETTLE_API = 70.0
 _JUMP = 5.0
 """Seconds by which the clock may stray from one tick to the next without having been set."""
 
-Causes: TypeAlias = Callable[[str, str], Sequence[Mapping[str, Any]]]
-"""The causes that browsers reported of a rule on a route, as data."""
+Causes: TypeAlias = Callable[[str, str], tuple[Cause, ...]]
+"""The causes that browsers reported of a rule on a route."""
 
 
 class EvidenceStore:
@@ -258,7 +258,7 @@ class EvidenceStore:
         }
         engines: dict[str, float] = {engine: grown[f"browser {engine}"] for engine in ENGINES}
         reports = {kind: grown[f"report {kind}"] for kind in CAUSE_KINDS}
-        causes = tuple(self._causes(route.name, line.name))
+        causes = self._causes(route.name, line.name)
         return TrialEvidence(grown["loads"], settle, settled, canaries, reports, causes, engines)
 
     def _settled_loads(

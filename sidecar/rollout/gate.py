@@ -7,12 +7,11 @@ of a fleet.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Iterable, Sequence
 
 from sidecar.policy.words import counted
 from sidecar.rollout.isolation import FRAME, SIGN
-from sidecar.rollout.model import Evidence, Minimums, Reasons, Verdict, span, step_of
+from sidecar.rollout.model import Cause, Evidence, Minimums, Reasons, Verdict, span, step_of
 from sidecar.rollout.witness_checks import canaries, check_witnesses, total
 
 REAL = ("served", "script")
@@ -82,7 +81,7 @@ def judge(
         observed=observed,
         canaries=canaries(live),
         bound=bound,
-        causes=tuple(cause["id"] for cause in causes),
+        causes=tuple(cause.id for cause in causes),
     )
 
 
@@ -113,7 +112,7 @@ def _kinds(live: Iterable[Evidence]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(one["kind"] for item in live for one in item.witnesses))
 
 
-def _next(reasons: Reasons, causes: Sequence[Mapping[str, Any]]) -> str:
+def _next(reasons: Reasons, causes: Sequence[Cause]) -> str:
     if not reasons.failing:
         return reasons.steps[0]
     if causes:
@@ -171,13 +170,11 @@ def _places(live: Sequence[Evidence], minimums: Minimums, reasons: Reasons) -> N
         reasons.note("routes-unseen", routes=", ".join(unseen))
 
 
-def _causes(
-    live: Sequence[Evidence], waived: Collection[str], reasons: Reasons
-) -> list[Mapping[str, Any]]:
+def _causes(live: Sequence[Evidence], waived: Collection[str], reasons: Reasons) -> list[Cause]:
     """The causes that stand against the rule; they become reasons."""
     known = [cause for item in live for cause in item.trial.causes]
-    standing = [cause for cause in known if cause["id"] not in waived]
-    real = [cause for cause in standing if cause["kind"] in REAL]
+    standing = [cause for cause in known if cause.id not in waived]
+    real = [cause for cause in standing if cause.kind in REAL]
     for cause in real[:5]:
         reasons.fail("reported", cause=describe(cause))
     if len(real) > 5:
@@ -185,15 +182,15 @@ def _causes(
     if uncaused := _without_cause(live):
         reasons.fail("reported-elsewhere", times=uncaused)
     open_ones = _unexplained(live, waived, reasons)
-    gone = [cause for cause in known if cause["id"] in waived]
+    gone = [cause for cause in known if cause.id in waived]
     if gone:
-        reasons.note("waived", ids=", ".join(cause["id"] for cause in gone))
+        reasons.note("waived", ids=", ".join(cause.id for cause in gone))
     return [*real, *open_ones]
 
 
 def _unexplained(
     live: Sequence[Evidence], waived: Collection[str], reasons: Reasons
-) -> list[Mapping[str, Any]]:
+) -> list[Cause]:
     """The causes that no page we served explains: each waits for a word, unless it is too
     frequent to be an extension.
     """
@@ -201,7 +198,7 @@ def _unexplained(
         (cause, item.trial.loads)
         for item in live
         for cause in item.trial.causes
-        if cause["kind"] in OPEN and cause["id"] not in waived
+        if cause.kind in OPEN and cause.id not in waived
     ]
     counts = sum(item.trial.reports.get(kind, 0.0) for item in live for kind in OPEN)
     if counts and not waived and not any(item.trial.causes for item in live):
@@ -210,12 +207,12 @@ def _unexplained(
         reasons.lack("unexplained-elsewhere", times=counts)
     for cause, loads in found[:5]:
         # What harmless pages have often: how often it is says nothing.
-        usual = cause["directive"] == FRAME or cause.get("type") in ("coep", "coop")
-        if 0 < loads * _OFTEN <= cause["count"] and not usual:
+        usual = cause.directive == FRAME or cause.type in ("coep", "coop")
+        if 0 < loads * _OFTEN <= cause.count and not usual:
             reasons.fail("unexplained-often", cause=describe(cause))
         else:
-            code = "sign" if cause["directive"] == SIGN else "unexplained"
-            reasons.lack(code, cause=describe(cause), id=cause["id"])
+            code = "sign" if cause.directive == SIGN else "unexplained"
+            reasons.lack(code, cause=describe(cause), id=cause.id)
     if len(found) > 5:
         reasons.note("unexplained-more", more=len(found) - 5)
     return [cause for cause, _ in found]
@@ -235,29 +232,27 @@ def _without_cause(live: Sequence[Evidence]) -> float:
     """Reports of what the site itself does whose causes are not known here: a fleet's, which
     stand with each sidecar.
     """
-    if any(cause["kind"] in REAL for item in live for cause in item.trial.causes):
+    if any(cause.kind in REAL for item in live for cause in item.trial.causes):
         return 0.0
     counts = sum(item.trial.reports.get(kind, 0.0) for item in live for kind in REAL)
     # A report counts as what it was taken for when it came; the pages that were read since may have
     # cleared the site.
     cleared: float = sum(
-        cause["count"] for item in live for cause in item.trial.causes if cause["kind"] in OPEN
+        cause.count for item in live for cause in item.trial.causes if cause.kind in OPEN
     )
     return max(0.0, counts - cleared)
 
 
-def describe(cause: Mapping[str, Any]) -> str:
+def describe(cause: Cause) -> str:
     """A cause in one line: what was blocked, where, how often."""
     blocked = (
-        f"inline code {cause['sample']!r}"
-        if cause.get("sample")
-        else cause["blocked"] or "something unnamed"
+        f"inline code {cause.sample!r}" if cause.sample else cause.blocked or "something unnamed"
     )
-    does = f"{cause['directive']} blocks {blocked}"
-    if cause["directive"] == FRAME:
+    does = f"{cause.directive} blocks {blocked}"
+    if cause.directive == FRAME:
         does = f"a frame of {blocked} may need what the rule takes"
-    if cause["directive"] == SIGN:
-        return f"{blocked}, and browsers do not report it [{cause['id']}]"
-    place = f" on {', '.join(cause['pages'][:2])}" if cause.get("pages") else ""
-    often = f"{counted(cause['count'], 'report')}, {counted(cause['clients'], 'client')}"
-    return f"{does}{place} ({often}) [{cause['id']}]"
+    if cause.directive == SIGN:
+        return f"{blocked}, and browsers do not report it [{cause.id}]"
+    place = f" on {', '.join(cause.pages[:2])}" if cause.pages else ""
+    often = f"{counted(cause.count, 'report')}, {counted(cause.clients, 'client')}"
+    return f"{does}{place} ({often}) [{cause.id}]"

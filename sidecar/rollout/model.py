@@ -28,6 +28,40 @@ Each has a row in `reasons.json`.
 Count: TypeAlias = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 """What is read as JSON is checked by the types below."""
 _Read = TypeVar("_Read")
+CauseKind: TypeAlias = Literal["served", "script", "unserved", "unexplained", "noise"]
+
+_Text: TypeAlias = Annotated[str, Field(max_length=2_000)]
+_Texts: TypeAlias = Annotated[tuple[_Text, ...], Field(max_length=8)]
+"""As they may come from other replicas."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Reports that say the same; `first`, `last` in epoch seconds; `clients` counts up to 16."""
+
+    id: _Text
+    route: _Text
+    rule: _Text
+    kind: CauseKind
+    type: _Text
+    directive: _Text
+    blocked: _Text
+    """Scheme, host and path of what was blocked, or a keyword: inline, eval, data."""
+    sample: _Text
+    """First characters of inline code."""
+    source: _Text
+    """The script that caused it; "" when none is named."""
+    pages: _Texts
+    count: Annotated[int, Field(ge=0)]
+    clients: Annotated[int, Field(ge=0)]
+    engines: _Texts
+    first: Count
+    last: Count
+    why: _Text
+    origin: _Text
+    """Scheme, host and port of the page; "" where the report named none."""
+    addresses: _Texts
+    """What was blocked, as `blocked`: up to 8 different ones of the same origin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +71,7 @@ class TrialEvidence:
     `loads` are page loads that carried the report-only header in a browser that reports it;
     `settled` are those of them whose reports have had time to come. `canaries` maps an engine to
     (settled ones sent, returned), `engines` to its page loads in trial: both are of all rules of
-    the process. `reports` counts reports by kind of cause; `causes` are they themselves, as data.
+    the process. `reports` counts reports by kind of cause; `causes` are they themselves.
     `settle` is how many seconds reports may take.
     """
 
@@ -46,7 +80,7 @@ class TrialEvidence:
     settled: Count = 0.0
     canaries: Mapping[str, tuple[Count, Count]] = field(default_factory=dict)
     reports: Mapping[str, Count] = field(default_factory=dict)
-    causes: Sequence[Mapping[str, Any]] = ()
+    causes: Sequence[Cause] = ()
     engines: Mapping[str, Count] = field(default_factory=dict)
 
 

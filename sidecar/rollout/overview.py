@@ -6,6 +6,7 @@ Pure: the time is passed in.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any, TypeAlias
 
 from sidecar.policy.engine.plan import Plan, RuleLine
@@ -71,7 +72,7 @@ def _row(
         "witnesses": [
             *{one["kind"]: one for item in seen.values() for one in item.witnesses}.values()
         ],
-        "causes": [cause for item in seen.values() for cause in item.trial.causes],
+        "causes": [asdict(cause) for item in seen.values() for cause in item.trial.causes],
         "trend": [sum(numbers) for numbers in zip(*filter(None, trends), strict=False)],
         "ladder": _ladder(seen.values(), at),
     }

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any, NamedTuple, TypeAlias
 
 from sidecar.policy.browsers.reports import RANKS
 from sidecar.policy.words import counted
-from sidecar.rollout.causes import MAX_OF_RULE, Cause
-from sidecar.rollout.model import Climb, Evidence, TrialEvidence, read
+from sidecar.rollout.causes import MAX_OF_RULE
+from sidecar.rollout.model import Cause, Climb, Evidence, TrialEvidence, read
 
 Row: TypeAlias = Mapping[str, Any]
 """One line of what `EvidenceStore.shared` gives."""
@@ -106,29 +106,32 @@ def _by_place(items: Iterable[Evidence]) -> dict[tuple[str, str], list[Evidence]
     return found
 
 
-def merged(causes: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+def merged(causes: Iterable[Cause]) -> list[Cause]:
     """Causes by id, the site's own first, the most frequent first; any replica's page explains."""
-    by_id: dict[str, dict[str, Any]] = {}
+    by_id: dict[str, Cause] = {}
     for cause in causes:
-        held = by_id.get(cause["id"])
-        by_id[cause["id"]] = dict(cause) if held is None else _joined(held, cause)
-    order = sorted(by_id.values(), key=lambda one: (RANKS[one["kind"]], -one["count"], one["id"]))
-    return list(order[:MAX_OF_RULE])
+        held = by_id.get(cause.id)
+        by_id[cause.id] = cause if held is None else _joined(held, cause)
+    order = sorted(by_id.values(), key=lambda one: (RANKS[one.kind], -one.count, one.id))
+    return order[:MAX_OF_RULE]
 
 
-def _joined(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
-    first, second = sorted((one, other), key=lambda cause: RANKS[cause["kind"]])
-    return {
-        **first,
-        "count": one["count"] + other["count"],
-        "clients": min(_CLIENTS, one["clients"] + other["clients"]),
-        "first": min(one["first"], other["first"]),
-        "last": max(one["last"], other["last"]),
-        **{
-            key: list(dict.fromkeys([*first[key], *second[key]]))[:most]
-            for key, most in (("pages", _PAGES), ("engines", _ENGINES), ("addresses", _ADDRESSES))
-        },
-    }
+def _joined(one: Cause, other: Cause) -> Cause:
+    first, second = sorted((one, other), key=lambda cause: RANKS[cause.kind])
+    return replace(
+        first,
+        count=one.count + other.count,
+        clients=min(_CLIENTS, one.clients + other.clients),
+        first=min(one.first, other.first),
+        last=max(one.last, other.last),
+        pages=_both(first.pages, second.pages, _PAGES),
+        engines=_both(first.engines, second.engines, _ENGINES),
+        addresses=_both(first.addresses, second.addresses, _ADDRESSES),
+    )
+
+
+def _both(first: Iterable[str], second: Iterable[str], most: int) -> tuple[str, ...]:
+    return tuple(dict.fromkeys([*first, *second]))[:most]
 
 
 def _sum(own: Evidence, others: Sequence[Evidence]) -> Evidence:
@@ -182,6 +185,6 @@ def _climb(every: Sequence[Evidence]) -> Climb | None:
 def _read(row: Row) -> Evidence:
     """A row as evidence; raises ValueError for others."""
     item = read(Evidence, row)
-    found = [read(Cause, cause) for cause in item.trial.causes[:MAX_OF_RULE]]
-    own = [asdict(one) for one in found if (one.route, one.rule) == (item.route, item.rule)]
+    place = item.route, item.rule
+    own = [one for one in item.trial.causes[:MAX_OF_RULE] if (one.route, one.rule) == place]
     return replace(item, witnesses=(), trial=replace(item.trial, causes=own))

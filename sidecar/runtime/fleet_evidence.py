@@ -81,9 +81,9 @@ class FleetEvidence:
         if not fleet:
             return self._causes.summary()
         found, about = await self.gathered()
-        causes = merged(cause for item in found for cause in item.trial.causes)
+        causes = map(asdict, merged(cause for item in found for cause in item.trial.causes))
         overflow = self._causes.overflow + sum(one.overflow for one in self._read.values())
-        return {"causes": causes, "overflow": overflow, "fleet": about}
+        return {"causes": [*causes], "overflow": overflow, "fleet": about}
 
     async def lacking(self, quorum: float, window: float) -> str:
         """What a breach of the guard here lacks before all go back (see `take_back`); who cannot

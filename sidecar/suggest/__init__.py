@@ -12,9 +12,9 @@ from sidecar.policy.engine.resolve import NamedRule, Resolved
 from sidecar.policy.headers import CSP_NAMES
 from sidecar.policy.problems import did_you_mean
 from sidecar.policy.terms import Path, PolicyError, Problem
-from sidecar.rollout.causes import Cause
 from sidecar.rollout.edits import TextEdit, by_hand, edited, set_word
 from sidecar.rollout.isolation import SIGN
+from sidecar.rollout.model import Cause
 from sidecar.source import SourceText, load_policy, read_yaml
 from sidecar.suggest.csp import advise, contradicted
 from sidecar.suggest.model import PageContents, Proposal, Terms, proposal

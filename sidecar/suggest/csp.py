@@ -15,7 +15,7 @@ from sidecar.policy.csp.extend import FAMILY
 from sidecar.policy.csp.match import Address, address, allows_address
 from sidecar.policy.csp.sources import source_list
 from sidecar.policy.csp.table import DIRECTIVES, FALLBACKS
-from sidecar.rollout.causes import Cause
+from sidecar.rollout.model import Cause
 from sidecar.rollout.served_pages import bare
 from sidecar.suggest.inline import advise_inline
 from sidecar.suggest.model import OWN, PageContents, Proposal, Terms, proposal, too_little

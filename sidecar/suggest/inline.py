@@ -13,7 +13,7 @@ from sidecar.policy.browsers.pages import INLINE_DIRECTIVES, sample_of
 from sidecar.policy.csp import CspPolicy
 from sidecar.policy.csp.match import allows_inline, allows_nonce
 from sidecar.policy.csp.sources import REQUEST_NONCE
-from sidecar.rollout.causes import Cause
+from sidecar.rollout.model import Cause
 from sidecar.suggest.model import (
     VARIES,
     PageContents,

@@ -10,8 +10,7 @@ from typing import Literal, TypeAlias
 from sidecar.policy.csp.sources import REQUEST_NONCE
 from sidecar.policy.data import read_table
 from sidecar.policy.words import counted
-from sidecar.rollout.causes import Cause
-from sidecar.rollout.model import span
+from sidecar.rollout.model import Cause, span
 
 Outcome: TypeAlias = Literal["add", "allowed", "waiting", "refused", "advice"]
 """`add`: an edit; `allowed`: the file allows it already; `waiting`: below the minimums; `refused`:

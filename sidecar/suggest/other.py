@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 
 from sidecar.policy.browsers.trial import taken
-from sidecar.rollout.causes import Cause
+from sidecar.rollout.model import Cause
 from sidecar.suggest.model import Proposal, Terms, proposal, too_little
 
 

@@ -9,7 +9,7 @@ from sidecar.policy.csp import CspDirective, CspPolicy
 from sidecar.policy.csp.match import Address, allows_address
 from sidecar.policy.csp.table import ANGULAR_HOSTS, JSONP_HOSTS, PLUGIN_HOSTS, UPLOAD_DOMAINS
 from sidecar.policy.csp.weaknesses import allowed, is_unmatched_address
-from sidecar.rollout.causes import Cause
+from sidecar.rollout.model import Cause
 from sidecar.suggest.model import Proposal, proposal
 
 CODE = frozenset({"script-src", "script-src-elem", "worker-src"})

@@ -16,8 +16,7 @@ from click.testing import Result
 
 from sidecar.cli.operate import Admin, who
 from sidecar.revisions.store import Store
-from sidecar.rollout.causes import Cause
-from sidecar.rollout.model import Evidence, Verdict
+from sidecar.rollout.model import Cause, Evidence, Verdict
 from tests.admin import TOKEN, Control, control
 from tests.cli import data, sidecar
 from tests.harness import text

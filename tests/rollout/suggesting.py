@@ -7,7 +7,7 @@ import hashlib
 from typing import Any
 
 from sidecar.policy.browsers.pages import sample_of
-from sidecar.rollout.causes import Cause
+from sidecar.rollout.model import Cause
 from sidecar.suggest.model import Snippet
 
 SITE = "https://shop.test"

@@ -106,7 +106,7 @@ def test_a_finding_says_where_what_and_how_often() -> None:
         ),
     )
 
-    assert report.data()["findings"] == [
+    assert list(report.data()["findings"]) == [
         {
             "route": "default",
             "status": "2xx",

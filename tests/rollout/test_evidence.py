@@ -3,6 +3,7 @@ still holds.
 """
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from sidecar.policy.engine.plan import Plan
 from sidecar.policy.words import counted
 from sidecar.rollout.evidence import SETTLE, EvidenceStore, ViolationTrend
 from sidecar.rollout.gate import describe, judge
-from sidecar.rollout.model import Climb, Evidence, Minimums, TrialEvidence, read, span
+from sidecar.rollout.model import Cause, Climb, Evidence, Minimums, TrialEvidence, read, span
 from sidecar.telemetry import Events, Metrics, Telemetry
 from sidecar.telemetry.metric_table import SEEN
 from tests.policy.making import facts, plan
@@ -28,16 +29,10 @@ HARMLESS = ({"kind": "harmless", "why": "w", "source": "s", "next": ""},)
 PROXY = ({"kind": "proxy", "why": "w", "source": "s", "next": "n"},)
 BROWSERS = ({"kind": "browsers", "why": "w", "source": "s", "next": "n"},)
 NOBODY = ({"kind": "nobody", "why": "w", "source": "s", "next": "n"},)
-CAUSE = {
-    "id": "c1",
-    "kind": "served",
-    "directive": "script-src-elem",
-    "blocked": "inline",
-    "sample": "x()",
-    "pages": ["/"],
-    "count": 3,
-    "clients": 1,
-}
+CAUSE = Cause(
+    *("c1", "default", "it", "served", "csp-violation", "script-src-elem", "inline", "x()", ""),
+    *(("/",), 3, 1, ("chromium",), 1.0, 2.0, "w", "https://s.test", ()),
+)
 
 
 def tried(**known: Any) -> dict[str, Any]:
@@ -162,30 +157,30 @@ def test_rules_in_any_mode_have_evidence(mode: str):
             tried(reports={"unserved": 2.0}),
             "inconclusive",
         ),
-        ("an extension was reported", tried(causes=(CAUSE | {"kind": "noise"},)), "pass"),
+        ("an extension was reported", tried(causes=(replace(CAUSE, kind="noise"),)), "pass"),
         (
             "one report that names no page",
-            tried(causes=(CAUSE | {"kind": "unexplained"},)),
+            tried(causes=(replace(CAUSE, kind="unexplained"),)),
             "inconclusive",
         ),
         (
             "one report that no page explains",
-            tried(causes=(CAUSE | {"kind": "unserved"},)),
+            tried(causes=(replace(CAUSE, kind="unserved"),)),
             "inconclusive",
         ),
         (
             "on almost half of the page loads",
-            tried(causes=(CAUSE | {"kind": "unserved", "count": 199},)),
+            tried(causes=(replace(CAUSE, kind="unserved", count=199),)),
             "inconclusive",
         ),
         (
             "on half of the page loads",
-            tried(causes=(CAUSE | {"kind": "unserved", "count": 200},)),
+            tried(causes=(replace(CAUSE, kind="unserved", count=200),)),
             "fail",
         ),
         (
             "reports that counted as the site's before its pages were read",
-            tried(causes=(CAUSE | {"kind": "unserved"},), reports={"served": 3.0}),
+            tried(causes=(replace(CAUSE, kind="unserved"),), reports={"served": 3.0}),
             "inconclusive",
         ),
         (
@@ -322,9 +317,9 @@ def test_a_verdict_says_how_sure_it_is():
     ("known", "outcome"),
     [
         ({"causes": (CAUSE,)}, "fail"),
-        ({"causes": (CAUSE | {"kind": "unexplained", "clients": 3},)}, "inconclusive"),
+        ({"causes": (replace(CAUSE, kind="unexplained", clients=3),)}, "inconclusive"),
         ({"reports": {"served": 2.0}}, "fail"),
-        ({"reports": {"served": 2.0}, "causes": (CAUSE | {"kind": "noise"},)}, "fail"),
+        ({"reports": {"served": 2.0}, "causes": (replace(CAUSE, kind="noise"),)}, "fail"),
     ],
 )
 def test_no_bound_beside_what_browsers_reported(known: dict[str, Any], outcome: str):
@@ -341,7 +336,7 @@ def test_what_no_page_explains_waits_for_a_word():
     """The verdict says so, the next step names the waiver, and a waived one does not stand in
     the way.
     """
-    held = [evidence(**tried(causes=(CAUSE | {"kind": "unserved"},)))]
+    held = [evidence(**tried(causes=(replace(CAUSE, kind="unserved"),)))]
     verdict = judge("it", held, ENOUGH, NOW)
 
     assert verdict.reasons[0].startswith("not explained by any page we served: script-src-elem")
@@ -401,7 +396,7 @@ def test_counts(count: float, text: str):
 
 def test_a_cause_reads_as_english():
     """One report of one client."""
-    assert "(1 report, 1 client)" in describe(CAUSE | {"count": 1})
+    assert "(1 report, 1 client)" in describe(replace(CAUSE, count=1))
 
 
 @pytest.mark.parametrize(

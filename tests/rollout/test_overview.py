@@ -7,23 +7,17 @@ from typing import Any
 
 import pytest
 
-from sidecar.rollout.model import Climb, Evidence, Minimums, TrialEvidence
+from sidecar.rollout.model import Cause, Climb, Evidence, Minimums, TrialEvidence
 from sidecar.rollout.overview import Row, overview
 from tests.policy.making import plan
 
 NOW = 10_000.0
 MINIMUMS = Minimums(requests=100, time=3600)
 CSP = {"header": "Content-Security-Policy", "action": "set", "value": "default-src 'self'"}
-CAUSE = {
-    "id": "c1",
-    "kind": "served",
-    "directive": "script-src",
-    "blocked": "inline",
-    "sample": "x()",
-    "pages": ["/"],
-    "count": 3,
-    "clients": 1,
-}
+CAUSE = Cause(
+    *("c1", "default", "it", "served", "csp-violation", "script-src", "inline", "x()", ""),
+    *(("/",), 3, 1, ("chromium",), 1.0, 2.0, "w", "https://s.test", ()),
+)
 WITNESSES = {
     kind: ({"kind": kind, "why": "w", "source": "s", "next": "Do it."},)
     for kind in ("harmless", "proxy", "browsers", "nobody")

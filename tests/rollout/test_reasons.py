@@ -7,10 +7,10 @@ import re
 from pathlib import Path
 from typing import get_args
 
-from sidecar.rollout import gate, reasons, witness_checks
+from sidecar.rollout import gate, model, witness_checks
 from sidecar.rollout.model import Doubt, Reasons
 
-ROWS = json.loads(Path(reasons.__file__).with_suffix(".json").read_text("utf-8"))
+ROWS = json.loads(Path(model.__file__).with_name("reasons.json").read_text("utf-8"))
 SOURCE = "".join(Path(str(one.__file__)).read_text("utf-8") for one in (gate, witness_checks))
 
 

@@ -13,7 +13,7 @@ from sidecar.policy.csp.extend import extended
 from sidecar.policy.csp.match import allows_address, allows_inline
 from sidecar.policy.csp.sources import REQUEST_NONCE
 from sidecar.policy.terms import PolicyError
-from sidecar.rollout.causes import Cause
+from sidecar.rollout.model import Cause
 from sidecar.suggest import Suggestion, suggest
 from sidecar.suggest.csp import advise
 from sidecar.suggest.model import VARIES, PageContents, Proposal, Terms

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.policy.browsers.reports import CAUSE_KINDS
-from sidecar.rollout.model import Climb, Evidence, TrialEvidence
+from sidecar.rollout.model import Cause, Climb, Evidence, TrialEvidence
 from sidecar.rollout.summing import (
     Watch,
     merged,
@@ -32,31 +32,14 @@ JSON = st.recursive(
 )
 
 
-def cause(identity: str, kind: str = "served", count: int = 1, **more: Any) -> dict[str, Any]:
-    """A cause as the API shows it."""
-    return {
-        "id": identity,
-        "route": "default",
-        "rule": "csp",
-        "kind": kind,
-        "type": "csp-violation",
-        "directive": "img-src",
-        "blocked": "https://x.test/a",
-        "sample": "",
-        "source": "",
-        "pages": ["/"],
-        "count": count,
-        "clients": 1,
-        "engines": ["chromium"],
-        "first": 1.0,
-        "last": 2.0,
-        "why": kind,
-        "origin": "https://s.test",
-        "addresses": [],
-    } | more
+def cause(identity: str, kind: str = "served", count: int = 1) -> Cause:
+    """A cause as a sidecar knows it."""
+    what = ("csp-violation", "img-src", "https://x.test/a", "", "", ("/",), count, 1)
+    about = (("chromium",), 1.0, 2.0, kind, "https://s.test", ())
+    return Cause(identity, "default", "csp", kind, *what, *about)
 
 
-def seen(since: float, loads: float, *causes: dict[str, Any], **more: Any) -> Evidence:
+def seen(since: float, loads: float, *causes: Cause, **more: Any) -> Evidence:
     """What one replica saw of the one rule."""
     canaries = {"chromium": (loads, loads / 2)}
     reports = {"served": float(len(causes))}
@@ -86,7 +69,7 @@ def test_replicas_are_summed():
     assert whole.trial.canaries == {"chromium": (10.0, 5.0)}
     assert whole.trial.reports == {"served": 3.0}
     assert whole.trial.engines == {"chromium": 10.0}
-    assert [(one["id"], one["count"]) for one in whole.trial.causes] == [("a", 4), ("b", 1)]
+    assert [(one.id, one.count) for one in whole.trial.causes] == [("a", 4), ("b", 1)]
 
 
 @pytest.mark.parametrize(
@@ -143,7 +126,7 @@ def test_own_numbers_stay_where_only_causes_are_taken():
     (own,) = with_causes(
         [seen(9.0, 2.0)], rows_of([row(seen(1.0, 5.0, cause("a")))], MEANINGS, 0.0)[0]
     )
-    assert (own.since, own.evaluated, [one["id"] for one in own.trial.causes]) == (9.0, 4.0, ["a"])
+    assert (own.since, own.evaluated, [one.id for one in own.trial.causes]) == (9.0, 4.0, ["a"])
 
 
 @pytest.mark.parametrize("kinds", list(permutations(CAUSE_KINDS, 2)))
@@ -153,7 +136,7 @@ def test_a_page_that_any_replica_served_speaks_for_all(kinds: tuple[str, str]):
     """
     (found,) = merged([cause("a", kind) for kind in kinds])
     strongest = min(kinds, key=list(CAUSE_KINDS).index)
-    assert (found["kind"], found["why"]) == (strongest, strongest)
+    assert (found.kind, found.why) == (strongest, strongest)
 
 
 @given(
@@ -167,10 +150,10 @@ def test_causes_are_the_same_in_any_order(given: list[tuple[str, str, int]]):
     found = merged(causes)
     backwards = merged(causes[::-1])
 
-    assert [(one["id"], one["kind"], one["count"]) for one in found] == [
-        (one["id"], one["kind"], one["count"]) for one in backwards
+    assert [(one.id, one.kind, one.count) for one in found] == [
+        (one.id, one.kind, one.count) for one in backwards
     ]
-    assert sum(one["count"] for one in found) == sum(count for _, _, count in given)
+    assert sum(one.count for one in found) == sum(count for _, _, count in given)
 
 
 def test_causes_are_bounded():
