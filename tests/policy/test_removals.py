@@ -121,11 +121,14 @@ def test_what_a_feature_policy_gives_today(own: str, expected: str):
         ("require-trusted-types-for 'script'", "open"),
         ("require-trusted-types-for 'script'; trusted-types default lit", "open"),
         ("require-trusted-types-for 'script'; trusted-types lit", "safe"),
+        ("sandbox allow-scripts", "open"),
+        ("sandbox allow-scripts Allow-Same-Origin", "safe"),
     ],
 )
 def test_addresses_that_are_upgraded_today(own: str, expected: str):
     """Without its policy, a page's http: scripts are refused and its http: forms go in the
-    clear; and a default policy of Trusted Types, which may rewrite addresses, does not run.
+    clear; a default policy of Trusted Types, which may rewrite addresses, does not run; and a
+    sandboxed page has an origin.
     """
     assert outcome(NO_CSP, VISIT, (b"Content-Security-Policy", own.encode())) == expected
 
@@ -145,3 +148,9 @@ def test_frames_that_the_policy_lets_in_today(sent: str, framing: bytes, expecte
     """Without its `frame-ancestors`, X-Frame-Options counts again."""
     own = (b"Content-Security-Policy", b"frame-ancestors https://partner.example")
     assert outcome(NO_CSP, sent, own, (b"X-Frame-Options", framing)) == expected
+
+
+def test_a_sandbox_of_data_keeps_nothing_from_having_an_origin():
+    """Only a page or a frame has one."""
+    own = (b"Content-Security-Policy", b"sandbox")
+    assert outcome(NO_CSP, "same-origin cors empty", own) == "safe"

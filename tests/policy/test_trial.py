@@ -258,6 +258,32 @@ def test_what_a_permissions_policy_alone_gives(own: str, value: str, state: str)
     assert one.state == state
 
 
+@pytest.mark.parametrize(
+    ("own", "value", "state"),
+    [
+        ("sandbox allow-scripts", "object-src 'none'", "granted"),
+        ("sandbox allow-same-origin", "object-src 'none'", "carried"),
+        ("sandbox allow-scripts", "object-src 'none'; sandbox allow-scripts", "carried"),
+    ],
+)
+def test_a_lost_sandbox_is_said(own: str, value: str, state: str):
+    """A page that had no origin would have one: who counts on that, no browser says."""
+    rule = {"header": CSP, "action": "set", "value": value}
+    route = plan({"it": rule}, mode="trial").routes[-1]
+    (one,) = decide(route, facts(PAGE, (CSP.encode(), own.encode()))).report_only
+    assert one.state == state
+
+
+def test_what_is_blocked_today_leaves_the_schemes_that_are_named():
+    """`*` has only the usual ones: a frame of an app's own scheme would be reported for nothing."""
+    rule = {"header": CSP, "action": "set", "value": "frame-src 'self' myapp:"}
+    route = plan({"it": rule}, mode="trial").routes[-1]
+    (one,) = decide(
+        route, facts(PAGE, (CSP.encode(), b"frame-src 'self' myapp:; img-src *"))
+    ).report_only
+    assert b" myapp:;" in one.lines[0][1]
+
+
 @pytest.mark.parametrize("share", ["1%", "100%"])
 def test_a_share_of_clients_is_tried(share: str):
     """A trial is of the share of clients that the rule names."""

@@ -15,6 +15,7 @@ from sidecar.policy.browsers.trial import (
     GRANTING,
     lifts,
     loses_grants,
+    loses_sandbox,
     loses_types,
     loses_upgrade,
     taken,
@@ -51,13 +52,16 @@ def sends_default_or_more(token: str | None) -> bool:
 
 
 def upgrade_test(facts: Facts, fetch: Fetch) -> Outcome:
-    """A policy is removed: whether it upgraded http: addresses, then refused or in the clear, or
-    had a default policy of Trusted Types run.
+    """A policy is removed: whether it upgraded http: addresses, then refused or in the clear, had a
+    default policy of Trusted Types run, or kept a page from having an origin.
     """
     if not fetch.browser:
         return "irrelevant"
     own = lines(facts, b"content-security-policy")
-    return "open" if loses_upgrade(own, ()) or loses_types(own, ()) else "safe"
+    if loses_upgrade(own, ()) or loses_types(own, ()):
+        return "open"
+    shown = fetch.navigates or may_be_page(facts, fetch)
+    return "open" if shown and loses_sandbox(own, ()) else "safe"
 
 
 def removal_test(facts: Facts, fetch: Fetch) -> Outcome:

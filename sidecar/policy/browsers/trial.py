@@ -31,7 +31,7 @@ State: TypeAlias = Literal["carried", "waiting", "silent", "upgraded", "granted"
 """What became of a report-only header. `carried`: it was sent; `waiting`: the service's own has its
 place; `silent`: browsers would not report it here. The others were sent too, but browsers do not
 report what the rule would take away: the service's own `upgrade-insecure-requests` (`upgraded`), or
-what its Trusted Types or its Permissions-Policy alone give (`granted`).
+what its Trusted Types, its sandbox or its Permissions-Policy alone give (`granted`).
 """
 
 _CSP, _XFO = b"content-security-policy", b"x-frame-options"
@@ -120,7 +120,7 @@ def _state(finding: Finding, scheme: str) -> State:
         return "carried"
     if loses_upgrade(finding.before, finding.after):
         return "upgraded"
-    if loses_types(finding.before, finding.after):
+    if loses_types(finding.before, finding.after) or loses_sandbox(finding.before, finding.after):
         return "granted"
     # Links within the host are upgraded too, and of these nothing is reported (Upgrade Insecure
     # Requests section 3.2): over https they were safe before.
@@ -138,6 +138,23 @@ def loses_types(before: Iterable[bytes], after: Iterable[bytes]) -> bool:
     rewrite what scripts load, and those after do not (Trusted Types section 4.2).
     """
     return _converts(before) and not _converts(after)
+
+
+def loses_sandbox(before: Iterable[bytes], after: Iterable[bytes]) -> bool:
+    """Whether the policies before keep a page from having an origin, which the pages around it may
+    count on, and those after do not (HTML section 7.1.1).
+    """
+    return _confines(before) and not _confines(after)
+
+
+def _confines(lines: Iterable[bytes]) -> bool:
+    sandboxes = (
+        policy.get("sandbox") for line in lines for policy in csp.parse(line.decode("latin-1"))
+    )
+    return any(
+        one is not None and "allow-same-origin" not in map(str.lower, one.values)
+        for one in sandboxes
+    )
 
 
 def _converts(lines: Iterable[bytes]) -> bool:
@@ -224,13 +241,18 @@ def _news(value: bytes, before: Iterable[bytes]) -> bytes:
     made = []
     for policy in csp.parse(value.decode("latin-1")):
         directives = [
-            directive._replace(values=_OPEN)
+            directive._replace(values=(*_OPEN, *_schemes(directive)))
             if any(_stops(one, policy, directive) for one in own)
             else directive
             for directive in policy.directives
         ]
         made.append(csp.CspPolicy(tuple(directives)))
     return csp.serialise(*made).encode("latin-1")
+
+
+def _schemes(directive: csp.CspDirective) -> list[str]:
+    """Those that it names, such as `myapp:`, of which `*` has only some."""
+    return [word for word in directive.values if word.endswith(":") and word not in _OPEN]
 
 
 def _stops(own: csp.CspPolicy, policy: csp.CspPolicy, directive: csp.CspDirective) -> bool:
