@@ -177,7 +177,8 @@ class Trial(_Part):
     """
     pages: kinds.LoadShare = 0.05
     """Share of page loads in trial whose HTML is read, to know what the service itself sent, as 5%;
-    the first ten of a route always, and each script once; 0% = none of them.
+    the first ten of a route and the first at each path always, and each script once; 0% = none of
+    them.
     """
 
 

@@ -194,11 +194,17 @@ class Causes:
             report = replace(report, directive=FRAME)
         if context.typed and report.directive == "trusted-types" and report.sample != "default":
             return None  # only the default policy runs unasked
-        if ends := both_ends(self._plan, place[1], report):
+        if ends := both_ends(self._plan, self._served, place[1], report):
             unlike = self._unlike(place, report)
             if ends == "any" and report.directive != WORKER and not unlike:
                 return None  # what a worker loads is never reported
-            context = replace(context, agrees=ends == "any", alike=ends == "page", unlike=unlike)
+            context = replace(
+                context,
+                agrees=ends == "any",
+                alike=ends == "page",
+                said=ends == "said",
+                unlike=unlike,
+            )
         who = self._client(client)
         held, identity = self._held.setdefault(place, {}), _identity(place, report)
         cause = held.get(identity)

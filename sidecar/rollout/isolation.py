@@ -19,7 +19,10 @@ from sidecar.policy.browsers.signs import (
     INSIDE,
     MAKES,
     PLAIN,
+    REACHES,
     SANDBOX,
+    SAYS,
+    SHARED,
     WORKLET,
     asked_about,
 )
@@ -59,6 +62,10 @@ class RuleContext:
     typed: bool = False
     """It asks for Trusted Types, and names no policies that may be made."""
     credentialless: bool = False
+    shared: bool = False
+    """COEP comes with the scripts of shared workers too."""
+    said: bool = False
+    """The service may say something else itself at the other end, where `default` leaves it."""
     agrees: bool = False
     """The worker of a report would carry the header too."""
     alike: bool = False
@@ -82,7 +89,9 @@ def rule_context(rule: Rule) -> RuleContext:
     integrity = "integrity-policy" in rule.names
     frames = embedder or integrity
     upgrades = is_csp and "upgrade-insecure-requests" in words
-    return RuleContext(features, own, frames, scripts, integrity, upgrades, typed, credentialless)
+    shared = embedder and _conditions(rule) <= _OF_REQUESTS
+    about = features, own, frames, scripts, integrity, upgrades, typed, credentialless
+    return RuleContext(*about, shared)
 
 
 _SCRIPTS = frozenset({"default-src", "script-src", "script-src-elem"})
@@ -106,12 +115,19 @@ def unreported(
     if context.scripts and IMPORT in found:
         why = "Chromium does not report what module workers import from other origins"
         yield SIGN, "a worker imports a module of another origin", why
+    if context.shared and SHARED in found:
+        why = "Chromium does not report what shared workers load"
+        yield SIGN, "a script starts a shared worker", why
     if context.upgrades and PLAIN in found:
         why = "links are upgraded too, on every port of the page's host, and none is reported"
         yield SIGN, "a page leads to http: on another port", why
     if inside := sorted(name for name in context.own if f"{INSIDE}{name}" in found):
         what = f"a script uses {', '.join(inside)}, perhaps in a frame or a worker that it makes"
         yield SIGN, what[:_LONGEST], "frames without an address, and workers, report nothing"
+    reached = sorted(name for name in context.own if f"{REACHES}{name}" in found)
+    if reached and served.frames_nothing(route):
+        what = f"a script uses {', '.join(reached)}, perhaps in an empty frame of the page"
+        yield SIGN, what[:_LONGEST], "frames without an address report nothing"
     if context.integrity and (MAKES in found or served.frames_itself(route)):
         why = "frames and windows without an address have the rule too, and report nothing"
         yield SIGN, "a page makes pages without an address", why
@@ -120,10 +136,13 @@ def unreported(
         yield SIGN, what[:_LONGEST], "browsers do not report that a script asks"
 
 
-def both_ends(plan: Plan, rule: str, report: BrowserReport) -> Literal["", "page", "any"]:
+def both_ends(
+    plan: Plan, served: ServedPages, rule: str, report: BrowserReport
+) -> Literal["", "page", "any", "said"]:
     """Whether the rule applies to the other page, frame or worker too: enforced, they agree.
 
-    "page" = where it is a page.
+    "page" = where it is a page; "said" = unless the service says something else there itself, as it
+    does for some pages.
     """
     parts = urlsplit(report.blocked)
     if report.directive not in _ENDS or f"{parts.scheme}://{parts.netloc}" != report.origin:
@@ -132,13 +151,21 @@ def both_ends(plan: Plan, rule: str, report: BrowserReport) -> Literal["", "page
     line = next((line for line in route.rules if line.name == rule), None)
     if line is None or line.mode not in ("trial", "enforce"):
         return ""
-    if line.named.rule.text.strip().lower().startswith("noopener-allow-popups"):
+    found = line.named.rule
+    if found.text.strip().lower().startswith("noopener-allow-popups"):
         return ""  # a page parts from its opener even where both carry the rule (section 7.1.3)
-    when = line.named.rule.when
-    conditions = frozenset() if when is None else when.model_fields_set
+    if found.action != "set" and any(
+        f"{SAYS}{one}" in served.signs(route.name) for one in found.names
+    ):
+        return "said"
+    conditions = _conditions(found)
     if conditions <= _OF_REQUESTS:
         return "any"
     return "page" if report.directive != WORKER and conditions <= _OF_PAGES else ""
+
+
+def _conditions(rule: Rule) -> frozenset[str]:
+    return frozenset() if rule.when is None else frozenset(rule.when.model_fields_set)
 
 
 _OF_REQUESTS = frozenset({"scheme"})
@@ -159,6 +186,10 @@ def unclear(report: BrowserReport, context: RuleContext) -> str:
         return f"{_PARTINGS[report.directive]}: whether they need each other is reported apart"
     if report.type == "coep" and report.directive == "corp" and context.credentialless:
         return "it would be loaded without cookies: whether it needs them is not reported"
+    if context.said:
+        return (
+            "for some pages the service says it itself, and the rule leaves that: it may not agree"
+        )
     if report.directive == WORKER and context.agrees:
         return "what the worker loads, browsers do not report before it is enforced"
     return ""

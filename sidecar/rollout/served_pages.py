@@ -20,6 +20,7 @@ from typing import Any, TypeAlias, TypeVar
 
 from sidecar.policy.browsers.pages import (
     ALLOW,
+    BLANK,
     INLINE_DIRECTIVES,
     SANDBOXED,
     SRCDOC,
@@ -245,6 +246,10 @@ class ServedPages:
     def frames_itself(self, route: str) -> bool:
         """Whether a page of the route holds a frame with scripts in its `srcdoc`."""
         return self.linked(route, SRCDOC, "about:")
+
+    def frames_nothing(self, route: str) -> bool:
+        """Whether a page of the route holds an empty frame."""
+        return self.linked(route, BLANK, "about:")
 
     def frames_apart(self, route: str, features: Collection[str], *, by_default: object) -> bool:
         """Whether a page of the route holds a frame of no origin (`sandbox`) that is given one of

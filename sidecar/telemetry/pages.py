@@ -19,7 +19,14 @@ from dataclasses import replace
 import brotli
 
 from sidecar.policy.browsers.pages import PageElements, read_steps
-from sidecar.policy.browsers.signs import scan
+from sidecar.policy.browsers.signs import (
+    ISOLATING,
+    PLAIN,
+    SAYS,
+    leads_to_plain,
+    refreshes,
+    scan,
+)
 from sidecar.policy.engine.plan import RoutePlan
 from sidecar.policy.rules.conditions import Facts
 from sidecar.policy.rules.fetch import SCRIPT_TYPES, media_type
@@ -32,12 +39,20 @@ else:
 
 FIRST = 10
 """Page loads of each route that are all read after an activation."""
+MAX_PATHS = 500
+"""Paths of each route whose first page is read after an activation, however late it is loaded."""
+MAX_READERS = 5
+"""Of one path, for so many sets of cookies: who is logged in may see another page."""
 MAX_BYTES = 1 << 20
 """Bytes of a page that are read, as sent and as decoded."""
+MAX_SCRIPT = 4 << 20
+"""The same of a script: bundles are longer, and are only searched."""
 MAX_SCRIPTS = 500
 """Scripts of each route that are read after an activation: once each, and once more where a worker
 loads what a page had loaded.
 """
+MAX_VERSIONS = 10
+"""Different files at one script's path that are read: by query, login or deployment."""
 MAX_COPIES = 16
 """Copies at a time: more page loads than this are not read."""
 _SLICE = 1 << 16
@@ -53,7 +68,8 @@ class PageCopy:
 
     __slots__ = (
         *("__weakref__", "_done", "_held", "address", "charset", "client"),
-        *("coding", "drawn", "host", "path", "route", "script", "worker"),
+        *("coding", "drawn", "host", "path", "refresh", "route", "says"),
+        *("script", "version", "worker"),
     )
 
     def __init__(
@@ -65,6 +81,9 @@ class PageCopy:
         host = _header(facts.request, b"host").decode("ascii", "replace")
         self.host, self.script = host, script
         self.worker = script and _may_be_of_worker(facts)
+        self.version = _version(facts) if script else b""
+        self.refresh = _header(facts.fields, b"refresh").decode("latin-1")
+        self.says = [name for name in ISOLATING if _header(facts.fields, name.encode())]
         self.address = f"{facts.scheme}://{host}{facts.path}"
         self.drawn = b"svg" in _header(facts.fields, b"content-type").lower()
         self.charset = _charset(_header(facts.fields, b"content-type"))
@@ -72,18 +91,22 @@ class PageCopy:
 
     def take(self, piece: bytes) -> None:
         """The next bytes of the body."""
-        room = MAX_BYTES - len(self._held)
+        room = self._most - len(self._held)
         if room > 0:
             self._held += piece[:room]
+
+    @property
+    def _most(self) -> int:
+        return MAX_SCRIPT if self.script else MAX_BYTES
 
     def end(self) -> None:
         """The response went out whole."""
         self._done(self)
 
     def decoded(self) -> Generator[bytes, None, None]:
-        """The decoded page in slices, at most `MAX_BYTES`; broken data ends it."""
+        """The decoded page in slices, as much as is read of one; broken data ends it."""
         decoder = _DECODERS[self.coding]
-        left, data = MAX_BYTES, bytes(self._held)
+        left, data = self._most, bytes(self._held)
         for piece in decoder(data):
             yield piece[:left]
             left -= len(piece)
@@ -98,8 +121,10 @@ class PageReader:
         self._share = share
         self._draw = draw
         self._first: dict[str, int] = {}
-        self._scripts: dict[str, dict[str, bool]] = {}
-        """By route and path: whether it was read as a worker's."""
+        self._paths: dict[str, dict[str, set[frozenset[bytes]]]] = {}
+        """By route and path: the names of cookies with which the page was asked for."""
+        self._scripts: dict[str, dict[str, dict[bytes, bool]]] = {}
+        """By route, path and version: whether it was read as a worker's."""
         self._alive: weakref.WeakSet[PageCopy] = weakref.WeakSet()
         self._waiting: deque[PageCopy] = deque()
         self._reading: asyncio.Task[None] | None = None
@@ -108,31 +133,52 @@ class PageReader:
     def activated(self) -> None:
         """Another plan is in force: the first page loads of each route are read again."""
         self._first.clear()
+        self._paths.clear()
         self._scripts.clear()
 
     def copy(self, route: RoutePlan, facts: Facts) -> PageCopy | None:
         """The copy that is to be filled with this response's body; None = this one is not read."""
         if self._share and self._unread(route, facts):
             return self._made(PageCopy(self._queue, route.name, facts, script=True))
-        first = self._first.get(route.name, 0)
-        if not self._share or (first >= FIRST and self._draw() >= self._share):
+        if not self._share or facts.status in (204, 206, 304):
             return None
-        if facts.status in (204, 206, 304) or page_load(facts) is None:
+        if not (page_load(facts) or _is_fragment(facts)) or len(self._alive) >= MAX_COPIES:
             return None
-        if len(self._alive) >= MAX_COPIES:
+        first, new = self._first.get(route.name, 0), self._is_new(route, facts)
+        if first >= FIRST and not new and self._draw() >= self._share:
             return None
         self._first[route.name] = first + 1
         return self._made(PageCopy(self._queue, route.name, facts))
+
+    def _is_new(self, route: RoutePlan, facts: Facts) -> bool:
+        """Whether it is the first page at its path, or the first for who has these cookies: after
+        a login it may be another. Of errors there are as many paths as anyone asks for.
+        """
+        known = self._paths.setdefault(route.name, {})
+        seen = known.get(facts.path)
+        if facts.status >= 400 or (seen is None and len(known) >= MAX_PATHS):
+            return False
+        cookies = _header(facts.request, b"cookie").split(b";")
+        names = frozenset(one.partition(b"=")[0].strip() for one in cookies)
+        if seen is None:
+            seen = known[facts.path] = set()
+        if names in seen or len(seen) >= MAX_READERS:
+            return False
+        seen.add(names)
+        return True
 
     def _unread(self, route: RoutePlan, facts: Facts) -> bool:
         """Whether it is a script whose file has not been read."""
         if facts.status != 200 or facts.method != "GET" or len(self._alive) >= MAX_COPIES // 2:
             return False  # the other half is for pages
         known = self._scripts.get(route.name, {})
-        of_worker = known.get(facts.path)
+        versions = known.get(facts.path)
+        if versions is None:
+            return len(known) < MAX_SCRIPTS and _is_script(facts)
+        of_worker = versions.get(_version(facts))
         if of_worker is None:
-            return len(known) < MAX_SCRIPTS and media_type(facts) in SCRIPT_TYPES
-        return not of_worker and _may_be_of_worker(facts) and media_type(facts) in SCRIPT_TYPES
+            return len(versions) < MAX_VERSIONS and _is_script(facts)
+        return not of_worker and _may_be_of_worker(facts) and _is_script(facts)
 
     def _made(self, copy: PageCopy) -> PageCopy | None:
         if copy.coding not in _DECODERS:
@@ -142,8 +188,8 @@ class PageReader:
 
     def _queue(self, copy: PageCopy) -> None:
         if copy.script:
-            known = self._scripts.setdefault(copy.route, {})
-            known[copy.path] = copy.worker or known.get(copy.path, False)
+            versions = self._scripts.setdefault(copy.route, {}).setdefault(copy.path, {})
+            versions[copy.version] = copy.worker or versions.get(copy.version, False)
         self._waiting.append(copy)
         if self._reading is None or self._reading.done():
             self._reading = asyncio.get_running_loop().create_task(self._read_all())
@@ -178,7 +224,10 @@ def _steps(copy: PageCopy) -> Generator[None, None, PageElements]:
             yield
         return PageElements((), (), complete=True, signs=tuple(sorted(found - {""})), script=True)
     page = yield from read_steps(bytes(html), copy.charset, copy.address)
-    return replace(page, drawn=copy.drawn)
+    found = {*page.signs, *(f"{SAYS}{name}" for name in copy.says)}
+    if leads_to_plain(refreshes(copy.refresh), copy.host):
+        found.add(PLAIN)
+    return replace(page, drawn=copy.drawn, signs=tuple(sorted(found)))
 
 
 def _plain(data: bytes) -> Generator[bytes, None, None]:
@@ -234,6 +283,31 @@ _DECODERS: dict[bytes, Callable[[bytes], Generator[bytes, None, None]]] = {
     b"zstd": _unzstd,
 }
 """Content codings that browsers ask for; a page in another, or in two of them, is not read."""
+
+
+def _is_script(facts: Facts) -> bool:
+    """Whether browsers run it: without `nosniff` they do whatever its type says, so what it was
+    fetched for counts too.
+    """
+    if media_type(facts) in SCRIPT_TYPES:
+        return True
+    dest = _header(facts.request, b"sec-fetch-dest")
+    return dest == b"script" or b"worker" in dest
+
+
+def _is_fragment(facts: Facts) -> bool:
+    """Whether a page's script fetched HTML, as it does to put it into the page."""
+    if _header(facts.request, b"sec-fetch-dest") != b"empty":
+        return False
+    return facts.method in ("GET", "POST") and media_type(facts) == b"text/html"
+
+
+def _version(facts: Facts) -> bytes:
+    """What tells apart the files at one path."""
+    lines = {name.lower(): value for name, value in facts.fields}
+    return lines.get(b"etag") or b" ".join(
+        lines.get(name, b"") for name in (b"last-modified", b"content-length")
+    )
 
 
 def _may_be_of_worker(facts: Facts) -> bool:

@@ -38,11 +38,18 @@ _MADE = "new Worker(URL.createObjectURL(new Blob([`import 'https://cdn.test/a.js
         ("new Worker(URL.createObjectURL(new Blob(['navigator.usb'])))", {"inside usb"}),
         ("new Worker(URL.createObjectURL(new Blob(['geolocation'])))", set()),
         ("navigator.geolocation", set()),
+        ("it.contentWindow.navigator.geolocation", {"reaches geolocation"}),
+        ("new SharedWorker('/w.js')", {"shared"}),
         ("it.sandbox = 'allow-scripts'", {"sandbox"}),
         ("it.setAttribute('sandbox', '')", {"sandbox"}),
         ("paypal.sandbox == it.sandbox", set()),
         ("it.allow = 'camera'", {"gives"}),
         ("it.setAttribute('allow', 'camera')", {"gives"}),
+        ("h('iframe',{src:a,allow:'camera'})", {"gives"}),
+        ('jsx("iframe", {"allow": given})', {"gives"}),
+        ('it.innerHTML = `<iframe src=${a} allow="${b}">`', {"gives", "makes"}),
+        ("it.innerHTML = '<iframe src=/a><p>we allow: all'", {"makes"}),
+        ("rules = {allow: 'all'}", set()),
     ],
 )
 def test_signs_of_a_script(code: str, found: set[str]):
@@ -67,7 +74,16 @@ def test_signs_of_a_workers_script(code: str, found: set[str]):
 
 
 @pytest.mark.parametrize(
-    "begins", ["from", "permissions", "permissions.query(", "it.sandbox", "it.allow", "<iframe"]
+    "begins",
+    [
+        "from",
+        "permissions",
+        "permissions.query(",
+        "it.sandbox",
+        "it.allow",
+        "<iframe",
+        "<iframe allow",
+    ],
 )
 def test_hostile_code_is_read_in_a_moment(begins: str):
     """No pattern takes more than a step or two for each character."""
@@ -97,6 +113,9 @@ def test_code_in_a_page_is_read_too_and_text_is_not():
         (b"<script>open('http://' + location.hostname + ':8080')</script>", ("plain",)),
         (b"<script>open(`http://${window.location.host}/`)</script>", ("plain",)),
         (b"<script>open('http://away.test:8080/')</script>", ()),
+        (b"<meta http-equiv=Refresh content='0; URL=http://shop.test:8080/a'>", ("plain",)),
+        (b"<meta http-equiv=refresh content='5'>", ()),
+        (b"<meta name=refresh content='0; url=http://shop.test:8080/a'>", ()),
     ],
 )
 def test_links_to_plain_http_on_another_port(html: bytes, found: tuple[str, ...]):

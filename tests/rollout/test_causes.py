@@ -388,6 +388,42 @@ def test_a_frame_is_a_page_or_it_is_not():
     assert harness.kind() == "unexplained"
 
 
+@pytest.mark.parametrize(
+    ("action", "sign", "kind"),
+    [
+        ("default", "says cross-origin-embedder-policy", "unexplained"),
+        ("default", "says cross-origin-opener-policy", None),
+        ("set", "says cross-origin-embedder-policy", None),
+    ],
+)
+def test_what_the_service_says_itself_stays(action: str, sign: str, kind: str | None):
+    """`default` leaves it: such a frame may not carry what the rule says."""
+    harness = tried("Cross-Origin-Embedder-Policy", "require-corp", action=action)
+    page = PageElements((), (), complete=True, signs=(sign,))
+    harness.served.add("default", "/w", "192.0.2.1", page)
+    added = harness.add(**COEP, directive="navigation", blocked=f"{SITE}/w")
+    assert (added and harness.kind()) == kind
+
+
+def test_shared_workers_that_do_not_carry_the_rule():
+    """It is sent with pages alone."""
+    when = {"content-type": "text/html"}
+    harness = tried("Cross-Origin-Embedder-Policy", "require-corp", when=when)
+    harness.serve("/cart", "<script>new SharedWorker('/w.js')</script>")
+    assert harness.causes.of("default", "csp") == ()
+
+
+@pytest.mark.parametrize(
+    ("frame", "held"),
+    [("<iframe>", 1), ("<iframe src=about:blank>", 1), ("<iframe src=/map>", 0), ("<p>", 0)],
+)
+def test_an_empty_frame_that_a_script_works_in(frame: str, held: int):
+    """What the page loses it loses there too, and no browser reports that."""
+    harness = tried("Permissions-Policy", "usb=()")
+    harness.serve("/cart", f"{frame}</iframe><script>it.contentWindow.navigator.usb</script>")
+    assert len(harness.causes.of("default", "csp")) == held
+
+
 def test_a_window_that_parts_from_its_own_site():
     """`noopener-allow-popups` parts pages of one origin too."""
     harness = tried("Cross-Origin-Opener-Policy", "noopener-allow-popups")
@@ -519,6 +555,7 @@ _ASKS = "a script asks whether it may use"
 _IMPORTS = "a worker imports a module of another origin"
 _INSIDE = "a script uses usb, perhaps in a frame or a worker that it makes"
 _MAKES = "a page makes pages without an address"
+_SHARED = "a script starts a shared worker"
 _LEADS = "a page leads to http: on another port"
 
 
@@ -535,6 +572,8 @@ _LEADS = "a page leads to http: on another port"
         ("Permissions-Policy", "usb=()", "sandbox", []),
         ("Integrity-Policy", "blocked-destinations=(script)", "makes", [_MAKES]),
         ("Cross-Origin-Embedder-Policy", "require-corp", "makes", []),
+        ("Cross-Origin-Embedder-Policy", "require-corp", "shared", [_SHARED]),
+        ("Cross-Origin-Opener-Policy", "same-origin", "shared", []),
         ("Content-Security-Policy", "img-src 'self'", "import", []),
         ("Content-Security-Policy", "script-src 'self'", "asks camera", []),
         ("Permissions-Policy", "camera=(), usb=()", "asks camera", [f"{_ASKS} camera"]),

@@ -16,7 +16,16 @@ from backports import zstd
 
 from sidecar.policy.browsers.pages import PageElements
 from sidecar.policy.rules.conditions import Facts
-from sidecar.telemetry.pages import FIRST, MAX_BYTES, MAX_COPIES, PageCopy, PageReader
+from sidecar.telemetry.pages import (
+    FIRST,
+    MAX_BYTES,
+    MAX_COPIES,
+    MAX_PATHS,
+    MAX_READERS,
+    MAX_VERSIONS,
+    PageCopy,
+    PageReader,
+)
 from tests.policy.making import facts, plan
 from tests.telemetry.test_trials import CSP, page
 
@@ -129,16 +138,14 @@ def test_a_broken_body_is_read_as_far_as_it_goes(coding: bytes, body: bytes):
         page(status=304),
         page(status=206),
         page(media=b"application/json"),
-        page(dest=b"empty"),
+        page(dest=b"image"),
         page((b"Content-Encoding", b"gzip, br")),
         page((b"Content-Encoding", b"aes128gcm")),
         facts((b"Content-Type", b"text/html")),
     ],
 )
 def test_what_is_no_page_is_not_copied(response: Facts):
-    """No body, a part of one, data, what a script fetches, what cannot be decoded, and what asks
-    for no page.
-    """
+    """No body, a part of one, data, an image, what cannot be decoded, and what asks for no page."""
     assert Harness().copy(response) is None
 
 
@@ -151,6 +158,41 @@ def test_the_first_pages_of_a_route_are_read_then_a_share():
     harness.reader.activated()
     assert harness.copy(page()) is not None
     assert Harness(share=0.0).copy(page()) is None
+
+
+def test_a_page_that_is_loaded_late_is_read_once():
+    """It may hold what no other page of its route does. Errors have as many paths as anyone asks
+    for.
+    """
+    harness = Harness(draw=0.5)
+    for _ in range(FIRST):
+        harness.copy(page())
+
+    late = page()._replace(path="/late")
+    assert [harness.copy(late) is not None for _ in range(2)] == [True, False]
+    assert harness.copy(page(status=404)._replace(path="/none")) is None
+    more = (page()._replace(path=f"/{number}") for number in range(MAX_PATHS + 5))
+    assert sum(harness.copy(one) is not None for one in more) == MAX_PATHS - 2
+
+
+def test_a_page_is_read_again_for_who_has_other_cookies():
+    """A login shows in their names; of how many, is bounded."""
+    harness = Harness(draw=0.5)
+    for _ in range(FIRST):
+        harness.copy(page())
+
+    def asked(cookie: bytes) -> bool:
+        one = page()
+        return harness.copy(one._replace(request=[*one.request, (b"Cookie", cookie)])) is not None
+
+    assert [asked(one) for one in (b"a=1; in=2", b"in=3; a=4", b"a=1")] == [True, False, True]
+    assert sum(asked(b"%d=1" % number) for number in range(10)) == MAX_READERS - 3
+
+
+def test_html_that_a_script_fetches_is_read():
+    """Scripts put it into the page: frames, links and code as any other."""
+    assert Harness().copy(page(dest=b"empty")) is not None
+    assert Harness().copy(page(dest=b"empty", media=b"application/json")) is None
 
 
 def test_only_so_many_copies_are_held():
@@ -207,6 +249,35 @@ def test_a_script_that_a_worker_loads_later_is_read_again():
     assert [harness.copy(one) for one in (of_page, script())] == [None, None]
 
 
+def test_another_file_at_the_path_of_a_script_is_read_too():
+    """The query, a login or a deployment decides which one it is; so many of them."""
+    harness, code = Harness(), b"c.audioWorklet.addModule(url)"
+    tags = [(b"ETag", b'"%d"' % number) for number in range(MAX_VERSIONS + 1)]
+    for tag in tags[:MAX_VERSIONS]:
+        assert harness.copy(script(tag)) is not None
+        harness.read.clear()
+        harness.reading(code, made=lambda *_, tag=tag: script(tag))
+        assert harness.copy(script(tag)) is None
+    assert harness.copy(script(tags[-1])) is None
+
+
+@pytest.mark.parametrize("media", [b"text/plain", b"application/octet-stream", b""])
+def test_a_script_of_another_type_is_read(media: bytes):
+    """Browsers run it, as long as nobody forbids it."""
+    of_page = [(b"Sec-Fetch-Dest", b"script")]
+    lines = [(b"Content-Type", media)] if media else []
+    assert Harness().copy(facts(*lines, request=of_page, path="/a")) is not None
+    of_data = [(b"Sec-Fetch-Dest", b"empty")]
+    assert Harness().copy(facts(*lines, request=of_data, path="/a")) is None
+
+
+def test_a_bundle_is_read_beyond_what_is_read_of_a_page():
+    """It is only searched, and bundles are longer than pages."""
+    harness = Harness()
+    harness.reading(b" " * (2 * MAX_BYTES) + b"c.audioWorklet.addModule(url)", made=script)
+    assert harness.read[0][3].signs == ("worklet",)
+
+
 @pytest.mark.parametrize("more", [{"status": 304}, {"status": 206}, {"method": "HEAD"}])
 def test_only_whole_scripts_are_read(more: dict[str, Any]):
     """A part could be read as if it were all."""
@@ -220,3 +291,14 @@ def test_a_script_may_be_a_workers_where_nobody_says(dest: bytes, found: bool):
     copy = Harness().copy(script()._replace(request=asked))
     assert copy is not None
     assert copy.worker is found
+
+
+def test_what_the_headers_of_a_page_say_is_a_sign():
+    """Where it leads by itself, and which isolation the service asks for itself."""
+    harness = Harness()
+    headers = [
+        (b"Refresh", b"0; url=http://shop.example:8080/"),
+        (b"Cross-Origin-Embedder-Policy", b"unsafe-none"),
+    ]
+    harness.reading(HTML, *headers)
+    assert harness.read[0][3].signs == ("plain", "says cross-origin-embedder-policy")

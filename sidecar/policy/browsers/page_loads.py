@@ -11,7 +11,9 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from sidecar.policy.browsers.signs import refreshes
 from sidecar.policy.data import read_table
+from sidecar.policy.rules.fetch import SCRIPT_TYPES
 
 if TYPE_CHECKING:
     from turbohtml import Element
@@ -74,6 +76,30 @@ def loads(element: Element) -> Iterator[tuple[str, str]]:
 _DRAWN = frozenset({"feImage", "image", "use"})
 LOADING = _DRAWN | {"link", *ELEMENTS["loads"]}
 """Tags of elements that load something, besides scripts and styles."""
+
+
+def is_code(element: Element) -> bool:
+    """Whether a policy governs a script element: code, import map, speculation rules; not data."""
+    kind = element.attr("type")
+    if kind is None:
+        language = attribute(element, "language")
+        kind = f"text/{language}" if language else ""
+    kind = kind.strip(" \t\n\f\r").lower()
+    if kind in ("", "module", "importmap", "speculationrules"):
+        return True
+    return kind.encode("utf-8", "replace") in SCRIPT_TYPES
+
+
+def is_css(element: Element) -> bool:
+    """Whether a style element holds CSS."""
+    return attribute(element, "type").strip().lower() in ("", "text/css")
+
+
+def refresh(element: Element) -> str:
+    """Where a `meta` element leads the page by itself; "" = nowhere, or not to `http:`."""
+    if element.tag != "meta" or attribute(element, "http-equiv").lower() != "refresh":
+        return ""
+    return refreshes(attribute(element, "content"))
 
 
 def _links(element: Element) -> Iterator[tuple[str, str]]:

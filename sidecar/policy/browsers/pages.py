@@ -18,10 +18,18 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from urllib.parse import unquote, urljoin
 
-from sidecar.policy.browsers.page_loads import ELEMENTS, LOADING, attribute, css_loads, loads
+from sidecar.policy.browsers.page_loads import (
+    ELEMENTS,
+    LOADING,
+    attribute,
+    css_loads,
+    is_code,
+    is_css,
+    loads,
+    refresh,
+)
 from sidecar.policy.browsers.reports import address as shown
 from sidecar.policy.browsers.signs import PLAIN, leads_to_plain, scan
-from sidecar.policy.rules.fetch import SCRIPT_TYPES
 
 if TYPE_CHECKING:  # loaded by the first page that is read: most processes read none
     from turbohtml import Document, Element, Node
@@ -44,6 +52,8 @@ SRCDOC = f"{ALLOW}srcdoc"
 """The same for a frame whose document is in the page itself and has scripts of its own."""
 SANDBOXED = f"{ALLOW}sandbox"
 """The same for a frame whose document is of no origin. What it is given has that address too."""
+BLANK = f"{ALLOW}blank"
+"""The same for a frame that is empty, until a script writes or works in it."""
 MAX_PIECES = 2_000
 """Pieces, and addresses, that are read of one page."""
 _CHUNK = 16_384
@@ -243,13 +253,17 @@ class _Reader:
             self._attributes(element, where)
             if element.tag == "script":
                 self._script(element, where)
-            elif element.tag == "style" and _is_css(element):
+            elif element.tag == "style" and is_css(element):
                 self._style("style", _content(element), where)
             elif element.tag in LOADING:
                 for directive, url in islice(loads(element), MAX_PIECES):
                     self._url(directive, url)
+            elif leads_to_plain(refresh(element), self._host):
+                self.signs.add(PLAIN)
             if element.tag == "iframe":
                 self._given(element)
+                if _address(attribute(element, "src")).lower() in ("", "about:blank"):
+                    self._url(BLANK, "about:blank")
                 inner = attribute(element, "srcdoc").encode("utf-8", "replace")
                 if inner and frame < _FRAMES:
                     if b"<script" in inner.lower():
@@ -289,7 +303,7 @@ class _Reader:
                 self._url(f"{ALLOW}{name}", "about:sandbox")
 
     def _script(self, element: Element, line: int) -> None:
-        if not _is_code(element):
+        if not is_code(element):
             return
         names = ("href", "xlink:href") if element.namespace.value == "svg" else ("src",)
         source = next((found for name in names if (found := element.attr(name)) is not None), None)
@@ -375,19 +389,3 @@ _RUNS = frozenset({"script", "handler", "javascript-url"})
 _AROUND = "".join(map(chr, range(0x21)))
 _BREAKS = re.compile(r"[\t\n\r]")
 _PAINTED = frozenset({"body", "table", "thead", "tbody", "tfoot", "tr", "td", "th"})
-
-
-def _is_code(element: Element) -> bool:
-    """Whether a policy governs a script element: code, import map, speculation rules; not data."""
-    kind = element.attr("type")
-    if kind is None:
-        language = attribute(element, "language")
-        kind = f"text/{language}" if language else ""
-    kind = kind.strip(" \t\n\f\r").lower()
-    if kind in ("", "module", "importmap", "speculationrules"):
-        return True
-    return kind.encode("utf-8", "replace") in SCRIPT_TYPES
-
-
-def _is_css(element: Element) -> bool:
-    return attribute(element, "type").strip().lower() in ("", "text/css")

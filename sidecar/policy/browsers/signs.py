@@ -33,6 +33,14 @@ INSIDE = "inside "
 """Before a feature's name: it makes frames or workers, or is a worker's, and uses the feature,
 perhaps in there, where nothing is reported.
 """
+REACHES = "reaches "
+"""Before a feature's name: it reaches into frames, and uses the feature, perhaps in one of them."""
+SHARED = "shared"
+"""It starts a shared worker."""
+SAYS = "says "
+"""Before the name of a header: the service itself says it for a page. No script shows it."""
+ISOLATING = ("cross-origin-embedder-policy", "cross-origin-opener-policy")
+"""Headers on which two pages must agree."""
 ASKS = "asks "
 """Before a feature's name: it asks whether it may use the feature, which is not reported."""
 ANY = f"{ASKS}*"
@@ -42,6 +50,10 @@ _FRAMES = re.compile(rf"createElement\(\s*+{_QUOTE}(?:iframe|IFRAME)|<(?:iframe|
 _SANDBOX = re.compile(rf"\.sandbox\s*+(?:=[^=]|\.add\()|{_QUOTE}sandbox{_QUOTE}\s*+,")
 _GIVES = re.compile(rf"\.allow\s*+=[^=]|{_QUOTE}allow{_QUOTE}\s*+,")
 _ALLOW = (".allow", "'allow'", '"allow"', "`allow`")
+_GIVES_MADE = re.compile(
+    rf"[{{,]\s*+{_QUOTE}?allow{_QUOTE}?\s*+:|<(?i:iframe)\b[^<>]*\sallow\s*+=(?!\s*+\\?{_QUOTE}{{2}})"
+)
+"""The same of a frame that is made of its properties, or written as markup."""
 _USED: Mapping[str, tuple[str, ...]] = {
     "accelerometer": ("Accelerometer", "devicemotion"),
     "camera": ("getUserMedia",),
@@ -78,6 +90,7 @@ _QUERY = re.compile(
 )
 _ALLOWS = re.compile(r"\.allowsFeature\s*+\(\s*+(?:[\"']([a-z-]+)[\"'])?")
 _PLAIN = re.compile(r"http://(?:[\"']\s*+\+\s*+|\$\{\s*+)(?:\w+\.){0,3}(?:location\.host|hostname)")
+_REFRESH = re.compile(r"(?i)\bhttp://[^\s\"']*")
 _DEVICES = ("camera", "microphone", "speaker-selection")
 _MODULE = re.compile(r"type[\"']?\s*+:\s*+[\"'`]module\b")
 """How a script makes a worker a module; with `createObjectURL`, perhaps one of its own text."""
@@ -102,6 +115,14 @@ def leads_to_plain(url: str, host: str) -> bool:
     return port.isdecimal() and port != "80" and name == without_port(host.lower())
 
 
+def refreshes(content: str) -> str:
+    """The `http:` address to which a page leads by a refresh, of a `meta` element or a response's
+    header (HTML section 4.2.5.3); "" = none.
+    """
+    found = _REFRESH.search(content)
+    return found[0] if found else ""
+
+
 def asked_about(found: Iterable[str], features: Iterable[str]) -> list[str]:
     """The features among `features` that code asks about, by its signs."""
     known = frozenset(found)
@@ -112,13 +133,13 @@ def scan(code: str, host: str, *, worker: bool) -> Iterator[str]:
     """`signs` in steps of a few milliseconds, so that the caller can do other work between; a step
     without a sign is "".
     """
-    if "addModule(" in code and "orklet" in code:
+    if "addModule" in code and "orklet" in code:
         yield WORKLET
     for pattern, word in ((_QUERY, "permissions"), (_ALLOWS, ".allowsFeature")):
         if word in code:
             for match in islice(pattern.finditer(code), _MOST):
                 yield f"{ASKS}{match[1] or '*'}"
-    if ".allowedFeatures(" in code:
+    if "allowedFeatures" in code:
         yield ANY
     if ".enumerateDevices(" in code:
         yield from (f"{ASKS}{name}" for name in _DEVICES)
@@ -128,6 +149,8 @@ def scan(code: str, host: str, *, worker: bool) -> Iterator[str]:
         yield SANDBOX if marked or _SANDBOX.search(code) else ""
     if any(word in code for word in _ALLOW):
         yield GIVES if _GIVES.search(code) else ""
+    if "iframe" in code and "allow" in code:
+        yield GIVES if _GIVES_MADE.search(code) else ""
     framed = "iframe" in code or "IFRAME" in code or "srcdoc" in code
     made, makes = "createObjectURL" in code, framed and _FRAMES.search(code) is not None
     yield ""
@@ -137,6 +160,12 @@ def scan(code: str, host: str, *, worker: bool) -> Iterator[str]:
     for name in inside:
         if any(word in code for word in _USED[name]):
             yield f"{INSIDE}{name}"
+    if "contentWindow" in code or "frames[" in code or "frames." in code:
+        for name, words in _USED.items():
+            if any(word in code for word in words):
+                yield f"{REACHES}{name}"
+    if "SharedWorker(" in code:
+        yield SHARED
     yield ""
     if (
         host
