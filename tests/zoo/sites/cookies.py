@@ -44,6 +44,15 @@ def _checked(asked: Asked) -> Page:
 _WELCOME = "document.body !== null && document.body.textContent.includes('welcome')"
 
 
+def _leaves(visitor: Visitor) -> bool:
+    visitor.go("/")
+    visitor.go("/account")
+    known = visitor.until(_WELCOME)
+    visitor.go("/leave")
+    visitor.go("/account")
+    return known and visitor.until("document.body.textContent.includes('who are you')")
+
+
 def _comes_by_link(visitor: Visitor) -> bool:
     visitor.go("/")
     visitor.go("%OTHER%/")
@@ -200,6 +209,35 @@ _add(
     {"/": _gives("session=yes; Path=/"), "/account": _account},
     _stays,
     breaks=False,
+    witness="nobody",
+)
+_LOCKED = "Secure: true, HttpOnly: true, SameSite: Lax"
+_add(
+    "cookie-hidden-already",
+    _cookie("session", _LOCKED),
+    {
+        "/": _gives("session=yes; HttpOnly; Path=/"),
+        "/account": _account,
+        "/leave": html("<p>left</p>", "", ("Set-Cookie", "session=; Max-Age=0; Path=/")),
+    },
+    _leaves,
+    breaks=False,
+    witness="proxy",
+)
+_add(
+    "cookie-hidden-all-but-one",
+    _cookie('"*"', _LOCKED),
+    {
+        "/": html(
+            "<script src=/a.js></script>",
+            "",
+            ("Set-Cookie", "session=yes; HttpOnly; Path=/"),
+            ("Set-Cookie", "name=works; Path=/"),
+        ),
+        "/a.js": _READS,
+    },
+    WORKS,
+    breaks=True,
     witness="nobody",
 )
 _add(

@@ -53,6 +53,20 @@ _add(
     witness="browsers",
     schemes=("http",),
 )
+_add(
+    "xfo-data-alone",
+    _DENY,
+    {
+        "/data": Page("works", "application/json", headers=(("Access-Control-Allow-Origin", "*"),)),
+        "other:/": html(
+            "<script>fetch('%SITE%/data').then((it) => it.text()).then((it) => { document.title ="
+            " it; })</script>"
+        ),
+    },
+    shows(WORKS, "%OTHER%/"),
+    breaks=False,
+    witness="proxy",
+)
 _add("xfo-deny-framed-by-itself", _DENY, _PLACES, _AT_HOME, breaks=True, witness="proxy")
 _add("xfo-sameorigin-framed", _SAME, _PLACES, _ABROAD, breaks=True, witness="proxy")
 _add("xfo-sameorigin-framed-by-itself", _SAME, _PLACES, _AT_HOME, breaks=False, witness="proxy")

@@ -91,6 +91,21 @@ for name, passes_on in (("kept", "event.request"), ("anew", "event.request.url")
         witness="nobody",
     )
 _add(
+    "worker-frame-fetched-as-a-file",
+    f"{_DENY}, when: {{response: {{X-Page: '1'}}}}",
+    {
+        **_worker(
+            "event.request.url, {mode: 'no-cors'}", "new URL(event.request.url).pathname === '/'"
+        ),
+        "/outer": EMBEDS,
+        "/": html("<p>framed</p>", "<script src=/framed.js></script>", ("X-Page", "1")),
+        "/framed.js": FRAMED_SCRIPT,
+    },
+    _through("/outer"),
+    breaks=True,
+    witness="nobody",
+)
+_add(
     "worker-files-only",
     _DENY,
     {**_worker("event.request", _ONLY_FILES), "/": _APP, "/app.js": script(_CODE)},
