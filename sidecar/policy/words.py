@@ -1,4 +1,4 @@
-"""Words for people: a number with its noun."""
+"""Words for people: a number with its noun, and text that may be printed."""
 
 from __future__ import annotations
 
@@ -11,3 +11,8 @@ def number(count: float) -> str:
 def counted(count: float, noun: str, plural: str = "") -> str:
     """`1 report`, `2 reports`; `plural` for a noun whose plural is not made with an s."""
     return f"{number(count)} {noun if count == 1 else plural or f'{noun}s'}"
+
+
+def visible(text: str) -> str:
+    """The text with a question mark for all but visible ASCII and spaces."""
+    return "".join(char if " " <= char <= "~" else "?" for char in text)

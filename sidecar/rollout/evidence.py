@@ -18,6 +18,7 @@ from sidecar.policy.terms import KINDS
 from sidecar.rollout.model import Cause, Climb, Evidence, TrialEvidence
 from sidecar.telemetry import Metrics
 from sidecar.telemetry.metric_table import ENGINES, OF_ENGINES, SEEN
+from sidecar.telemetry.rule_counters import EXAMPLES
 
 
 class SentAges:
@@ -99,6 +100,7 @@ class EvidenceStore:
         self.meanings: Mapping[tuple[str, str], str] = {}
         """The meaning of each rule in force, by route and rule."""
         self._earlier: dict[str, dict[str, Any]] = {}
+        self._examples: dict[tuple[str, str], dict[str, list[str]]] = {}
         self._sent_ages = SentAges()
 
     def activated(self, plan: Plan) -> None:
@@ -121,8 +123,19 @@ class EvidenceStore:
                 watched = saved.get("watched", 0.0) if carried else 0.0
                 late = saved.get("unsettled", 0.0) if carried else 0.0
                 marks[place] = _Start(meaning, self._clock() - watched, counts, watched, late)
+        self._examples = {
+            place: found
+            for place, found in self._examples.items()
+            if place in marks and marks[place] is self._starts.get(place)
+        }
         self._routes, self._starts = plan.routes, marks
         self.meanings = {place: mark.meaning for place, mark in marks.items()}
+
+    def example(self, route: str, rule: str, outcome: str, what: str) -> None:
+        """Keep one of the first requests that a rule would or may break (`outcome`)."""
+        held = self._examples.setdefault((route, rule), {}).setdefault(outcome, [])
+        if len(held) < EXAMPLES and what not in held:
+            held.append(what)
 
     def tick(self) -> None:
         """Called each second: note what trials have sent, so that it can be reported what has
@@ -239,7 +252,12 @@ class EvidenceStore:
         head = (route.name, line.name, line.mode, mark.since)
         if_replaced = () if also is None else (asdict(also),)
         about = (climb, line.says, line.demand)
-        found = Evidence(*head, *numbers, data, trial, *about, replacing=if_replaced)
+        examples = {
+            key: tuple(it) for key, it in self._examples.get((route.name, line.name), {}).items()
+        }
+        found = Evidence(
+            *head, *numbers, data, trial, *about, replacing=if_replaced, examples=examples
+        )
         return found.witnessed()
 
     def _trial(

@@ -12,13 +12,16 @@ from collections.abc import Collection, Iterable, Sequence
 from sidecar.policy.words import counted
 from sidecar.rollout.isolation import FRAME, SIGN
 from sidecar.rollout.model import Cause, Evidence, Minimums, Reasons, Verdict, span, step_of
-from sidecar.rollout.witness_checks import canaries, check_witnesses, total
+from sidecar.rollout.witness_checks import canaries, check_witnesses, examples, total
 
 REAL = ("served", "script")
 """Kinds of cause that are the site's own: enforcing would break it."""
 
 OPEN = ("unserved", "unexplained")
 """Kinds that no page we served explains: somebody has to say what they are."""
+
+_LOOKED_AT = {SIGN: "sign", FRAME: "frame"}
+"""Reasons of causes that browsers do not report, by directive: they are the site's own."""
 
 _OFTEN = 0.5
 """The share of a route's page loads from which on it is no extension of few browsers."""
@@ -57,7 +60,9 @@ def judge(
     causes = _causes(live, waived, reasons)
     breaks = total(live, "break")  # requests that would have broken, as they themselves show
     if breaks > minimums.breaks:
-        reasons.fail("breaks", breaks=breaks, allowed=minimums.breaks)
+        reasons.fail(
+            "breaks", breaks=breaks, allowed=minimums.breaks, which=examples(live, "break")
+        )
     silent = not (causes or _without_cause(live) or _dropped(live, reasons))
     observed, bound = (
         check_witnesses(live, minimums, reasons, silent=silent) if live else (0.0, None)
@@ -211,8 +216,8 @@ def _unexplained(
         if 0 < loads * _OFTEN <= cause.count and not usual:
             reasons.fail("unexplained-often", cause=describe(cause))
         else:
-            code = "sign" if cause.directive == SIGN else "unexplained"
-            reasons.lack(code, cause=describe(cause), id=cause.id)
+            code = _LOOKED_AT.get(cause.directive, cause.kind)
+            reasons.lack(code, cause=describe(cause), why=cause.why, id=cause.id)
     if len(found) > 5:
         reasons.note("unexplained-more", more=len(found) - 5)
     return [cause for cause, _ in found]

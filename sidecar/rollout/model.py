@@ -154,6 +154,10 @@ class Evidence:
     """
     replacing: Sequence[Mapping[str, str]] = ()
     """Witnesses that are needed besides where lines of the service are replaced, as data."""
+    examples: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Some of the requests that it would break, or may, by outcome; none of a fleet's that
+    Prometheus sums.
+    """
 
     @property
     def right(self) -> float:

@@ -11,15 +11,18 @@ from dataclasses import replace
 from typing import Any, NamedTuple, TypeAlias
 
 from sidecar.policy.browsers.reports import RANKS
-from sidecar.policy.words import counted
+from sidecar.policy.words import counted, visible
 from sidecar.rollout.causes import MAX_OF_RULE
 from sidecar.rollout.model import Cause, Climb, Evidence, TrialEvidence, read
+from sidecar.telemetry.rule_counters import EXAMPLES
 
 Row: TypeAlias = Mapping[str, Any]
 """One line of what `EvidenceStore.shared` gives."""
 Meanings: TypeAlias = Mapping[tuple[str, str], str]
 
 _CLIENTS, _PAGES, _ADDRESSES, _ENGINES = 16, 5, 8, 3
+_LONGEST = 200
+"""Characters of an example that are kept."""
 
 
 def source(fleet: Mapping[str, Any]) -> str:
@@ -153,6 +156,7 @@ def _sum(own: Evidence, others: Sequence[Evidence]) -> Evidence:
             _added(trial.engines for trial in trials),
         ),
         climb=_climb(every),
+        examples=_examples(every),
     ).witnessed()
 
 
@@ -162,6 +166,17 @@ def _added(counts: Iterable[Mapping[str, float]]) -> dict[str, float]:
         for key, value in one.items():
             found[key] = found.get(key, 0.0) + value
     return found
+
+
+def _examples(every: Iterable[Evidence]) -> dict[str, Sequence[str]]:
+    """The first of all replicas; other replicas may have sent anything."""
+    found: dict[str, Sequence[str]] = {}
+    for item in every:
+        for outcome in ("break", "open"):
+            known = (*found.get(outcome, ()), *item.examples.get(outcome, ()))
+            shown = (visible(text[:_LONGEST]) for text in known)
+            found[outcome] = tuple(dict.fromkeys(shown))[:EXAMPLES]
+    return {outcome: texts for outcome, texts in found.items() if texts}
 
 
 def _canaries(trials: Iterable[TrialEvidence]) -> dict[str, tuple[float, float]]:

@@ -10,6 +10,7 @@ from sidecar.policy.browsers.witness import OVERRIDE, WAIT
 from sidecar.policy.words import number
 from sidecar.rollout.model import Evidence, Minimums, Reasons, step_of
 from sidecar.telemetry.metric_table import ENGINES
+from sidecar.telemetry.rule_counters import EXAMPLES
 
 _SILENT = 0.1
 """The share of browsers' requests that may say too little, and the others speak for them."""
@@ -30,12 +31,12 @@ def check_witnesses(
         broken at most, at 95 % confidence; None where browsers did not prove one.
     """
     evaluated = sum(item.evaluated for item in live)
-    witnesses = {witness["kind"]: witness for item in live for witness in item.witnesses}
+    witnesses = _by_kind(live)
     # Of a cookie requests tell, also where no response set it meanwhile.
     if not (any(item.affected for item in live) or climbs(live) or total(live, "open")):
         # A probe gets one response of the service again and again.
         if "proxy" in witnesses and not total(live, "unknown"):
-            known = _known(live)
+            known = _known(live) + total(live, "data")
             reasons.at_least(known, minimums.requests, "unchanged-browsers", all=evaluated)
             return known, None
         reasons.at_least(evaluated, minimums.requests, "unchanged")
@@ -65,6 +66,21 @@ def check_witnesses(
     return min(observed), bound
 
 
+def _by_kind(live: Iterable[Evidence]) -> dict[str, Mapping[str, str]]:
+    """The witnesses by kind; several of one kind are one, which says what each of them says, and
+    whose next step is the first that is more than to wait.
+    """
+    found: dict[str, Mapping[str, str]] = {}
+    for one in dict.fromkeys(tuple(sorted(it.items())) for item in live for it in item.witnesses):
+        witness = dict(one)
+        if (held := found.get(witness["kind"])) is not None:
+            step = witness["next"] if held["next"] in ("", WAIT, OVERRIDE) else held["next"]
+            why = f"{held['why']}; {witness['why']}"
+            witness = {**held, "why": why, "next": step}
+        found[witness["kind"]] = witness
+    return found
+
+
 def climbs(live: Iterable[Evidence]) -> bool:
     """Whether the rule stands on a ladder."""
     return any(item.climb is not None for item in live)
@@ -87,6 +103,12 @@ def canaries(live: Iterable[Evidence]) -> dict[str, tuple[float, float]]:
     return found
 
 
+def examples(live: Iterable[Evidence], outcome: str) -> str:
+    """Some of the requests that had this outcome, in brackets; "" where none is known."""
+    found = dict.fromkeys(text for item in live for text in item.examples.get(outcome, ()))
+    return f" ({', '.join(list(found)[:EXAMPLES])})" if found else ""
+
+
 def _known(live: Sequence[Evidence]) -> float:
     """Requests that say whether they would have broken."""
     return total(live, "safe") + total(live, "break")
@@ -102,9 +124,14 @@ def _requests(
 ) -> float:
     """What requests say of themselves."""
     known, unknown, left = _known(live), total(live, "unknown"), total(live, "open")
+    data = total(live, "data")
+    if data and not (known or unknown or left):
+        reasons.at_least(data, minimums.requests, "data")
+        return data
     if left:
         step = witness["next"] if witness["next"] not in ("", WAIT) else OVERRIDE
-        reasons.lack("may-break", step=step, left=left, why=witness["why"])
+        which = examples(live, "open")
+        reasons.lack("may-break", step=step, left=left, which=which, why=witness["why"])
     if unknown > (known + unknown) * _SILENT:
         reasons.lack("requests-silent", unknown=unknown, all=unknown + known)
     elif unknown:
@@ -150,11 +177,12 @@ def _browsers(
     same, unknown, waiting = (total(asked, outcome) for outcome in ("safe", "unknown", "waiting"))
     loads, settled = sum(item.trial.loads for item in trial), _proven(trial, reasons)
     known = settled + same
-    wait = step_of("loads-late" if loads > _in_trial(trial) else "loads")
+    late, mute = loads > _in_trial(trial), unknown > known
+    wait = step_of("loads-late" if late else "loads-silent" if mute else "loads")
     right = f" ({number(same)} of them right already)" if same else ""
     _in_part(trial, reasons)
     reasons.at_least(known, minimums.requests, "loads", step=wait, right=right)
-    if unknown > known:
+    if mute:
         reasons.lack("loads-silent", unknown=unknown, all=unknown + known)
     elif unknown:
         reasons.note("loads-unknown", unknown=unknown)

@@ -321,6 +321,8 @@ class Workers(RequestServer):
             elif "page" in message:
                 route, path, client, page = message["page"]
                 self._telemetry.pages.on_page(route, path, client, page_from(page))
+            elif "example" in message:
+                self._telemetry.example(*message["example"])
             elif "canary" in message:
                 self._telemetry.trials.returned(message["canary"])
             elif "counts" in message:

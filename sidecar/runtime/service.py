@@ -73,6 +73,7 @@ class Service:
         self.scripts = LoadedScripts()
         self.telemetry.trial_report = self._reported
         self.evidence = EvidenceStore(self.telemetry.metrics, causes=self.causes.of)
+        self.telemetry.example = self.evidence.example
         self._kept = KeptEvidence(self.evidence, self._store, self.telemetry, settings)
         self._guard = ActivationWatch(self.telemetry.metrics)
         self._fleet_evidence = FleetEvidence(self.evidence, self.causes, self._refresh)

@@ -101,6 +101,7 @@ class WorkerProcess:
             trial=[key, asdict(report), client, engine]
         )
         self.telemetry.canary_returned = lambda identity: lines.channel.send(canary=identity)
+        self.telemetry.example = lambda *example: lines.channel.send(example=example)
         self.telemetry.pages.on_page = lambda route, path, client, page: lines.channel.send(
             page=[route, path, client, asdict(page)]
         )

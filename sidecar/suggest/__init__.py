@@ -12,6 +12,7 @@ from sidecar.policy.engine.resolve import NamedRule, Resolved
 from sidecar.policy.headers import CSP_NAMES
 from sidecar.policy.problems import did_you_mean
 from sidecar.policy.terms import Path, PolicyError, Problem
+from sidecar.policy.words import visible
 from sidecar.rollout.edits import TextEdit, by_hand, edited, set_word
 from sidecar.rollout.isolation import SIGN
 from sidecar.rollout.model import Cause
@@ -190,7 +191,7 @@ def _directive(cause: Cause) -> str:
 
 def _comment(found: Proposal) -> str:
     """A proposal's witness as a comment of the file: one line of visible ASCII."""
-    text = "".join(char if " " <= char <= "~" else "?" for char in found.witness)
+    text = visible(found.witness)
     return text if len(text) <= _COMMENT else f"{text[:_COMMENT]}..."
 
 

@@ -20,6 +20,7 @@ from sidecar.policy.rules.engines import engine_of
 from sidecar.policy.rules.fetch import Fetch
 from sidecar.policy.rules.ladder import transport
 from sidecar.policy.terms import MODES
+from sidecar.policy.words import visible
 from sidecar.settings import Settings
 from sidecar.telemetry.counters import Cap
 from sidecar.telemetry.events import Events, Stamp, as_json, shown
@@ -34,6 +35,9 @@ __all__ = ["Events", "Metrics", "RouteTally", "Telemetry", "Trials"]
 _REJECTED = "sidecar_rejected_requests_total", "request.rejected", "warning"
 _PASSED = "sidecar_would_reject_requests_total", "request.would_reject", "info"
 _MAY_BREAK = frozenset({"break", "open", "unknown"})
+_NAMED = frozenset({"break", "open"})
+_SHOWN = 80
+"""Characters of a path in an example."""
 
 Head: TypeAlias = Iterable[tuple[bytes, bytes]]
 """Header lines as (name, value)."""
@@ -71,6 +75,8 @@ class Telemetry:
         self.trial_report: Callable[[str, BrowserReport, str, str], None] = lambda *_: None
         """Takes a report on a rule in trial or of a loaded script: key, report, client, engine."""
         self.trials = Trials(metrics, using.trial.canary, secret or secrets.token_bytes(16))
+        self.example: Callable[[str, str, str, str], None] = lambda *_: None
+        """Takes a request that a rule would or may break: route, rule, outcome, and what it was."""
         self.pages = PageReader(using.trial.pages)
         self.spans = spans(using.traces, serves=serves)
         self.canary_returned: Callable[[str], None] = self.trials.returned
@@ -133,7 +139,7 @@ class Telemetry:
             self.observer(route, facts)
         tally.count(verdict)
         if route.breakage_tests or route.watchers:
-            _count_outcomes(tally, route, facts, verdict)
+            self._count_outcomes(tally, route, facts, verdict)
         if not verdict.findings or not self._cap.free() or not self.events.may_emit():
             return
         name = "header.changed" if verdict.changed else "header.would_change"
@@ -148,6 +154,26 @@ class Telemetry:
         self.events.emit_changes(name, as_json(about)[1:-1], rendered)
         if self._watchers:
             self._show(name, "info", {**about, "changes": changes})
+
+    def _count_outcomes(
+        self, tally: RouteTally, route: RoutePlan, facts: Facts, verdict: PreparedDecision
+    ) -> None:
+        """Count what the request shows about rules: whether they would break it."""
+        fetch, leaving = Fetch(facts), facts
+        if verdict.changed:
+            leaving = facts._replace(fields=verdict.fields(list(facts.fields)))
+        for watcher, broken in tally.watched:
+            if watcher.watch(leaving, fetch):
+                broken.n += 1.0
+        for index, breakage_test in route.breakage_tests:
+            # HSTS is never written over plain http, and plain http is the evidence against it.
+            if index not in verdict.skipped or breakage_test is transport:
+                outcome = breakage_test(leaving, fetch)
+                if outcome in _MAY_BREAK and _unchanged(route, index, verdict):
+                    outcome = "safe" if fetch.browser else "irrelevant"
+                tally.rules[index].outcomes[outcome].n += 1.0
+                if outcome in _NAMED and tally.is_new_example(index, outcome, facts.path):
+                    self.example(route.name, route.rules[index].name, outcome, _asked(facts, fetch))
 
     def opened(self, tally: RouteTally, route: RoutePlan, facts: Facts) -> None:
         """Count what a WebSocket's handshake shows of cookies; nothing else of it is judged."""
@@ -264,23 +290,11 @@ def _unchanged(route: RoutePlan, index: int, verdict: PreparedDecision) -> bool:
     return all(one.position != index for one in verdict.findings)
 
 
-def _count_outcomes(
-    tally: RouteTally, route: RoutePlan, facts: Facts, verdict: PreparedDecision
-) -> None:
-    """Count what the request shows about rules: whether they would break it."""
-    fetch, leaving = Fetch(facts), facts
-    if verdict.changed:
-        leaving = facts._replace(fields=verdict.fields(list(facts.fields)))
-    for watcher, broken in tally.watched:
-        if watcher.watch(leaving, fetch):
-            broken.n += 1.0
-    for index, breakage_test in route.breakage_tests:
-        # HSTS is never written over plain http, and plain http is the evidence against it.
-        if index not in verdict.skipped or breakage_test is transport:
-            outcome = breakage_test(leaving, fetch)
-            if outcome in _MAY_BREAK and _unchanged(route, index, verdict):
-                outcome = "safe" if fetch.browser else "irrelevant"
-            tally.rules[index].outcomes[outcome].n += 1.0
+def _asked(facts: Facts, fetch: Fetch) -> str:
+    """What a request was, for people: its method and path, for what it was and from which site."""
+    path = facts.path if len(facts.path) <= _SHOWN else f"{facts.path[:_SHOWN]}..."
+    about = (word.decode("latin-1") for word in (fetch.site, fetch.dest) if word is not None)
+    return visible(" ".join((facts.method, path, *about)))
 
 
 def _trace(head: Head) -> dict[str, str]:

@@ -34,13 +34,12 @@ OF_ENGINES = {
     "browser": "sidecar_trial_browsers_total",
 }
 """What trials count of each engine."""
-SEEN = (*OUTCOMES, "waiting", "upgraded", "granted", "partial", "worker", "script", "data")
+SEEN = (*OUTCOMES, "waiting", "upgraded", "granted", "partial", "worker", "script")
 """What a page load shows about a rule; in trial also: the service's own report-only line is in
 place of ours (waiting), the rule would remove the service's own `upgrade-insecure-requests`
 (upgraded) or what its own Permissions-Policy or Trusted Types alone give (granted), its browser
 reports only a part of what the rule would block (partial), a service worker's script carried the
-header (worker), or another worker's did (script), or a page fetched the response and no policy that
-comes with it counts (data).
+header (worker), or another worker's did (script).
 """
 
 

@@ -21,6 +21,8 @@ from sidecar.telemetry.metric_table import SEEN, Labels
 Rules: TypeAlias = Mapping[tuple[str, str], "RuleCounters"]
 """By route and rule."""
 Key = TypeVar("Key")
+EXAMPLES = 3
+"""Requests that are named for each rule and outcome."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +142,7 @@ class Bundle:
 class RouteTally:
     """The counters of one route of one plan, bound once. Indices are those of the route's rules."""
 
-    __slots__ = ("_bundles", "_live", "breakage_tests", "responses", "rules", "watched")
+    __slots__ = ("_bundles", "_live", "_named", "breakage_tests", "responses", "rules", "watched")
 
     def __init__(
         self, route: RoutePlan, rules: Rules, responses: Mapping[str, tuple[Counter, ...]]
@@ -156,6 +158,7 @@ class RouteTally:
         """Breakage tests of the whole policy, each with what it adds to."""
         self._bundles: dict[PreparedDecision, Bundle] = {}
         self._live = True
+        self._named: dict[tuple[int, str], set[str]] = {}
 
     def count(self, verdict: PreparedDecision) -> None:
         """Count one response with this verdict; counters of a verdict that will come again are
@@ -179,6 +182,14 @@ class RouteTally:
         """Count what a page load in trial says of a rule, unless requests themselves say it."""
         if index not in self.breakage_tests:
             self.rules[index].outcomes[outcome].n += 1.0
+
+    def is_new_example(self, index: int, outcome: str, path: str) -> bool:
+        """Whether this is one of the first paths on which a rule had the outcome."""
+        paths = self._named.setdefault((index, outcome), set())
+        if len(paths) >= EXAMPLES or path in paths:
+            return False
+        paths.add(path)
+        return True
 
     def settle(self) -> None:
         """Bring every counter up to date."""

@@ -377,6 +377,25 @@ def test_frame_options_are_overruled_by_the_service_s_own_ancestors():
     assert outcome(DENY, "cross-site navigate iframe", status=302) == "safe"
 
 
+@pytest.mark.parametrize(
+    ("sent", "media", "also", "expected"),
+    [
+        ("same-origin cors empty", b"application/json", (), "data"),
+        ("cross-site cors empty", b"application/json", (), "data"),
+        ("same-origin cors empty", b"text/html", (), "data"),
+        ("same-origin no-cors empty", b"text/html", (), "unknown"),
+        ("same-origin same-origin empty", b"text/html", (), "unknown"),
+        ("same-origin no-cors empty", b"text/css", (), "data"),
+        ("same-origin no-cors empty", b"text/html", ((b"Sec-Purpose", b"prefetch"),), "data"),
+    ],
+)
+def test_what_pages_fetch_is_framed_by_nobody(
+    sent: str, media: bytes, also: tuple[tuple[bytes, bytes], ...], expected: str
+):
+    """Unless a service worker fetched a page to show it later; one fetched ahead says so."""
+    assert outcome(DENY, sent, (b"Content-Type", media), also=also) == expected
+
+
 def test_a_double_submit_reads_the_cookie():
     """A cookie's value in another request header was put there by a script that HttpOnly would
     blind.
@@ -391,6 +410,49 @@ def test_a_double_submit_reads_the_cookie():
     breakage_test = plan({"it": rule}, mode="report-only").routes[-1].rules[0].breakage_test
     assert breakage_test
     assert breakage_test(situation, Fetch(situation)) == "break"
+
+
+HIDDEN = {"Secure": True, "HttpOnly": True, "SameSite": "Lax"}
+
+
+@pytest.mark.parametrize(
+    ("pattern", "cookie", "expected"),
+    [
+        ("sid", b"sid=1; Path=/; httponly", "safe"),
+        ("sid", b"sid=1; Path=/", "open"),
+        ("sid", b"sid=httponly; Path=/", "open"),
+        ("sid", b"other=1; Path=/", "safe"),
+        ("sid", b"sid=; Max-Age=0; Path=/", "safe"),
+        ("sid", b"sid=; Max-Age=-1", "safe"),
+        ("sid", b"sid=1; Max-Age=0; Max-Age=x", "open"),
+        ("sid", b"sid=1; Expires=Thu, 01 Jan 1970 00:00:00 GMT", "open"),
+        ("sid", b"sid=\x01", "safe"),
+        ("*", b"csrftoken=1", "safe"),
+        ("csrftoken", b"csrftoken=1", "open"),
+    ],
+)
+def test_a_cookie_that_scripts_may_read_today(pattern: str, cookie: bytes, expected: str):
+    """Only HttpOnly that is new may break: not of cookies that have it, that browsers delete or
+    refuse, or that a rule on many cookies spares.
+    """
+    rule = {"cookie": pattern, "attributes": HIDDEN}
+    assert outcome(rule, "none navigate document", (b"Set-Cookie", cookie)) == expected
+
+
+def test_a_cookie_that_crosses_sites_is_gone_whatever_is_set():
+    """That a response sets a readable cookie hides no break."""
+    rule = {"cookie": "sid", "attributes": HIDDEN}
+    sent = "cross-site no-cors image sid=1"
+    assert outcome(rule, sent, (b"Set-Cookie", b"sid=1")) == "break"
+
+
+def test_who_is_no_browser_runs_no_scripts():
+    """A cookie that is set for a program alone is read by no script."""
+    rule = {"cookie": "sid", "attributes": {"HttpOnly": True}}
+    situation = facts((b"Set-Cookie", b"sid=1"), request=[(b"User-Agent", b"curl/8.5.0")])
+    breakage_test = plan({"it": rule}, mode="report-only").routes[-1].rules[0].breakage_test
+    assert breakage_test
+    assert breakage_test(situation, Fetch(situation)) == "irrelevant"
 
 
 def test_two_cookie_lines_are_one():

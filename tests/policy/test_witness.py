@@ -110,8 +110,8 @@ def test_each_rule_has_its_witness(
     [
         ({"SameSite": "Lax"}, ["proxy"]),
         ({"Secure": True}, ["proxy"]),
-        ({"HttpOnly": True}, ["nobody"]),
-        ({"Secure": True, "HttpOnly": True, "SameSite": "Strict"}, ["proxy", "proxy", "nobody"]),
+        ({"HttpOnly": True}, ["proxy"]),
+        ({"Secure": True, "HttpOnly": True, "SameSite": "Strict"}, ["proxy", "proxy", "proxy"]),
         ({"Domain": False}, ["nobody"]),
         ({"Partitioned": False}, ["nobody"]),
         ({"HttpOnly": False}, ["harmless"]),
@@ -123,6 +123,17 @@ def test_each_attribute_of_a_cookie_has_its_witness(
 ):
     """What one attribute shows says nothing of another."""
     assert kinds({"cookie": "s", "attributes": attributes}) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "ladder"),
+    [("max-age=600", True), ("max-age=0", False), ('max-age="0"; includeSubDomains', False)],
+)
+def test_the_way_to_hsts_is_a_ladder(value: str, ladder: bool):
+    """A max-age alone is not to be waited for; one of 0 is the way back, and needs no ladder."""
+    rule = {"header": "Strict-Transport-Security", "action": "set", "value": value}
+    (found,) = witnesses(policy({"it": rule}).routes[-1].rules[0].rule)
+    assert ("ladder" in found.next) is ladder
 
 
 @pytest.mark.parametrize(

@@ -101,6 +101,36 @@ def test_rules_in_any_mode_have_evidence(mode: str):
             "inconclusive",
         ),
         (
+            "what pages fetched, and no page, as requests say",
+            {"witnesses": PROXY, "outcomes": {"data": 100}},
+            "pass",
+        ),
+        (
+            "too little that pages fetched",
+            {"witnesses": PROXY, "outcomes": {"data": 99}},
+            "inconclusive",
+        ),
+        (
+            "what pages fetched, and one page",
+            {"witnesses": PROXY, "outcomes": {"data": 100, "safe": 1}},
+            "inconclusive",
+        ),
+        (
+            "what pages fetched, and what may be a page",
+            {"witnesses": PROXY, "outcomes": {"data": 100, "unknown": 1}},
+            "inconclusive",
+        ),
+        (
+            "what pages fetched, and a page that may break",
+            {"witnesses": PROXY, "outcomes": {"data": 100, "open": 1}},
+            "inconclusive",
+        ),
+        (
+            "data that is right already",
+            {"witnesses": PROXY, "affected": 0, "outcomes": {"data": 100}},
+            "pass",
+        ),
+        (
             "one of nine requests unknown",
             {"witnesses": PROXY, "outcomes": {"safe": 400, "unknown": 50}},
             "inconclusive",
@@ -206,6 +236,49 @@ def test_verdicts(case: str, known: dict[str, Any], outcome: str):
     know.
     """
     assert judge("it", [evidence(**known)], ENOUGH, NOW).outcome == outcome, case
+
+
+def test_what_reports_nowhere_is_not_waited_for():
+    """More page loads of browsers that never report would say nothing."""
+    mute = tried(loads=0.0, settled=0.0) | {"outcomes": {"unknown": 18.0}}
+    assert judge("it", [evidence(**mute)], ENOUGH, NOW).next.startswith("Serve the site over https")
+
+
+def test_a_frame_is_looked_at_not_disowned():
+    """It is the site's own: whether it needs what the rule takes decides on a waiver."""
+    found = {"kind": "unexplained", "directive": "allow", "blocked": "https://pay.test"}
+    frame = replace(CAUSE, **found, sample="")
+    verdict = judge("it", [evidence(**tried(causes=(frame,)))], ENOUGH, NOW)
+    assert verdict.reasons[0].startswith("a frame of https://pay.test may need")
+    assert verdict.next == (
+        "Find out whether that frame needs what the rule takes; if it does not: promote --waive c1."
+    )
+
+
+def test_what_a_report_does_not_show_is_said():
+    """A page may well have it: why it is unclear decides on a waiver."""
+    worker = replace(CAUSE, kind="unexplained", why="what it loads is not reported")
+    (reason, *_) = judge("it", [evidence(**tried(causes=(worker,)))], ENOUGH, NOW).reasons
+    assert reason.startswith("browsers reported: script-src-elem")
+    assert reason.endswith("[c1]; what it loads is not reported")
+
+
+@pytest.mark.parametrize("outcome", ["break", "open"])
+def test_a_verdict_names_requests(outcome: str):
+    """Who has to find out what may break is told where to look."""
+    known = {"witnesses": PROXY, "outcomes": {"safe": 400, outcome: 1}}
+    seen = evidence(**known, examples={outcome: ("GET /LICENSE none document",)})
+    assert "(GET /LICENSE none document)" in judge("it", [seen], ENOUGH, NOW).reasons[0]
+
+
+def test_witnesses_of_one_kind_all_have_their_say():
+    """The step is the first that is more than to wait."""
+    wait = {"kind": "proxy", "why": "one", "source": "s", "next": ""}
+    look = {"kind": "proxy", "why": "two", "source": "s", "next": "Look."}
+    seen = evidence(witnesses=(wait, look), outcomes={"safe": 400, "open": 1})
+    verdict = judge("it", [seen], ENOUGH, NOW)
+    assert verdict.reasons[0].endswith("may break: one; two")
+    assert verdict.next == "Look."
 
 
 CLIMB = Climb(2, (300, 86_400, 2_592_000))
@@ -448,10 +521,11 @@ class Harness:
         count: int,
         *fields: tuple[bytes, bytes],
         request: tuple[tuple[bytes, bytes], ...] = (),
+        path: str = "/",
     ) -> None:
         """Judge and count."""
         route = made.routes[-1]
-        harness = facts(*fields, request=list(request))
+        harness = facts(*fields, request=list(request), path=path)
         for _ in range(count):
             self.telemetry.record(
                 self.tallies["default"],
@@ -499,6 +573,24 @@ def test_a_line_of_the_services_that_is_replaced_has_a_witness_of_its_own(
     harness.responses(harness.activate(plan({"it": rule}, mode="report-only")), 3, *sent)
 
     assert [witness["kind"] for witness in harness.book.evidence()[0].witnesses] == kinds
+
+
+def test_requests_that_may_break_are_named():
+    """The first few paths of each outcome, as long as the rule stays as it is."""
+    harness = Harness()
+    harness.telemetry.example = harness.book.example
+    made = harness.activate(plan({"it": NOSNIFF}, mode="report-only"))
+    lines = ((b"Sec-Fetch-Site", b"none"), (b"Sec-Fetch-Mode", b"navigate"))
+    request = (*lines, (b"Sec-Fetch-Dest", b"document"))
+    for path in ("/a", "/a", "/b\x1b", "/c", "/d"):
+        harness.responses(made, 1, (b"Content-Type", b"text/plain"), request=request, path=path)
+
+    named = tuple(f"GET {path} none document" for path in ("/a", "/b?", "/c"))
+    assert harness.book.evidence()[0].examples == {"open": named}
+    harness.activate(plan({"it": NOSNIFF, "other": NOSNIFF}, mode="report-only"))
+    assert harness.book.evidence()[0].examples == {"open": named}
+    harness.activate(plan({"it": NOSNIFF}, mode="enforce"))
+    assert harness.book.evidence()[0].examples == {}
 
 
 def test_evidence_is_of_the_responses_that_were_seen():
@@ -685,7 +777,7 @@ def test_a_sidecar_that_is_stopped_watches_nothing():
     [
         ("frames", {"Sec-Fetch-Dest": "iframe", "Sec-Fetch-Site": "cross-site"}, (), "break"),
         ("frames", {"Sec-Fetch-Dest": "document", "Sec-Fetch-Site": "cross-site"}, (), "safe"),
-        ("frames", {"Sec-Fetch-Dest": "image", "Sec-Fetch-Site": "cross-site"}, (), "irrelevant"),
+        ("frames", {"Sec-Fetch-Dest": "image", "Sec-Fetch-Site": "cross-site"}, (), "data"),
         ("frames", {}, (), "irrelevant"),
         ("frames", {"User-Agent": OLD}, (), "unknown"),
         (

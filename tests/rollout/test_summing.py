@@ -72,6 +72,17 @@ def test_replicas_are_summed():
     assert [(one.id, one.count) for one in whole.trial.causes] == [("a", 4), ("b", 1)]
 
 
+def test_examples_of_all_replicas_are_shown():
+    """So many as of one; what another sent is cut to what may be printed."""
+    one = seen(0.0, 1.0, examples={"open": ("GET /a",)})
+    other = seen(
+        0.0, 1.0, examples={"open": ("GET /a", "GET /\x1b" + "b" * 300, "GET /c", "GET /d")}
+    )
+    (whole,) = summed([one], rows_of([row(other)], MEANINGS, 0.0)[0])
+
+    assert whole.examples == {"open": ("GET /a", "GET /?" + "b" * 194, "GET /c")}
+
+
 @pytest.mark.parametrize(
     ("watches", "expected"),
     [

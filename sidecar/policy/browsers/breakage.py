@@ -11,6 +11,7 @@ section 7.1.6 (X-Frame-Options); CSP Level 3 section 6.4.2 (frame-ancestors); RF
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from urllib.parse import quote_from_bytes
 
@@ -83,7 +84,7 @@ def breakage_test(rule: Rule, value: str) -> BreakageTest | None:
     return _worst(found) if len(found) > 1 else next(iter(found), None)
 
 
-_SEVERITY: tuple[Outcome, ...] = ("break", "open", "unknown", "safe", "irrelevant")
+_SEVERITY: tuple[Outcome, ...] = ("break", "open", "unknown", "safe", "data", "irrelevant")
 
 
 def _worst(breakage_tests: list[BreakageTest]) -> BreakageTest:
@@ -252,7 +253,27 @@ class CookieTest:
         return False
 
     def __call__(self, facts: Facts, fetch: Fetch) -> Outcome:
-        """What the response shows of the rule."""
+        """What request and response show of the rule."""
+        found = self._of_exchange(facts, fetch)
+        if self._hidden and found != "break" and fetch.browser and self._hides(facts):
+            return "open"
+        return found
+
+    def _hides(self, facts: Facts) -> bool:
+        """Whether the rule would hide from scripts a cookie that they may read today. One that is
+        deleted is read by none, with HttpOnly or without (RFC 6265bis section 5.6.2).
+        """
+        for value in lines(facts, b"set-cookie"):
+            if not _matches(value.partition(b"=")[0].strip(), self._pattern):
+                continue
+            cookie = cookies.parse(value.decode("latin-1"))
+            spared = "*" in self._pattern and cookies.is_readable_csrf(cookie.name)
+            hidden = cookie.refused or cookie.get("httponly") is not None
+            if not (spared or hidden or _DELETED.fullmatch(cookie.get("max-age") or "")):
+                return True
+        return False
+
+    def _of_exchange(self, facts: Facts, fetch: Fetch) -> Outcome:
         attached = self.asks or self._secure
         set_now = _set_now(facts, self._pattern, every=self._open)
         if attached and fetch.browser and any(one.get("domain") for one in set_now):
@@ -364,6 +385,8 @@ def _echoed(facts: Facts, values: list[bytes]) -> bool:
     return False
 
 
+_DELETED = re.compile(r"0+|-[0-9]+")
+"""The Max-Age of a cookie that browsers are to forget."""
 _EXACT, _WITHIN = 4, 8
 """Bytes of a value that is hardly a whole header field, or part of one, by chance."""
 _NOT_SCRIPTS = frozenset({b"cookie", b"referer", b"origin", b"user-agent"})

@@ -20,6 +20,7 @@ from sidecar.policy.rules.fetch import (
     Outcome,
     began_here,
     lines,
+    may_be_kept,
     may_be_page,
     media_type,
 )
@@ -108,8 +109,10 @@ class Framing:
 
     def _inside(self, facts: Facts, fetch: Fetch) -> Outcome:
         """What the response shows of who frames it."""
+        if fetch.dest == b"document":
+            return "safe"
         if fetch.dest not in FRAMES:
-            return "safe" if fetch.dest == b"document" else "irrelevant"
+            return "unknown" if may_be_kept(facts, fetch) else "data"
         if not _framable(facts):
             return "safe"
         media = media_type(facts)

@@ -7,6 +7,7 @@ the witness has seen. The texts, and a row for each header, are in `witness.json
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
@@ -26,7 +27,10 @@ from sidecar.policy.terms import WRITING
 WitnessKind: TypeAlias = Literal["harmless", "proxy", "browsers", "nobody"]
 
 TRIAL = "Run `sidecar promote RULE --to trial`, and let browsers load pages."
-OVERRIDE = 'Try it with `share: 5%`, then give --override "why".'
+OVERRIDE = (
+    'Write `share: 5%` in the rule and promote it with --override "why"; take the share away when'
+    " nobody complains."
+)
 WAIT = "Wait for more traffic of browsers."
 _NEXT: Mapping[str, str] = {"harmless": "", "proxy": WAIT, "browsers": TRIAL, "nobody": OVERRIDE}
 
@@ -154,6 +158,16 @@ def _reaches_subdomains(value: str) -> bool:
     return "includesubdomains" in value or "preload" in value
 
 
+def _remembered(value: str) -> str:
+    """HSTS; with max-age=0 browsers forget it (RFC 6797 section 6.1.1)."""
+    if _OFF.search(value):
+        return "protection-removed"
+    return "hsts-subdomains" if _reaches_subdomains(value) else "hsts"
+
+
+_OFF = re.compile(r"max-age\s*=\s*\"?0+\"?\s*(?:;|$)")
+
+
 def _cached(value: str) -> tuple[str, ...]:
     said = parse_cache(value)[0]
     if "no-store" in said:
@@ -187,9 +201,7 @@ _BY_VALUE: Mapping[str, Callable[[str], Iterable[str]]] = {
     "referrer-policy": lambda value: (
         "referrer-fuller" if sends_default_or_more(referrer_policy(value)) else "referrer",
     ),
-    "strict-transport-security": lambda value: (
-        "hsts-subdomains" if _reaches_subdomains(value) else "hsts",
-    ),
+    "strict-transport-security": lambda value: (_remembered(value),),
 }
 """Headers whose witnesses depend on more of the value than one word; it is in lower case."""
 

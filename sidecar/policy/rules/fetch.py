@@ -21,11 +21,11 @@ from sidecar.policy.data import media_types
 from sidecar.policy.rules.conditions import Facts
 from sidecar.policy.rules.engines import Engine, engine_of
 
-Outcome: TypeAlias = Literal["break", "safe", "open", "unknown", "irrelevant", "plain"]
+Outcome: TypeAlias = Literal["break", "safe", "open", "unknown", "irrelevant", "plain", "data"]
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 """`open`: the browser said all that it says, and the rule may break this very request; `unknown`:
 it said too little. `plain`: over plain http, which contradicts a promise of https without breaking
-at once.
+at once. `data`: a page fetched something that is no page, where the rule does nothing.
 """
 BreakageTest: TypeAlias = Callable[[Facts, "Fetch"], Outcome]
 
@@ -133,6 +133,13 @@ def may_be_page(facts: Facts, fetch: Fetch) -> bool:
     if not fetch.relayed or fetch.mode in (b"no-cors", b"same-origin"):
         return False
     return fetch.mode == b"navigate" or media_type(facts) in _PAGES
+
+
+def may_be_kept(facts: Facts, fetch: Fetch) -> bool:
+    """Whether a service worker may have fetched a page to keep it, in a mode of its own choice."""
+    if not fetch.relayed or media_type(facts) not in _PAGES:
+        return False
+    return not any(len(name) == 11 and name.lower() == b"sec-purpose" for name, _ in facts.request)
 
 
 def sent_cookies(fetch: Fetch) -> list[tuple[bytes, bytes]]:
