@@ -18,7 +18,6 @@ MODULES = (
     "policy/engine/judge",
     "policy/engine/plan",
     "policy/rules/matching",
-    "policy/rules/paths",
     "proxy/body",
     "proxy/context",
     "proxy/deadlines",

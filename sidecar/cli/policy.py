@@ -17,9 +17,8 @@ from sidecar.policy.engine.nonces import SOURCE
 from sidecar.policy.engine.plan import Matched, compile_policy
 from sidecar.policy.engine.resolve import Resolved
 from sidecar.policy.model import schema
-from sidecar.policy.rules.conditions import Facts, RawFields
-from sidecar.policy.rules.findings import Finding
-from sidecar.policy.rules.paths import shown
+from sidecar.policy.rules.conditions import Facts, Finding, RawFields
+from sidecar.policy.rules.matching import shown
 from sidecar.policy.terms import MODES, Mode
 from sidecar.policy.values import request_method, request_path
 from sidecar.source import load_policy, preset_texts

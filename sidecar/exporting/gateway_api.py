@@ -15,8 +15,7 @@ from typing import Literal, NamedTuple, TypeAlias
 from sidecar.exporting import patterns
 from sidecar.exporting.program import ExportedRoute, ExportedStep, Gap, Program
 from sidecar.exporting.target import plain_steps
-from sidecar.policy.rules.matching import host_name
-from sidecar.policy.rules.paths import decoded
+from sidecar.policy.rules.matching import decoded, host_name
 from sidecar.templates import filled
 
 Kind: TypeAlias = Literal["Exact", "PathPrefix", "RegularExpression"]

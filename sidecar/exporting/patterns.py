@@ -9,8 +9,7 @@ from typing import TypeAlias
 from sidecar.exporting.program import ExportedRoute
 from sidecar.policy.model import Match
 from sidecar.policy.rules.classes import DOCS, LOGOUT
-from sidecar.policy.rules.matching import host_name
-from sidecar.policy.rules.paths import decoded
+from sidecar.policy.rules.matching import decoded, host_name
 
 _SPECIAL = re.compile(r"[\\.+*?()\[\]{}^$|]")
 

@@ -18,8 +18,8 @@ from sidecar.policy.engine.resolve import NamedRoute, Resolved
 from sidecar.policy.engine.stricter import stricter
 from sidecar.policy.headers import cookies
 from sidecar.policy.model import Match, Rule
-from sidecar.policy.rules.cookie_check import demands_of
-from sidecar.policy.rules.findings import Finding
+from sidecar.policy.rules.checks import demands_of
+from sidecar.policy.rules.conditions import Finding
 from sidecar.policy.terms import WRITING
 
 Act: TypeAlias = Literal["set", "default", "append", "remove", "cookie"]

@@ -25,8 +25,8 @@ from sidecar.policy.engine.resolve import NamedRule, Resolved
 from sidecar.policy.headers import cookies
 from sidecar.policy.headers.shapes import Lines, shapes
 from sidecar.policy.model import Rule
+from sidecar.policy.rules.checks import demands_of
 from sidecar.policy.rules.conditions import Facts, by_name, conditions
-from sidecar.policy.rules.cookie_check import demands_of
 from sidecar.policy.terms import WRITING
 from sidecar.policy.words import counted
 

@@ -16,8 +16,7 @@ from sidecar.policy.browsers.reports import BrowserReport, read_reports
 from sidecar.policy.engine.judge import REMEMBERED, PreparedDecision
 from sidecar.policy.engine.plan import Plan, RoutePlan
 from sidecar.policy.rules.conditions import Facts
-from sidecar.policy.rules.engines import engine_of
-from sidecar.policy.rules.fetch import Fetch
+from sidecar.policy.rules.fetch import Fetch, engine_of
 from sidecar.policy.rules.ladder import transport
 from sidecar.policy.terms import MODES
 from sidecar.policy.words import visible

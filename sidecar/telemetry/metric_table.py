@@ -9,8 +9,7 @@ from __future__ import annotations
 from typing import Final, Literal, NamedTuple, TypeAlias
 
 from sidecar.policy.data import read_table
-from sidecar.policy.rules.engines import Engine
-from sidecar.policy.rules.fetch import OUTCOMES
+from sidecar.policy.rules.fetch import OUTCOMES, Engine
 
 Labels: TypeAlias = tuple[str, ...]
 

@@ -21,8 +21,7 @@ from sidecar.policy.engine.judge import PreparedDecision
 from sidecar.policy.engine.plan import RoutePlan
 from sidecar.policy.rules.classes import of_media_type
 from sidecar.policy.rules.conditions import Facts
-from sidecar.policy.rules.engines import Engine, engine_of
-from sidecar.policy.rules.fetch import Fetch
+from sidecar.policy.rules.fetch import Engine, Fetch, engine_of
 from sidecar.telemetry.metric_table import ENGINES, OF_ENGINES
 from sidecar.telemetry.metrics import Metrics
 from sidecar.telemetry.rule_counters import RouteTally

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.policy.browsers import alike, trial
-from sidecar.policy.rules.findings import Finding
+from sidecar.policy.rules.conditions import Finding
 
 KEY = b"content-security-policy"
 NONCES = (

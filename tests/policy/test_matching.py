@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 
 from sidecar.policy.model import Match
 from sidecar.policy.rules.conditions import glob_source
-from sidecar.policy.rules.matching import host_name, matcher
-from sidecar.policy.rules.paths import readings
+from sidecar.policy.rules.matching import host_name, matcher, readings
 from tests.reference import glob, path_glob
 
 

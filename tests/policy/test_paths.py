@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.policy.rules.paths import decoded, readings, shown
+from sidecar.policy.rules.matching import decoded, readings, shown
 
 
 @pytest.mark.parametrize(

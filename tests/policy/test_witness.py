@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from sidecar.policy.browsers.support import reports
 from sidecar.policy.browsers.witness import replacing, witnesses
-from sidecar.policy.rules.engines import engine_of
+from sidecar.policy.rules.fetch import engine_of
 from tests.policy.making import policy
 
 CHROME = (

@@ -13,8 +13,7 @@ from typing import TypeAlias
 
 from sidecar.policy.browsers import trial
 from sidecar.policy.browsers.trial import ReportOnly
-from sidecar.policy.rules.conditions import Seen
-from sidecar.policy.rules.findings import Finding
+from sidecar.policy.rules.conditions import Finding, Seen
 
 _CSP, _XFO = b"content-security-policy", b"x-frame-options"
 _NONCE = re.compile(rb"('(?i:nonce)-)([A-Za-z0-9+/_-]+={0,2})'")

@@ -11,7 +11,7 @@ from functools import lru_cache
 
 from sidecar.policy import csp
 from sidecar.policy.headers import fields
-from sidecar.policy.rules.engines import Engine
+from sidecar.policy.rules.fetch import Engine
 
 SUPPORT_DATE = "2026-11"
 

@@ -17,8 +17,7 @@ from sidecar.policy.csp.sources import meet, source_list
 from sidecar.policy.csp.table import DIRECTIVES, FALLBACKS, NONCES_COUNT_IN
 from sidecar.policy.headers import fields
 from sidecar.policy.model import Rule
-from sidecar.policy.rules.conditions import RawFields, Seen
-from sidecar.policy.rules.findings import Finding
+from sidecar.policy.rules.conditions import Finding, RawFields, Seen
 from sidecar.policy.terms import GIVING
 
 REPORTS_PATH = "/.well-known/sidecar/reports"

@@ -14,8 +14,7 @@ from sidecar.policy.engine.nonces import NonceEnsured
 from sidecar.policy.engine.plan import RoutePlan
 from sidecar.policy.rules.checks import Check, worst_fault
 from sidecar.policy.rules.classes import classes
-from sidecar.policy.rules.conditions import Facts, RawFields, by_name
-from sidecar.policy.rules.findings import Finding, write
+from sidecar.policy.rules.conditions import Facts, Finding, RawFields, by_name, write
 from sidecar.policy.rules.ladder import described
 from sidecar.policy.terms import Mode
 from sidecar.policy.values import ResponseClass

@@ -11,8 +11,7 @@ import re
 from collections.abc import Iterable
 
 from sidecar.policy.model import Match
-from sidecar.policy.rules.matching import host_name
-from sidecar.policy.rules.paths import decoded
+from sidecar.policy.rules.matching import decoded, host_name
 
 _STAR, _REST = "\u0100", "\u0101"
 """`*` and `**` among decoded characters, which are of one byte each."""

@@ -15,13 +15,14 @@ from sidecar.policy.rules.checks import Check
 from sidecar.policy.rules.conditions import (
     Ask,
     Facts,
+    Finding,
     RawFields,
     RequestHeader,
     RequestLines,
     Seen,
     by_name,
+    write,
 )
-from sidecar.policy.rules.findings import Finding, write
 
 REMEMBERED = 512
 """Verdicts that a judge keeps; when there are more, it starts anew."""

@@ -16,9 +16,8 @@ from sidecar.policy import headers
 from sidecar.policy.csp.sources import REQUEST_NONCE
 from sidecar.policy.headers.tokens import parse_cache
 from sidecar.policy.model import Rule
-from sidecar.policy.rules.checks import Check
-from sidecar.policy.rules.conditions import Ask, Condition, Facts, Seen
-from sidecar.policy.rules.findings import Finding, Findings
+from sidecar.policy.rules.checks import Check, CheckOfAnother
+from sidecar.policy.rules.conditions import Ask, Condition, Facts, Finding, Findings, Seen
 from sidecar.policy.rules.shares import ShareCheck
 from sidecar.policy.terms import WRITING, ViolationKind
 
@@ -61,18 +60,17 @@ def last_words(checks: Iterable[Check]) -> tuple[Check, ...]:
     )
 
 
-class _OfRule(Check):
-    """A check in the name of a rule."""
+class _OfRule(CheckOfAnother):
+    """A check that a rule needs beside its own because of a nonce."""
 
-    __slots__ = ("action", "inner", "kinds", "targets")
+    __slots__ = ("inner", "targets")
 
     def __init__(self, inner: Check) -> None:
-        self.rule, self.index, self.mode = inner.rule, inner.index, inner.mode
-        self.action, self.made, self.header = inner.action, inner.made, inner.header
+        super().__init__(inner)
         self.inner = inner
         self.targets = tuple(sorted(inner.looks() & _CSP))
         more: tuple[ViolationKind, ...] = ("missing", "mismatch", "forbidden")
-        self.kinds: tuple[ViolationKind, ...] = tuple(dict.fromkeys((*inner.kinds, *more)))
+        self.kinds = tuple(dict.fromkeys((*inner.kinds, *more)))
 
     def looks(self) -> frozenset[bytes]:
         """Of the rule, and what caches obey."""

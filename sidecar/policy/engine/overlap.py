@@ -11,8 +11,7 @@ from operator import eq
 from typing import TypeAlias
 
 from sidecar.policy.model import Match, When
-from sidecar.policy.rules.matching import host_name
-from sidecar.policy.rules.paths import decoded
+from sidecar.policy.rules.matching import decoded, host_name
 
 Symbol: TypeAlias = str
 """One character, or a gap by its longer name: `segment` (a run within one segment), `any` (any

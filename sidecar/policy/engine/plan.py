@@ -23,10 +23,8 @@ from sidecar.policy.engine.stricter import stricter
 from sidecar.policy.model import Policy, Rule, StrictModel
 from sidecar.policy.rules.checks import Check, make_check
 from sidecar.policy.rules.conditions import Facts
-from sidecar.policy.rules.cookie_check import CookieCheck
 from sidecar.policy.rules.fetch import BreakageTest
-from sidecar.policy.rules.matching import matcher
-from sidecar.policy.rules.paths import readings
+from sidecar.policy.rules.matching import matcher, readings
 from sidecar.policy.rules.shares import ShareCheck
 from sidecar.policy.terms import Mode, Slashes, lowest
 
@@ -194,8 +192,6 @@ def compile_policy(resolved: Resolved, *, override: Mode | None = None) -> Plan:
 
 def _check(named: NamedRule, index: int, mode: Mode, share: float) -> Check:
     def make(mode: Mode) -> Check:
-        if named.rule.cookie is not None:
-            return CookieCheck(named.name, named.rule, index, mode)
         return nonced(make_check(named.name, named.rule, index, mode), named.rule)
 
     check = make(mode)

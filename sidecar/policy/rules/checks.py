@@ -1,6 +1,7 @@
 """One small class per action: what it finds in a response's header lines, and the edit to fix it.
 
-Everything knowable is known when a check is made; only a mismatch allocates.
+Everything knowable is known when a check is made; only a mismatch allocates. Of cookies, names and
+attributes are judged, never values (`cookies` has the grammar).
 """
 
 from __future__ import annotations
@@ -12,17 +13,19 @@ from functools import lru_cache, partial
 
 from sidecar.policy import headers
 from sidecar.policy.faults import Fault, FaultVerdict
+from sidecar.policy.headers import cookies
 from sidecar.policy.model import Rule
 from sidecar.policy.rules.conditions import (
     Ask,
     Condition,
     Facts,
+    Finding,
+    Findings,
     Seen,
     conditions,
     glob_source,
     scheme_is,
 )
-from sidecar.policy.rules.findings import Finding, Findings
 from sidecar.policy.terms import WRITING, Action, Mode, ViolationKind
 
 
@@ -251,15 +254,30 @@ class Forbid(Require):
         return self.finding("forbidden", observed, None)
 
 
-class MultiHeaderCheck(Check):
+class CheckOfAnother(Check):
+    """A check in the name of another one's rule."""
+
+    __slots__ = ("action", "kinds")
+
+    def __init__(self, other: Check) -> None:
+        self.rule, self.index, self.mode, self.when = (
+            other.rule,
+            other.index,
+            other.mode,
+            other.when,
+        )
+        self.action, self.kinds, self.made = other.action, other.kinds, other.made
+        self.header = other.header
+
+
+class MultiHeaderCheck(CheckOfAnother):
     """One rule over many headers: its conditions are asked once, before any of its changes."""
 
-    __slots__ = ("action", "inner", "kinds")
+    __slots__ = ("inner",)
 
     def __init__(self, inner: list[Check], when: tuple[Condition, ...]) -> None:
-        first = inner[0]
-        self.rule, self.index, self.mode, self.when = first.rule, first.index, first.mode, when
-        self.action, self.kinds, self.made = first.action, first.kinds, first.made
+        super().__init__(inner[0])
+        self.when = when
         self.header = ", ".join(check.header for check in inner)
         self.inner = {check.key: check for check in inner}
 
@@ -292,12 +310,61 @@ class AnyOf(MultiHeaderCheck):
         )
 
 
+class CookieCheck(Check):
+    """Every Set-Cookie line whose name matches has the attributes that the rule demands.
+
+    HttpOnly is not demanded of CSRF cookies that scripts must read, unless the rule names one.
+    """
+
+    __slots__ = ("action", "demands", "pattern")
+    kinds: tuple[ViolationKind, ...] = ("mismatch",)
+
+    def __init__(self, *, declared: Rule, **known: object) -> None:
+        assert declared.cookie is not None
+        self.action: Action = declared.action or "set"
+        super().__init__(header="Set-Cookie", declared=declared, **known)  # type: ignore[arg-type]
+        self.pattern, self.demands = declared.cookie, demands_of(declared)
+
+    def judge(self, facts: Facts, seen: Seen) -> Findings:
+        """One finding when any line differs from what is demanded; the lines stay in order."""
+        observed = seen.get(self.key)
+        if observed is None:
+            return ()
+        after = tuple(self._right(line, facts.scheme) for line in observed)
+        if after == observed:
+            return ()
+        return self.finding("mismatch", observed, after if self.action in WRITING else None)
+
+    def _right(self, line: bytes, scheme: str) -> bytes:
+        text = line.decode("latin-1")
+        if not cookies.matches(self.pattern, cookies.parse(text).name):
+            return line
+        return cookies.apply(text, self.demands, scheme).encode("latin-1")
+
+
+def demands_of(rule: Rule) -> cookies.Demands:
+    """What a complete cookie rule demands of the cookies that its pattern matches."""
+    attributes = rule.attributes
+    assert attributes is not None
+    return cookies.Demands(
+        secure=attributes.secure,
+        http_only=attributes.http_only,
+        same_site=attributes.same_site,
+        partitioned=attributes.partitioned,
+        path=attributes.path,
+        host_only=attributes.domain is False,
+        hide_csrf="*" not in (rule.cookie or ""),
+    )
+
+
 def make_check(rule: str, declared: Rule, index: int, mode: Mode) -> Check:
-    """The check of one complete rule on headers."""
+    """The check of one complete rule."""
+    when = conditions(declared.when)
+    if declared.cookie is not None:
+        return CookieCheck(rule=rule, index=index, mode=mode, when=when, declared=declared)
     assert declared.action is not None
     assert declared.header is not None
     make = partial(_ACTIONS[declared.action], rule=rule, index=index, mode=mode, declared=declared)
-    when = conditions(declared.when)
     if len(declared.header) == 1:
         return make(header=declared.header[0], when=when)
     inner = [make(header=header, when=()) for header in declared.header]

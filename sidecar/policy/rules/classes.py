@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 
 from sidecar.policy.data import MEDIA_TYPES
-from sidecar.policy.rules.paths import decoded
+from sidecar.policy.rules.matching import decoded
 from sidecar.policy.values import ResponseClass
 
 _TYPES: Mapping[ResponseClass, list[str]] = MEDIA_TYPES["classes"]

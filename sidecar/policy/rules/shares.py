@@ -4,25 +4,23 @@ from __future__ import annotations
 
 import hashlib
 
-from sidecar.policy.rules.checks import Check
-from sidecar.policy.rules.conditions import Ask, Facts, Seen
-from sidecar.policy.rules.findings import Findings
+from sidecar.policy.rules.checks import Check, CheckOfAnother
+from sidecar.policy.rules.conditions import Ask, Facts, Findings, Seen
 
 _CACHING = frozenset({b"cache-control", b"expires", b"last-modified"})
 
 
-class ShareCheck(Check):
+class ShareCheck(CheckOfAnother):
     """One rule, enforced for the clients in the share and only reported for the others.
 
     The hash of its address decides whether a client is in: it stays in while the share grows, and
     its requests do not flip back and forth.
     """
 
-    __slots__ = ("action", "enforced", "kinds", "limit", "reported")
+    __slots__ = ("enforced", "limit", "reported")
 
     def __init__(self, enforced: Check, reported: Check, share: float) -> None:
-        for slot in ("rule", "index", "mode", "when", "action", "kinds", "made", "header"):
-            setattr(self, slot, getattr(enforced, slot))
+        super().__init__(enforced)
         self.enforced, self.reported, self.limit = enforced, reported, share
 
     def judge(self, facts: Facts, seen: Seen) -> Findings:
