@@ -24,7 +24,6 @@ MODULES = (
     "proxy/downstream",
     "proxy/exchange",
     "proxy/faults",
-    "proxy/flow",
     "proxy/forwarding",
     "proxy/http1/bodies",
     "proxy/http1/grammar",

@@ -102,7 +102,7 @@ class _Checked:
 
 def _certificates(settings: Settings, config: Path) -> tuple[Problem, ...]:
     """What is wrong with the certificates that a settings file names, with their places in it."""
-    from sidecar.proxy.certificate_checks import examined  # most settings name none
+    from sidecar.proxy.certificates import examined  # most settings name none
 
     found = examined(settings, datetime.now(UTC))
     return located(found, load(config.read_bytes(), str(config))) if found else ()

@@ -8,12 +8,11 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from sidecar.proxy.deadlines import Deadlines
-from sidecar.proxy.forwarding import Forwarder
+from sidecar.proxy.forwarding import Forwarder, Timing
 from sidecar.proxy.http1.requests import RequestReader
 from sidecar.proxy.pool import Pool
 from sidecar.proxy.splice import Pipe
-from sidecar.proxy.timing import Timing
-from sidecar.settings import RouteTimeouts, Settings
+from sidecar.settings import Settings
 from sidecar.telemetry import Telemetry
 
 if TYPE_CHECKING:
@@ -82,15 +81,9 @@ class Context:
 def by_route(context: Context) -> dict[str, Context]:
     """The contexts of the routes that the settings give timeouts of their own."""
     return {
-        name: replace(context, bounds=_of_route(context.bounds, own))
+        name: replace(
+            context,
+            bounds=replace(context.bounds, **own.model_dump(exclude_none=True)),
+        )
         for name, own in context.settings.timeouts.routes.items()
     }
-
-
-def _of_route(bounds: RequestLimits, own: RouteTimeouts) -> RequestLimits:
-    return replace(
-        bounds,
-        response=bounds.response if own.response is None else float(own.response),
-        idle=bounds.idle if own.idle is None else float(own.idle),
-        total=bounds.total if own.total is None else float(own.total),
-    )

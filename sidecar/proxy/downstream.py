@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from sidecar.proxy.deadlines import NEVER
 from sidecar.proxy.exchange import Exchange
 from sidecar.proxy.faults import ClientGone, Refused
-from sidecar.proxy.flow import ClientTunnel
 from sidecar.proxy.http1.requests import Request
 from sidecar.proxy.incoming import HELD, LINGER_BYTES, Incoming, header_late
 from sidecar.proxy.responder import Rest
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from sidecar.proxy.forwarding import Peer
     from sidecar.proxy.listener import Listener
     from sidecar.proxy.proxy_protocol import ProxiedClient
+    from sidecar.proxy.tunnel import Tunnel
 
 HIGH_WATER: Final = 131_072
 """Bytes of responses that wait for a slow client before more is written."""
@@ -75,7 +75,7 @@ class Downstream(Incoming):
             self.expect(self._context.bounds.idle, _client_stuck)
             await waiter
 
-    def upgrade(self, tunnel: ClientTunnel) -> bytes:
+    def upgrade(self, tunnel: Tunnel) -> bytes:
         """From here on bytes go to `tunnel`; returns those that came behind the request."""
         self._tunnel = tunnel
         held, self._held = self._held, b""
@@ -146,7 +146,7 @@ class Downstream(Incoming):
         self._context.telemetry.connections.n -= 1
         self._listener.closed(self)
         if self._tunnel is not None:
-            self._tunnel.client_lost()
+            self._tunnel.lost()
         if not self._body.whole:
             self._context.deadlines.drop(self._body)
         # It knows this connection: nothing is left to the garbage collector.

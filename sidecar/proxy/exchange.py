@@ -15,9 +15,8 @@ from sidecar.proxy.faults import ClientGone, Refused, UpstreamFailed
 from sidecar.proxy.forwarding import ClientOrigin, new_nonce
 from sidecar.proxy.http1.grammar import BODILESS, CHUNKED, IDEMPOTENT, UNTIL_CLOSE
 from sidecar.proxy.http1.requests import Request
-from sidecar.proxy.http1.responses import Response
+from sidecar.proxy.http1.responses import AGAIN, Response
 from sidecar.proxy.http1.writing import LAST_CHUNK, chunk, message
-from sidecar.proxy.local_replies import AGAIN
 from sidecar.proxy.reporting import PREFIX as REPORTS_PREFIX
 from sidecar.proxy.responder import Responder, Rest
 from sidecar.proxy.splice import splice

@@ -14,7 +14,7 @@ import re
 import secrets
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Final
+from typing import Final, TypeAlias
 
 from sidecar.proxy.faults import Refused
 from sidecar.proxy.http1.requests import Request
@@ -193,6 +193,32 @@ def among(names: Sequence[str]) -> Callable[[str], bool]:
         return any(parsed in network for network in networks)
 
     return lru_cache(KNOWN)(within)
+
+
+Timing: TypeAlias = Callable[[str, float, float], bytes]
+"""The line for a client's address, from the seconds that the upstream took to its head, and that
+all took; b"" = none.
+"""
+
+
+def server_timing(networks: Sequence[str]) -> Timing | None:
+    """Where the time of a response went, for clients that may know (W3C Server Timing section 2);
+    None = off.
+    """
+    if not networks:
+        return None
+    within = among(networks)
+
+    def line(client: str, upstream: float, total: float) -> bytes:
+        if not within(client):
+            return b""
+        own = max(total - upstream, 0.0)
+        return b"Server-Timing: upstream;dur=%.2f, sidecar;dur=%.2f\r\n" % (
+            upstream * 1000,
+            own * 1000,
+        )
+
+    return line
 
 
 def new_nonce() -> bytes:

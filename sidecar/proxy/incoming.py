@@ -1,4 +1,5 @@
-"""What a client's bytes become: requests one by one, their bodies, and what waits behind them.
+"""A client's connection as a transport, and what its bytes become: requests one by one, their
+bodies, and what waits behind them.
 
 One request is read at a time: bytes behind it are held until it has its response, so no later fault
 can reach an earlier response.
@@ -6,20 +7,27 @@ can reach an earlier response.
 
 from __future__ import annotations
 
+import asyncio
+import socket
+import struct
 from abc import ABC, abstractmethod
+from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from sidecar.proxy.body import Body
+from sidecar.proxy.deadlines import NEVER
 from sidecar.proxy.faults import Refused
-from sidecar.proxy.flow import Flow
-from sidecar.proxy.http1.bodies import Chunked, Decoder, Sized
+from sidecar.proxy.http1.bodies import Chunked, Sized
 from sidecar.proxy.http1.grammar import CHUNKED, Excessive, Malformed, TooLarge
 from sidecar.proxy.http1.requests import Request
 from sidecar.proxy.http1.stream import RequestHeads
+from sidecar.proxy.waiter import Waiter
 
 if TYPE_CHECKING:
     from sidecar.proxy.context import Context
+    from sidecar.proxy.tunnel import Tunnel
 
 HELD: Final = 65_536
 """Bytes behind a request that is being served; more are not read."""
@@ -29,21 +37,31 @@ LINGER_BYTES: Final = 1 << 20
 destroy the response.
 """
 
-_NOTHING: Final[Decoder] = Sized(0)
+_NOTHING: Final = Sized(0)
+_RESET: Final = struct.pack("ii", 1, 0)
 header_late: Final = partial(Refused, 408, "header_timeout")
 
 
-class Incoming(Flow, ABC):
-    """The reading half of a client's connection. `_incoming` is the request that is at hand, or
-    the refusal in its place; `_busy` while it is being served, `_deaf` when no other will be read.
+class Incoming(asyncio.Protocol, ABC):
+    """What a client's connection is without its exchanges. `transport` is None before the
+    connection and after it; `due` and `late` are its deadline. `_incoming` is the request that is
+    at hand, or the refusal in its place; `_busy` while it is being served, `_deaf` when no other
+    will be read.
     """
 
     def __init__(self, context: Context, none: Body) -> None:
-        super().__init__(context.loop)
+        self._loop = context.loop
+        self._tunnel: Tunnel | None = None
+        self.due: float = NEVER
+        self.late: Callable[[], Exception] = TimeoutError
+        self.transport: asyncio.Transport | None = None
+        self.writing_paused = False
+        self._drained: Waiter | None = None
         self._context = context
         self._heads = RequestHeads(context.requests, context.settings.limits)
         self._none = none
-        self._body, self._decoder = none, _NOTHING
+        self._body = none
+        self._decoder: Sized | Chunked = _NOTHING
         self._incoming: Request | Refused | None = None
         self._busy = False
         self._deaf = False
@@ -55,6 +73,43 @@ class Incoming(Flow, ABC):
     @abstractmethod
     def arrived(self) -> None:
         """A request is at hand, or the refusal in its place."""
+
+    def write(self, data: bytes) -> None:
+        """Send bytes; ask `writing_paused` before the next."""
+        if self.transport is not None:
+            self.transport.write(data)
+
+    def reset(self) -> None:
+        """End the connection so that the client cannot take what it has for the whole (RFC 9112
+        section 8).
+        """
+        if self.transport is not None:
+            raw = self.transport.get_extra_info("socket")
+            # uvloop has none under TLS, where an end without close_notify is visible
+            if raw is not None:
+                raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+            self.transport.abort()
+
+    def pause_transport(self) -> None:
+        """Read no more for now."""
+        if self.transport is not None:
+            with suppress(RuntimeError):  # it is closing
+                self.transport.pause_reading()
+
+    def resume_transport(self) -> None:
+        """Read on."""
+        if self.transport is not None:
+            with suppress(RuntimeError):
+                self.transport.resume_reading()
+
+    @property
+    def tunnel(self) -> Tunnel | None:
+        """What this connection has become a part of."""
+        return self._tunnel
+
+    def expect(self, seconds: float, late: Callable[[], Exception]) -> None:
+        """Go on with the error `late()` where nothing else has come in `seconds`."""
+        self.due, self.late = self._loop.time() + seconds, late
 
     @property
     def begun(self) -> bool:
@@ -74,6 +129,31 @@ class Incoming(Flow, ABC):
         assert isinstance(self._decoder, Sized)
         self._decoder.left -= size
         self._body.received += size
+
+    # What the loop calls.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Asyncio's protocol."""
+        self.transport = cast("asyncio.Transport", transport)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Asyncio's protocol."""
+        self.transport = self._drained = None
+
+    def pause_writing(self) -> None:
+        """Asyncio's protocol."""
+        self.writing_paused = True
+        if self._tunnel is not None:
+            self._tunnel.client_full()
+
+    def resume_writing(self) -> None:
+        """Asyncio's protocol."""
+        self.writing_paused = False
+        waiter, self._drained = self._drained, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+        if self._tunnel is not None:
+            self._tunnel.client_ready()
 
     def data_received(self, data: bytes) -> None:
         """Asyncio's protocol."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import resource
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from sidecar.proxy.body import Body
 from sidecar.proxy.downstream import Downstream
@@ -13,6 +13,7 @@ from sidecar.settings import Limits
 
 if TYPE_CHECKING:
     from sidecar.proxy.context import Context
+    from sidecar.proxy.proxy_protocol import ProxyHeaderReader
 
 KEPT: Final = 64
 """Descriptors that clients leave to health, admin, events and files; half of all where they are
@@ -36,24 +37,13 @@ def room(limits: Limits) -> int:
     return min(limits.connections, max(left - limits.upstream_connections, left // 2))
 
 
-class OpenConnection(Protocol):
-    """What draining asks of an open connection."""
-
-    @property
-    def tunnel(self) -> object:
-        """What it has become a part of; None = nothing."""
-
-    def end_soon(self) -> None: ...
-    def reset(self) -> None: ...
-
-
 class Listener:
     """Makes our protocol for each connection, and knows those that are open."""
 
     def __init__(self, context: Context) -> None:
         self.context = context
         self.most = room(context.settings.limits)
-        self.open: set[OpenConnection] = set()
+        self.open: set[Downstream | ProxyHeaderReader] = set()
         self.no_body = Body(lambda: None)
         """The body of every request without one: one for each connection would hold it in a
         cycle.
@@ -71,7 +61,7 @@ class Listener:
             self._emptied = self.context.loop.create_future()
             await self._emptied
 
-    def closed(self, connection: OpenConnection) -> None:
+    def closed(self, connection: Downstream | ProxyHeaderReader) -> None:
         """A connection has ended."""
         self.open.discard(connection)
         if not self.open and self._emptied is not None and not self._emptied.done():

@@ -12,8 +12,7 @@ from functools import partial
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from sidecar.proxy.certificate_checks import refused
-from sidecar.proxy.certificates import client_context
+from sidecar.proxy.certificates import client_context, refused
 from sidecar.proxy.deadlines import Deadlines
 from sidecar.proxy.faults import UpstreamFailed
 from sidecar.proxy.http1.responses import ResponseReader
@@ -60,13 +59,7 @@ class Pool:
         try:
             self._tls = client_context(settings.tls) if self._parts.scheme == "https" else None
         except OSError as error:
-            raise refused(
-                error,
-                settings,
-                settings.tls.upstream_ca,
-                settings.tls.upstream_certificate,
-                settings.tls.upstream_key,
-            ) from error
+            raise refused(error, settings) from error
         self._server_name = settings.tls.upstream_name or self._parts.hostname
         self._port = self._parts.port or (443 if self._tls else 80)
         host = self._parts.hostname or ""

@@ -6,6 +6,7 @@ Every response that leaves, the upstream's or our own, is judged here, once.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Coroutine, Iterable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -13,11 +14,9 @@ from sidecar.policy.engine.nonces import hidden
 from sidecar.policy.rules.conditions import Facts
 from sidecar.proxy.faults import Refused
 from sidecar.proxy.forwarding import new_nonce
-from sidecar.proxy.http1.forwards import forwards_left, one_forward_less
 from sidecar.proxy.http1.requests import Request
-from sidecar.proxy.http1.responses import Response
+from sidecar.proxy.http1.responses import Response, local_reply
 from sidecar.proxy.http1.writing import message
-from sidecar.proxy.local_replies import local_reply
 from sidecar.proxy.reporting import receive_report, report_key
 
 if TYPE_CHECKING:
@@ -171,11 +170,8 @@ class Responder:
         key = report_key(self._context.settings, self._active.plan, request.path)
         if key is not None:
             return self._take_report(request, key)
-        forwards = forwards_left(request) if request.method == "OPTIONS" else None
-        if forwards == 0:
+        if request.method == "OPTIONS" and not _passes_on(request):
             return self._no_further()
-        if forwards:
-            one_forward_less(request)
         return None
 
     async def _take_report(self, request: Request, key: str) -> bool:
@@ -209,3 +205,18 @@ class Responder:
             self._context.telemetry.request_seconds.observe(now - self._started)
             if self._span is not None:
                 self._span.end()
+
+
+_FORWARDS = re.compile(rb"(?im)^(max-forwards:[\t ]*)([0-9]{1,18})(?=[\t ]*\r$)")
+
+
+def _passes_on(request: Request) -> bool:
+    """Count Max-Forwards down, how many proxies a request may still pass; False when it may pass
+    none (RFC 9110 section 7.6.2).
+    """
+    head = b"".join(request.lines)
+    if any(int(number) == 0 for _, number in _FORWARDS.findall(head)):
+        return False
+    less = _FORWARDS.sub(lambda found: b"%b%d" % (found[1], int(found[2]) - 1), head)
+    request.lines = [less]
+    return True

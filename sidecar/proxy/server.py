@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import socket
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from sidecar.proxy.certificate_checks import refused
-from sidecar.proxy.certificates import load_pair, marks, server_context
+from sidecar.proxy.certificates import load_pair, marks, refused, server_context
 from sidecar.proxy.context import Context, Reports, bounds_of, by_route
 from sidecar.proxy.deadlines import Deadlines, tick_for
-from sidecar.proxy.forwarding import Forwarder
+from sidecar.proxy.forwarding import Forwarder, server_timing
 from sidecar.proxy.http1.requests import RequestReader
 from sidecar.proxy.listener import Listener
-from sidecar.proxy.memory import keep_freed_memory
 from sidecar.proxy.pool import Pool
-from sidecar.proxy.proxy_header import ProxyHeaderReader
+from sidecar.proxy.proxy_protocol import ProxyHeaderReader
 from sidecar.proxy.splice import new_pipe
-from sidecar.proxy.timing import server_timing
-from sidecar.proxy.tunnel import Tunnel
 from sidecar.settings import Settings
 from sidecar.telemetry import Telemetry
 
@@ -31,6 +29,35 @@ if TYPE_CHECKING:
 BACKLOG = 1024
 CERTIFICATE_LOOK = 1.0
 """Seconds between two looks at the certificate's files."""
+
+
+# malloc.h of glibc, mallopt(3).
+_TRIM_THRESHOLD: Final = -1
+_TOP_PAD: Final = -2
+_MMAP_THRESHOLD: Final = -3
+
+KEPT: Final = 32 << 20
+"""Free bytes at the top of the heap that stay ours."""
+STEP: Final = 1 << 20
+"""Bytes that the heap grows by at least."""
+MAPPED: Final = 32 << 20
+"""From so many bytes on an allocation is mapped alone, and given back when it is freed."""
+
+
+def keep_freed_memory() -> bool:
+    """Keep what bodies free for the next ones; False where there is no glibc (musl, macOS), whose
+    allocators differ.
+
+    glibc gives the top of the heap back to the system at each free of 128 KiB and asks for it again
+    for the next body; with large bodies that costs as much as carrying them.
+    """
+    if not sys.platform.startswith("linux"):
+        return False
+    process = ctypes.CDLL(None)
+    if not hasattr(process, "gnu_get_libc_version"):
+        return False
+    bounds = ((_TRIM_THRESHOLD, KEPT), (_TOP_PAD, STEP), (_MMAP_THRESHOLD, MAPPED))
+    return all(process.mallopt(what, size) == 1 for what, size in bounds)
 
 
 class DataPlane:
@@ -53,8 +80,7 @@ class DataPlane:
         try:
             self._tls = server_context(settings.tls) if settings.tls.certificate else None
         except OSError as error:
-            tls = settings.tls
-            raise refused(error, settings, tls.certificate, tls.key) from error
+            raise refused(error, settings) from error
         self._follower: asyncio.Task[None] | None = None
         self._servers: list[asyncio.Server] = []
         pool = Pool(settings, loop, deadlines, telemetry.emit)
@@ -141,7 +167,7 @@ class DataPlane:
         for server in self._servers:
             server.close()
         for connection in self._listener.open:
-            if isinstance(connection.tunnel, Tunnel):
+            if connection.tunnel is not None:
                 connection.tunnel.close()
             else:
                 connection.end_soon()

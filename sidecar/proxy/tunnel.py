@@ -23,9 +23,8 @@ if TYPE_CHECKING:
     from sidecar.proxy.upstream import Connection
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 section 1.3
-_GOING_AWAY = (  # a close frame, unmasked, with 1001 (RFC 6455 sections 5.5.1 and 7.4.1)
-    b"\x88\x02\x03\xe9"
-)
+_GOING_AWAY = b"\x88\x02\x03\xe9"
+"""A close frame, unmasked, with 1001 (RFC 6455 sections 5.5.1 and 7.4.1)."""
 GRACE = 5.0
 """Seconds in which what was written before the end must have left."""
 
@@ -133,13 +132,10 @@ class Tunnel:
         if self._client.transport is not None and not self.done.done():
             self._client.transport.resume_reading()
 
-    def client_lost(self) -> None:
-        """The client's connection has ended."""
-        self._finish()
-
-    def upstream_lost(self) -> None:
-        """The upstream's connection has ended."""
-        self._finish()
+    def lost(self) -> None:
+        """Either connection has ended."""
+        if not self.done.done():
+            self.done.set_result(None)
 
     def _say(self) -> None:
         self._said = True
@@ -147,10 +143,6 @@ class Tunnel:
 
     def _touch(self) -> None:
         self._context.deadlines.set(self.done, self._idle, _idle_over)
-
-    def _finish(self) -> None:
-        if not self.done.done():
-            self.done.set_result(None)
 
 
 class Frames:

@@ -13,7 +13,7 @@ import re
 import select
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final, Protocol, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from sidecar.proxy.faults import UpstreamFailed
 from sidecar.proxy.http1.bodies import Chunked
@@ -24,6 +24,7 @@ from sidecar.settings import Limits
 
 if TYPE_CHECKING:
     from sidecar.proxy.exchange import Exchange
+    from sidecar.proxy.tunnel import Tunnel
 
 HIGH_WATER: Final = 131_072
 """Bytes of a body held for a slow client before the upstream is no longer read."""
@@ -54,15 +55,6 @@ CLOSED: Final = 7
 """Where a connection stands in its exchange."""
 
 
-class UpstreamTunnel(Protocol):
-    """What a connection needs of the tunnel that it became a part of."""
-
-    def from_upstream(self, data: bytes) -> None: ...
-    def upstream_full(self) -> None: ...
-    def upstream_ready(self) -> None: ...
-    def upstream_lost(self) -> None: ...
-
-
 class Connection(asyncio.BufferedProtocol):
     """`reused` from its second request on; `extra` when bytes came that nobody asked for; `secure`:
     over TLS.
@@ -80,7 +72,8 @@ class Connection(asyncio.BufferedProtocol):
         self._size = 0
         self._reading = True
         self._left = 0
-        self._failure: Exception | None = None
+        self.failure: Exception | None = None
+        """What ended the connection before its response was whole."""
         self._exchange: Exchange | None = None
         """For whom a request has been sent."""
         self._awaited: Waiter | None = None
@@ -88,7 +81,7 @@ class Connection(asyncio.BufferedProtocol):
         self._full = False
         self._room: Waiter | None = None
         """Ended when there is room again."""
-        self._tunnel: UpstreamTunnel | None = None
+        self._tunnel: Tunnel | None = None
         self.response: Response | None = None
         self.extra = False
         self.keep_alive = True
@@ -123,15 +116,10 @@ class Connection(asyncio.BufferedProtocol):
         """The whole response has been received."""
         return self._state == DONE
 
-    @property
-    def failure(self) -> Exception | None:
-        """What ended the connection before its response was whole."""
-        return self._failure
-
     def wake(self, waiter: Waiter) -> Waiter:
         """`waiter`, to be ended when there is more, or nothing more; raises what ended it all."""
-        if self._failure is not None:
-            raise self._failure
+        if self.failure is not None:
+            raise self.failure
         self._awaited = waiter
         return waiter
 
@@ -175,7 +163,7 @@ class Connection(asyncio.BufferedProtocol):
         if self._tunnel is None:  # a tunnel closes its ends itself, in order
             self.transport.abort()
 
-    def tunnel(self, tunnel: UpstreamTunnel) -> bytes:
+    def tunnel(self, tunnel: Tunnel) -> bytes:
         """From here on bytes go to `tunnel`; returns those that came already."""
         self._state, self._tunnel = TUNNEL, tunnel
         return self.take()
@@ -247,7 +235,7 @@ class Connection(asyncio.BufferedProtocol):
         if self.lost is not None:
             self.lost(self)
         if self._tunnel is not None:
-            self._tunnel.upstream_lost()
+            self._tunnel.lost()
             return
         if exc is not None and self._state not in (IDLE, DONE, CLOSED):
             self._rescue()
@@ -371,8 +359,8 @@ class Connection(asyncio.BufferedProtocol):
 
     def _fail(self, failure: Exception) -> None:
         self.keep_alive = False
-        if self._failure is None and self._state != DONE:
-            self._state, self._failure = CLOSED, failure
+        if self.failure is None and self._state != DONE:
+            self._state, self.failure = CLOSED, failure
         self._wake()
 
     def _wake(self) -> None:
@@ -381,11 +369,11 @@ class Connection(asyncio.BufferedProtocol):
             self._awaited = None
             if waiter.done():
                 return
-            if self._failure is None:
+            if self.failure is None:
                 waiter.set_result(None)
             else:
-                waiter.set_exception(self._failure)
-        elif exchange is not None and (self.response is not None or self._failure is not None):
+                waiter.set_exception(self.failure)
+        elif exchange is not None and (self.response is not None or self.failure is not None):
             exchange.responded()
 
     def _rescue(self) -> None:

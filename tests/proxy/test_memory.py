@@ -10,7 +10,7 @@ import pytest
 
 CODE = """
 import ctypes
-from sidecar.proxy.memory import keep_freed_memory
+from sidecar.proxy.server import keep_freed_memory
 libc = ctypes.CDLL(None)
 libc.sbrk.restype = ctypes.c_void_p
 assert keep_freed_memory()

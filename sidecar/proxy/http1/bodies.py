@@ -1,5 +1,5 @@
-"""Bodies as they arrive, by their length or in chunks, and what is left over behind them. RFC 9112
-sections 6 and 7.
+"""Bodies as they arrive, by their length or in chunks: `done` at the end, and then `rest` is what
+follows. RFC 9112 sections 6 and 7.
 
 Requests and responses alike. Chunk extensions and trailers are checked and dropped.
 """
@@ -7,7 +7,7 @@ Requests and responses alike. Chunk extensions and trailers are checked and drop
 from __future__ import annotations
 
 import re
-from typing import Final, Protocol
+from typing import Final
 
 from sidecar.proxy.http1.grammar import TOKEN, Excessive, Malformed, TooLarge, sound
 
@@ -33,18 +33,6 @@ _SIZE_LINE: Final = 0
 _DATA: Final = 1
 _DATA_END: Final = 2
 _TRAILERS: Final = 3
-
-
-class Decoder(Protocol):
-    """Takes the bytes behind a head; `done` at the body's end, and then `rest` holds what
-    follows it.
-    """
-
-    done: bool
-    rest: bytes
-
-    def feed(self, data: bytes) -> bytes:
-        """The bytes of the body in `data`; raises Malformed."""
 
 
 class Sized:

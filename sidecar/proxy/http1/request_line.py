@@ -6,11 +6,13 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from sidecar.proxy.faults import Refused
-from sidecar.proxy.http1.grammar import ABSOLUTE, IN_TARGET, valid_host
+from sidecar.proxy.http1.grammar import ABSOLUTE, IN_TARGET, METHODS, valid_host
 from sidecar.proxy.http1.scan import visible
 
 if TYPE_CHECKING:
     from mypy_extensions import i64
+
+    from sidecar.proxy.http1.heads import Head
 
 _VERSIONS = {b"HTTP/1.%d" % minor: not minor for minor in range(10)}
 """Whether it is 1.0; those behind 1.1 are read as that (RFC 9110 section 2.5)."""
@@ -69,21 +71,34 @@ def usual_by_parts(data: bytes) -> tuple[bytes, bytes, bytes, int]:
     return parts[0], target, target.partition(b"?")[0], begin
 
 
-def read_version(sent: bytes, space: bytes, version: bytes) -> bool:
-    """Whether the version is 1.0 (RFC 9112 section 2.3)."""
-    http10 = _VERSIONS.get(version)
-    if http10 is None:
-        if not space and not sent.startswith(b"/"):  # which would be HTTP/0.9
-            raise Refused(400, "target")
-        raise Refused(505 if _LATER.fullmatch(version) else 400, "version")
-    return http10
+def read_line(line: bytes, limit: int) -> tuple[str, bytes, bytes, bytes | None, bool]:
+    """Judge any request line: method, target as sent and for the upstream, the authority of an
+    absolute-form, and whether the version is 1.0 (RFC 9112 sections 2.3 and 3).
 
-
-def unknown_method(written: bytes, version: bytes) -> int:
-    """The status for a method that is not served: 501 for one that others may know (RFC 9110
-    section 9.1), 400 for what is rather the rest of a body.
+    Raises: Refused: with method and path as far as they could be read.
     """
-    return 501 if version in _VERSIONS and _METHOD.fullmatch(written) else 400
+    written, _, rest = line.partition(b" ")
+    sent, space, version = rest.partition(b" ")
+    if not sent and space:
+        sent, space, version = rest.lstrip(b" ").partition(b" ")
+    method = METHODS.get(written)
+    if method is None:  # 501 for one that others may know, 400 for what is rather a body's rest
+        known = version in _VERSIONS and _METHOD.fullmatch(written)
+        raise Refused(501 if known else 400, "method")
+    try:
+        http10 = _VERSIONS.get(version)
+        if http10 is None:
+            raise _wrong_version(sent, space, version)
+        target, named = read_target(method, sent, limit)
+    except Refused as refusal:
+        raise about(refusal, method, sent, None) from None
+    return method, sent, target, named, http10
+
+
+def _wrong_version(sent: bytes, space: bytes, version: bytes) -> Refused:
+    if not space and not sent.startswith(b"/"):  # which would be HTTP/0.9
+        return Refused(400, "target")
+    return Refused(505 if _LATER.fullmatch(version) else 400, "version")
 
 
 def read_target(method: str, sent: bytes, limit: int) -> tuple[bytes, bytes | None]:
@@ -110,3 +125,15 @@ def read_target(method: str, sent: bytes, limit: int) -> tuple[bytes, bytes | No
     elif not rest.startswith(b"/"):
         rest = b"/" + rest
     return rest, absolute[1]
+
+
+def about(refusal: Refused, method: str, sent: bytes, head: Head | None) -> Refused:
+    """The refusal with what the policy may be asked about it.
+
+    A head that was refused may hold anything: no query, no fragment, no user and password may pass
+    for a path.
+    """
+    refusal.method, refusal.head = method, head
+    if sent.startswith(b"/"):
+        refusal.path = sent.partition(b"?")[0].partition(b"#")[0].decode("latin-1")
+    return refusal

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from sidecar.proxy.faults import Refused
-from sidecar.proxy.http1.framing import no_coding, no_length
 from sidecar.proxy.http1.grammar import (
     CHUNKED,
     HOP_BY_HOP,
     METHODS,
     NEVER_NOMINATED,
+    TOKEN,
     Malformed,
     TooLarge,
     connection_tokens,
@@ -19,9 +20,8 @@ from sidecar.proxy.http1.grammar import (
 )
 from sidecar.proxy.http1.heads import COMPILED, Field, Head, Names
 from sidecar.proxy.http1.request_line import (
-    read_target,
-    read_version,
-    unknown_method,
+    about,
+    read_line,
     usual_by_bytes,
     usual_by_parts,
 )
@@ -213,40 +213,20 @@ class RequestReader:
         try:
             return self._judge(b"", method, target, path, None, head, http10=False)
         except Refused as refusal:
-            raise _about(refusal, method, target, head) from None
-
-    def judge_line(self, line: bytes) -> tuple[str, bytes, bytes, bytes | None, bool]:
-        """Judge a request line: method, target as sent and for the upstream, the authority of an
-        absolute-form, and whether the version is 1.0.
-
-        Raises: Refused: with method and path as far as they could be read.
-        """
-        written, _, rest = line.partition(b" ")
-        sent, space, version = rest.partition(b" ")
-        if not sent and space:
-            sent, space, version = rest.lstrip(b" ").partition(b" ")
-        method = METHODS.get(written)
-        if method is None:
-            raise Refused(unknown_method(written, version), "method")
-        try:
-            http10 = read_version(sent, space, version)
-            target, named = read_target(method, sent, self._target)
-        except Refused as refusal:
-            raise _about(refusal, method, sent, None) from None
-        return method, sent, target, named, http10
+            raise about(refusal, method, target, head) from None
 
     def _unusual(self, line: bytes, head: Head | None, fault: Refused | None) -> Request:
         """The same for any request line, with the fault of the lines behind it."""
-        method, sent, target, named, http10 = self.judge_line(line)
+        method, sent, target, named, http10 = read_line(line, self._target)
         if fault is not None:
-            raise _about(fault, method, sent, None)
+            raise about(fault, method, sent, None)
         assert head is not None
         path = target.partition(b"?")[0]
         try:
             line = b"%b %b HTTP/1.1\r\n" % (method.encode("ascii"), target)
             return self._judge(line, method, target, path, named, head, http10=http10)
         except Refused as refusal:
-            raise _about(refusal, method, sent, head) from None
+            raise about(refusal, method, sent, head) from None
 
     def _judge(
         self,
@@ -286,11 +266,11 @@ class RequestReader:
                 elif kind == LENGTH:
                     number = decimal(value)
                     if length is not None or number < 0:
-                        raise no_length(value, twice=length is not None)
+                        raise _no_length(value, twice=length is not None)
                     length = number
                 else:
                     if coding is not None or value.lower() != b"chunked" or http10:
-                        raise no_coding(value, head, http10=http10)
+                        raise _no_coding(value, head, http10=http10)
                     coding = value
                 # They frame or route: whatever whitespace the value came with.
                 if sent is not value or end - colon != len(value) + 4 or head.data[colon + 1] != 32:
@@ -376,13 +356,22 @@ class RequestReader:
         return (named or b"").decode("ascii")
 
 
-def _about(refusal: Refused, method: str, sent: bytes, head: Head | None) -> Refused:
-    """The refusal with what the policy may be asked about it.
+_CODINGS = re.compile(rb"(?i:(?:(?!chunked[\t ,])%b[\t ]*,[\t ]*)+chunked)" % TOKEN.pattern)
+"""Transfer codings that end with `chunked`, which stands once (RFC 9112 section 6.1)."""
 
-    A head that was refused may hold anything: no query, no fragment, no user and password may pass
-    for a path.
+
+def _no_length(value: bytes, *, twice: bool) -> Refused:
+    """The refusal of a Content-Length: a number that fits 64 bits is one, though no body is that
+    long.
     """
-    refusal.method, refusal.head = method, head
-    if sent.startswith(b"/"):
-        refusal.path = sent.partition(b"?")[0].partition(b"#")[0].decode("latin-1")
-    return refusal
+    number = value.isdigit() and len(value) <= 20 and int(value) < 1 << 64
+    return Refused(413, "body_too_large") if number and not twice else Refused(400, "framing")
+
+
+def _no_coding(value: bytes, head: Head, *, http10: bool) -> Refused:
+    """The refusal of a Transfer-Encoding: 501 for codings that we do not know ahead of `chunked`
+    (RFC 9112 section 6.1), 400 for what may be read in two ways.
+    """
+    framed = len(head.values(b"transfer-encoding")) + len(head.values(b"content-length"))
+    unknown = framed == 1 and not http10 and _CODINGS.fullmatch(value) is not None
+    return Refused(501 if unknown else 400, "framing")

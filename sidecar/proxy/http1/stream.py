@@ -9,6 +9,7 @@ from typing import Final
 
 from sidecar.proxy.faults import Refused
 from sidecar.proxy.http1.grammar import is_wrong_already
+from sidecar.proxy.http1.request_line import read_line
 from sidecar.proxy.http1.requests import Request, RequestReader
 from sidecar.settings import Limits
 
@@ -21,10 +22,11 @@ EMPTY_LINES: Final = 8
 class RequestHeads:
     """Takes bytes as they come. `rest` holds what is left over behind a head."""
 
-    __slots__ = ("_buffer", "_empty", "_most", "_reader", "_target", "rest")
+    __slots__ = ("_buffer", "_empty", "_limit", "_most", "_reader", "_target", "rest")
 
     def __init__(self, reader: RequestReader, limits: Limits) -> None:
         self._reader = reader
+        self._limit = limits.target_bytes
         self._target = limits.target_bytes + 64
         self._most = limits.header_bytes + self._target
         self._buffer = self.rest = b""
@@ -72,7 +74,7 @@ class RequestHeads:
             raise Refused(431, "header_too_large")
         end = data.find(b"\r\n")
         if end > 0 and (not seen or end > seen):  # the first line is whole since this piece
-            self._reader.judge_line(data[:end])
+            read_line(data[:end], self._limit)
         if seen and data[seen - 1] == 13:  # its LF may come first now
             seen -= 1
         if is_wrong_already(data[seen:]):
