@@ -16,7 +16,6 @@ UNSHOWN = {
     "csp-typographic-quotes",
     "csp-not-ascii",
     "csp-control",
-    "csp-bad-word",
     "csp-too-long",
     "csp-too-many",
     "csp-nonce-short",

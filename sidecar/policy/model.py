@@ -11,14 +11,6 @@ from sidecar.policy.data import field_texts
 from sidecar.policy.terms import Action, Mode, Slashes
 
 
-def _version(value: object) -> object:
-    return "true" if value is True else value  # in Python, True == 1
-
-
-def _alias(name: str) -> str:
-    return name.replace("_", "-")
-
-
 class StrictModel(BaseModel):
     """The base of every model: frozen, strict, unknown keys refused, keys in kebab case."""
 
@@ -26,7 +18,7 @@ class StrictModel(BaseModel):
         frozen=True,
         strict=True,
         extra="forbid",
-        alias_generator=_alias,
+        alias_generator=lambda name: name.replace("_", "-"),
         populate_by_name=True,
         defer_build=True,  # most are only parts of another
     )
@@ -178,20 +170,19 @@ class Guard(StrictModel):
     """Points by which the share of failed exchanges may rise."""
 
 
-def _guard_form(value: object) -> str:
-    return "@off" if isinstance(value, str) else "@guard"
-
-
 GuardOrOff = Annotated[
     Annotated[Literal["off"], Tag("@off")] | Annotated[Guard, Tag("@guard")],
-    Discriminator(_guard_form),
+    Discriminator(lambda value: "@off" if isinstance(value, str) else "@guard"),
 ]
 
 
 class Policy(StrictModel):
     """The whole file."""
 
-    version: Annotated[Literal[1], BeforeValidator(_version)]
+    # In Python, True == 1.
+    version: Annotated[
+        Literal[1], BeforeValidator(lambda value: "true" if value is True else value)
+    ]
     """The version of this format."""
     name: str = Field("policy", min_length=1, max_length=128)
     """Appears in metrics, events and the status."""

@@ -42,7 +42,7 @@ def request_method(value: object) -> str:
     return str(value)
 
 
-def as_tuple(value: object) -> object:
+def as_tuple(value: object) -> tuple[Any, ...]:
     """A text or a list as a tuple; anything else is refused, as `text_or_list`."""
     if isinstance(value, str):
         return (value,)
@@ -133,8 +133,7 @@ def percentage(value: object) -> object:
 
 
 def _status(value: object) -> object:
-    listed = value if isinstance(value, list | tuple) else [value]
-    patterns = tuple(map(str, listed))
+    patterns = tuple(map(str, value if isinstance(value, list | tuple) else [value]))
     for text in patterns:
         if not re.fullmatch(r"[1-5](\d\d|xx)", text):
             raise ValueError(f"unknown status {text!r}; write a code (404) or a class (4xx)")
@@ -143,7 +142,7 @@ def _status(value: object) -> object:
 
 def _media_types(value: object) -> object:
     listed = as_tuple(value)
-    if not isinstance(listed, tuple) or not all(isinstance(item, str) for item in listed):
+    if not all(isinstance(item, str) for item in listed):
         raise ValueError("content-type takes a media type or a list of them")
     for item in listed:
         if not re.fullmatch(r"[\w.+*-]+/[\w.+*-]+", item):
@@ -156,19 +155,15 @@ def _pattern(value: object) -> str | bool:
     return value if isinstance(value, bool) else header_value(value)
 
 
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
-_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-
-
 def seconds(value: object) -> float:
     """`3s`, `500ms`, `2m` as seconds; raises ValueError with the fix."""
     if isinstance(value, float) and 0 <= value < 1e10:
         return value
-    found = _DURATION.fullmatch(str(value))
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)", str(value))
     if not found:
         fix = "write a number with ms, s, m, h or d, as 500ms"
         raise ValueError(f"unknown duration {value!r}; {fix}")
-    return float(found[1]) * _SECONDS[found[2]]
+    return float(found[1]) * (0.001 if found[2] == "ms" else _AGES[found[2]])
 
 
 def _listed(item: dict[str, Any]) -> dict[str, Any]:
@@ -176,37 +171,15 @@ def _listed(item: dict[str, Any]) -> dict[str, Any]:
     return {"anyOf": [item, {"type": "array", "items": item, "minItems": 1}]}
 
 
-_SIZE = re.compile(r"(\d+)(B|KiB|MiB|GiB)")
-_BYTES = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
-
-
 def byte_size(value: object) -> object:
     """`16MiB`, `64KiB` or a whole number as bytes; raises ValueError with the fix."""
     if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
         return value
-    found = _SIZE.fullmatch(str(value))
+    found = re.fullmatch(r"(\d+)(B|KiB|MiB|GiB)", str(value))
     if not found:
         fix = "write a whole number with B, KiB, MiB or GiB, as 16MiB"
         raise ValueError(f"unknown size {value!r}; {fix}")
-    return int(found[1]) * _BYTES[found[2]]
-
-
-_TEXT_OR_LIST = _listed({"type": "string"})
-_NAMES_SCHEMA = _listed({"type": "string", "pattern": f"^{TOKEN.pattern}$"})
-_STATUS_SCHEMA = _listed({"type": ["string", "integer"]})
-_CLASSES_SCHEMA = _listed({"enum": [*CLASSES]})
-_VALUE_SCHEMA = {
-    "anyOf": [
-        {"type": "string"},
-        {
-            "type": "object",
-            "additionalProperties": {
-                "type": ["string", "array", "boolean", "null"],
-                "items": {"type": "string"},
-            },
-        },
-    ]
-}
+    return int(found[1]) << {"B": 0, "KiB": 10, "MiB": 20, "GiB": 30}[found[2]]
 
 
 def _cookie_path(value: object) -> str:
@@ -218,39 +191,28 @@ def _cookie_path(value: object) -> str:
 
 CookiePath = Annotated[str, BeforeValidator(_cookie_path)]
 HeaderName = Annotated[str, BeforeValidator(header_name)]
-HeaderNames = Annotated[
-    tuple[HeaderName, ...],
-    BeforeValidator(as_tuple),
-    Field(min_length=1),
-    WithJsonSchema(_NAMES_SCHEMA),
-]
-Texts = Annotated[
-    tuple[str, ...], BeforeValidator(as_tuple), Field(min_length=1), WithJsonSchema(_TEXT_OR_LIST)
-]
+_SOME = Field(min_length=1)
+_LISTED = BeforeValidator(as_tuple)
+_TEXTS = WithJsonSchema(_listed({"type": "string"}))
+_NAMES = WithJsonSchema(_listed({"type": "string", "pattern": f"^{TOKEN.pattern}$"}))
+_CODES = WithJsonSchema(_listed({"type": ["string", "integer"]}))
+_CLASSES = WithJsonSchema(_listed({"enum": [*CLASSES]}))
+HeaderNames = Annotated[tuple[HeaderName, ...], _LISTED, _SOME, _NAMES]
+Texts = Annotated[tuple[str, ...], _LISTED, _SOME, _TEXTS]
+Statuses = Annotated[tuple[str, ...], BeforeValidator(_status), _SOME, _CODES]
+Classes = Annotated[tuple[ResponseClass, ...], _LISTED, _SOME, _CLASSES]
+MediaTypes = Annotated[tuple[str, ...], BeforeValidator(_media_types), _SOME, _TEXTS]
 Directives: TypeAlias = dict[
     Annotated[str, BeforeValidator(_directive_name)],
     Annotated[tuple[str, ...] | bool, BeforeValidator(_sources)],
 ]
+_OF_DIRECTIVE = {"type": ["string", "array", "boolean", "null"], "items": {"type": "string"}}
+_OF_VALUE = [{"type": "string"}, {"type": "object", "additionalProperties": _OF_DIRECTIVE}]
 Value = Annotated[
     Annotated[str, BeforeValidator(header_value), Tag("@text")]
     | Annotated[Directives, Tag("@directives")],
     Discriminator(lambda value: "@directives" if isinstance(value, dict) else "@text"),
-    WithJsonSchema(_VALUE_SCHEMA),
-]
-Statuses = Annotated[
-    tuple[str, ...], BeforeValidator(_status), Field(min_length=1), WithJsonSchema(_STATUS_SCHEMA)
-]
-Classes = Annotated[
-    tuple[ResponseClass, ...],
-    BeforeValidator(as_tuple),
-    Field(min_length=1),
-    WithJsonSchema(_CLASSES_SCHEMA),
-]
-MediaTypes = Annotated[
-    tuple[str, ...],
-    BeforeValidator(_media_types),
-    Field(min_length=1),
-    WithJsonSchema(_TEXT_OR_LIST),
+    WithJsonSchema({"anyOf": _OF_VALUE}),
 ]
 Conditions: TypeAlias = dict[
     Annotated[str, BeforeValidator(any_header_name)],
@@ -259,11 +221,8 @@ Conditions: TypeAlias = dict[
 Size = Annotated[int, BeforeValidator(byte_size), WithJsonSchema({"type": ["string", "integer"]})]
 Duration = Annotated[float, BeforeValidator(seconds), WithJsonSchema({"type": "string"})]
 Percent = Annotated[float, BeforeValidator(percentage), WithJsonSchema({"type": "string"})]
-Share = Annotated[
-    float,
-    BeforeValidator(percentage),
-    WithJsonSchema({"type": "string", "pattern": r"^\d{1,3}(\.\d+)?%$"}),
-]
+_SHARE = {"type": "string", "pattern": r"^\d{1,3}(\.\d+)?%$"}
+Share = Annotated[float, BeforeValidator(percentage), WithJsonSchema(_SHARE)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 
 
@@ -294,16 +253,11 @@ def as_list(value: object) -> object:
     return tuple(value) if isinstance(value, list) else value
 
 
+_AGE_SCHEMA = {"type": "string", "pattern": f"^{_AGE.pattern}$"}
 Ages = Annotated[
     tuple[Annotated[int, BeforeValidator(age)], ...],
     BeforeValidator(as_list),
-    Field(min_length=1),
-    WithJsonSchema(
-        {
-            "type": "array",
-            "items": {"type": "string", "pattern": f"^{_AGE.pattern}$"},
-            "minItems": 1,
-        }
-    ),
+    _SOME,
+    WithJsonSchema({"type": "array", "items": _AGE_SCHEMA, "minItems": 1}),
 ]
 """A list of ages."""

@@ -20,16 +20,7 @@ class Body:
     is room again.
     """
 
-    __slots__ = (
-        "_error",
-        "_full",
-        "_pieces",
-        "_resume",
-        "_size",
-        "_waiter",
-        "received",
-        "whole",
-    )
+    __slots__ = ("_error", "_full", "_pieces", "_resume", "_size", "_waiter", "received", "whole")
 
     def __init__(self, resume: Callable[[], None]) -> None:
         self._resume = resume
@@ -92,5 +83,5 @@ class Body:
 
     def _wake(self) -> None:
         waiter, self._waiter = self._waiter, None
-        if waiter is not None and not waiter.done():
+        if waiter is not None:
             waiter.set_result(None)

@@ -81,9 +81,6 @@ class Context:
 def by_route(context: Context) -> dict[str, Context]:
     """The contexts of the routes that the settings give timeouts of their own."""
     return {
-        name: replace(
-            context,
-            bounds=replace(context.bounds, **own.model_dump(exclude_none=True)),
-        )
+        name: replace(context, bounds=replace(context.bounds, **own.model_dump(exclude_none=True)))
         for name, own in context.settings.timeouts.routes.items()
     }

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
-from sidecar.settings import Timeouts
+from sidecar.settings import RouteTimeouts, Timeouts
+
+if TYPE_CHECKING:
+    from sidecar.proxy.downstream import Downstream
 
 T = TypeVar("T")
 Error = Callable[[], Exception]
@@ -27,28 +30,20 @@ class Expiring(Protocol):
         """End the waiting with this error."""
 
 
-class Timed(Expiring, Protocol):
-    """Something that keeps its deadline itself: ended with `late()` when `due` has passed, until
-    `due` is moved.
-    """
-
-    due: float
-    late: Error
-
-
 class Deadlines:
     """Deadlines by the thing they end; swept once a tick while there are any, so that an idle
-    process sleeps. `timed` are those that keep their own, `watch` adds one.
+    process sleeps. `timed` are the clients' connections, which keep their own in `due` and are
+    ended with `late()` when it has passed; `watch` adds one.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, tick: float) -> None:
         self._loop = loop
         self._tick = tick
         self._entries: dict[Expiring, tuple[float, Error]] = {}
-        self.timed: set[Timed] = set()
+        self.timed: set[Downstream] = set()
         self._timer: asyncio.TimerHandle | None = None
 
-    def watch(self, timed: Timed) -> None:
+    def watch(self, timed: Downstream) -> None:
         """End it when it is due, until it is discarded from `timed`."""
         self.timed.add(timed)
         self._wake()
@@ -105,18 +100,8 @@ def tick_for(timeouts: Timeouts) -> float:
     """The precision these timeouts ask for, in seconds: a tenth of the shortest, from 20 ms to
     half a second.
     """
-    shortest = min(
-        timeouts.header,
-        timeouts.body_idle,
-        timeouts.connect,
-        timeouts.response,
-        timeouts.idle,
-        timeouts.tunnel_idle,
-        *(
-            seconds
-            for route in timeouts.routes.values()
-            for seconds in (route.response, route.idle)
-            if seconds is not None
-        ),
-    )
-    return min(0.5, max(0.02, shortest / 10))
+    each = [timeouts.header, timeouts.body_idle, timeouts.connect, timeouts.tunnel_idle]
+    parts: tuple[Timeouts | RouteTimeouts, ...] = (timeouts, *timeouts.routes.values())
+    for part in parts:
+        each += [seconds for seconds in (part.response, part.idle) if seconds is not None]
+    return min(0.5, max(0.02, min(each) / 10))

@@ -150,7 +150,7 @@ class Incoming(asyncio.Protocol, ABC):
         """Asyncio's protocol."""
         self.writing_paused = False
         waiter, self._drained = self._drained, None
-        if waiter is not None and not waiter.done():
+        if waiter is not None:
             waiter.set_result(None)
         if self._tunnel is not None:
             self._tunnel.client_ready()

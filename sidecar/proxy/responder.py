@@ -146,11 +146,7 @@ class Responder:
         return self._own(refusal.status, refusal.fields)
 
     def _own(
-        self,
-        status: int,
-        extra: tuple[tuple[bytes, bytes], ...] = (),
-        *,
-        origin: str = "sidecar",
+        self, status: int, extra: tuple[tuple[bytes, bytes], ...] = (), *, origin: str = "sidecar"
     ) -> bool:
         """Respond ourselves; the connection ends when the request was not read to its end."""
         request = self._request

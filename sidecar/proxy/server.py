@@ -67,13 +67,7 @@ class DataPlane:
     or `abort` for one at once.
     """
 
-    def __init__(
-        self,
-        settings: Settings,
-        telemetry: Telemetry,
-        *,
-        reports: Reports,
-    ) -> None:
+    def __init__(self, settings: Settings, telemetry: Telemetry, *, reports: Reports) -> None:
         loop = asyncio.get_running_loop()
         deadlines = Deadlines(loop, tick_for(settings.timeouts))
         self._settings = settings

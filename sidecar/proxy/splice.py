@@ -12,7 +12,11 @@ import fcntl
 import os
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Final, Protocol, TypeGuard, cast
+from typing import TYPE_CHECKING, Final, TypeAlias, TypeGuard
+
+if TYPE_CHECKING:
+    from sidecar.proxy.downstream import Downstream
+    from sidecar.proxy.upstream import Connection
 
 WORTH: Final = 131_072
 """Bytes that must be left of a body for a splice to cost less than it saves."""
@@ -30,23 +34,8 @@ _READ: Final = 16_384
 """Bytes of what is read all the same."""
 
 
-class Owner(Protocol):
-    """A connection whose body is moved on; what else it is for the loop, it stays."""
-
-    def left(self) -> int:
-        """Bytes of the body that its socket still has to give; 0 where its length is unknown."""
-
-    def waits(self) -> bool:
-        """Others that came before them are not with the target yet."""
-
-    def passed(self, size: int) -> None:
-        """So many of them are with the target."""
-
-    def data_received(self, data: bytes) -> None: ...
-    def eof_received(self) -> bool | None: ...
-    def connection_lost(self, exc: Exception | None) -> None: ...
-    def pause_writing(self) -> None: ...
-    def resume_writing(self) -> None: ...
+Owner: TypeAlias = "Downstream | Connection"
+"""A connection whose body is moved on; what else it is for the loop, it stays."""
 
 
 class Pipe:
@@ -110,7 +99,7 @@ class Splice(asyncio.BufferedProtocol):
     def end(self) -> None:
         """Give the transports back."""
         if not self._source.is_closing():
-            self._source.set_protocol(cast("asyncio.BaseProtocol", self._owner))
+            self._source.set_protocol(self._owner)
         if not self._target.is_closing():
             low, high = self._limits
             self._target.set_write_buffer_limits(high, low)

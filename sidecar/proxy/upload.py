@@ -195,7 +195,7 @@ class Upload:
             if not upstream.speaks():
                 return
             turn = Waiter(self._advance)
-            self._context.loop.call_soon(_over, turn)
+            self._context.loop.call_soon(turn.set_result, None)
             await turn
 
     def _judge(self, size: int) -> None:
@@ -216,8 +216,3 @@ class Upload:
                 head=self._request.head,
                 refused=False,
             )
-
-
-def _over(turn: Waiter) -> None:
-    if not turn.done():
-        turn.set_result(None)

@@ -94,13 +94,7 @@ class Connection(asyncio.BufferedProtocol):
 
     # What the exchange asks.
 
-    def ask(
-        self,
-        method: str,
-        data: bytes,
-        looks: frozenset[bytes],
-        exchange: Exchange,
-    ) -> None:
+    def ask(self, method: str, data: bytes, looks: frozenset[bytes], exchange: Exchange) -> None:
         """Send a request's head, with what of its body is at hand; `exchange` is called with the
         outcome.
 
@@ -347,7 +341,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def _make_room(self) -> None:
         waiter, self._room, self._full = self._room, None, False
-        if waiter is not None and not waiter.done():
+        if waiter is not None:
             waiter.set_result(None)
 
     def _push(self, piece: bytes) -> None:

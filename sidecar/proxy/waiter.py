@@ -32,9 +32,10 @@ class Waiter:
         return self._over
 
     def set_result(self, _result: None) -> None:
-        """It has come: go on."""
-        self._over = True
-        self._resume()
+        """It has come: go on, unless the wait is over."""
+        if not self._over:
+            self._over = True
+            self._resume()
 
     def set_exception(self, error: BaseException) -> None:
         """It will not come: go on with this error."""

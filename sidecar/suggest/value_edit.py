@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 from sidecar.policy import csp
 from sidecar.policy.csp import CspDirective
 from sidecar.policy.csp.table import DIRECTIVES
+from sidecar.policy.model import Rule
 from sidecar.policy.terms import Path, PolicyError, Problem
 from sidecar.rollout.edits import TextEdit, indent, line_end, set_word
 from sidecar.source import SourceText, TextSpan
@@ -81,7 +82,7 @@ def _mapping(
     source: SourceText, path: Path, value: Any, after: csp.CspPolicy, comments: Comments
 ) -> Iterator[TextEdit]:
     names = {str(key).lower(): str(key) for key in value}
-    (before,) = csp.parse(csp.serialise(csp.from_mapping(value))) or (csp.CspPolicy(),)
+    (before,) = csp.parse(Rule(value=value).text) or (csp.CspPolicy(),)
     new = []
     for one in after.directives:
         held = before.get(one.name)

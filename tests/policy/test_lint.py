@@ -4,15 +4,14 @@ that does not.
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 
+from sidecar.policy.data import read_table
 from sidecar.policy.engine.resolve import Resolved, resolve
-from sidecar.policy.lint import findings, lint, refused
+from sidecar.policy.lint import lint, refused
 from sidecar.policy.terms import PolicyError, Problem
 from sidecar.source import lint_policy, load_policy
 from tests.policy.making import POLICIES
@@ -734,7 +733,7 @@ def test_each_finding_has_a_policy_that_earns_it_and_one_that_does_not(
 
 def test_every_code_is_in_the_table():
     """Each finding that the modules of lint can make has its two cases."""
-    made = json.loads(Path(findings.__file__).with_suffix(".json").read_text("utf-8"))
+    made = read_table("sidecar.policy.lint", "findings.json")
 
     assert len(made) > 15
     assert made.keys() <= {code for code, *_ in CASES}

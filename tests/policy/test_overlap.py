@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from sidecar.policy.engine.overlap import match_covers, when_covers
+from sidecar.policy.engine.stricter import match_covers, when_covers
 from sidecar.policy.model import Match, When
 from sidecar.policy.rules.conditions import by_name, conditions
 from sidecar.policy.rules.matching import matcher

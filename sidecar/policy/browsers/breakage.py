@@ -34,6 +34,7 @@ from sidecar.policy.browsers.storage import (
     store_test,
     unstored,
 )
+from sidecar.policy.csp.table import REPORTING
 from sidecar.policy.data import media_types
 from sidecar.policy.headers import cookies
 from sidecar.policy.model import Attributes, Rule
@@ -130,12 +131,7 @@ def _header_test(name: str, rule: Rule, value: str) -> BreakageTest | None:
 
 def _only_ancestors(value: str) -> tuple[str, ...] | None:
     """The sources of a policy that says nothing but `frame-ancestors`."""
-    acting = [
-        directive
-        for policy in csp.parse(value)
-        for directive in policy.directives
-        if directive.name not in ("report-uri", "report-to")
-    ]
+    acting = [one for one in csp.directives(value) if one.name not in REPORTING]
     if len(acting) != 1 or acting[0].name != "frame-ancestors":
         return None
     return tuple(word for word in acting[0].values if word != "'none'")

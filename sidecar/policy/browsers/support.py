@@ -63,13 +63,9 @@ def reports(header: bytes, engine: Engine, version: int) -> bool:
 @lru_cache(maxsize=256)
 def unreported(engine: Engine, value: bytes) -> tuple[str, ...]:
     """What this policy would block in an engine that never reports it; () = it reports all."""
-    silent, names = _UNREPORTED[engine], _directives(value)
+    silent = _UNREPORTED[engine]
+    names = {one.name for one in csp.directives(value.decode("latin-1"))}
     return tuple(dict.fromkeys(silent[name] for name in silent if name in names))
-
-
-def _directives(value: bytes) -> frozenset[str]:
-    policies = csp.parse(value.decode("latin-1"))
-    return frozenset(one.name for policy in policies for one in policy.directives)
 
 
 @lru_cache(maxsize=256)
@@ -78,7 +74,9 @@ def binds_workers(name: bytes, value: bytes) -> bool:
     if name == b"cross-origin-embedder-policy-report-only":
         return True
     is_csp = name == b"content-security-policy-report-only"
-    return is_csp and not _OF_WORKERS.isdisjoint(_directives(value))
+    return is_csp and any(
+        one.name in _OF_WORKERS for one in csp.directives(value.decode("latin-1"))
+    )
 
 
 _OF_WORKERS = frozenset({"default-src", "connect-src", "script-src", "script-src-elem"})

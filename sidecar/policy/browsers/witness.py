@@ -17,6 +17,7 @@ from sidecar.policy.browsers.removals import sends_default_or_more
 from sidecar.policy.browsers.storage import COOKIES, STORED, asks_again, cleared, unstored
 from sidecar.policy.browsers.support import FEATURES, GONE, SUPPORT_DATE
 from sidecar.policy.browsers.trial import by_api, has_report_only, taken
+from sidecar.policy.csp.table import REPORTING
 from sidecar.policy.data import read_table
 from sidecar.policy.headers.table import DISCLOSURE
 from sidecar.policy.headers.tokens import parse_cache, referrer_policy
@@ -145,8 +146,8 @@ def _csp(value: str) -> tuple[str, ...]:
     """Browsers report all of CSP but `sandbox`; who is framed is seen in requests too (CSP3
     section 6.4.2).
     """
-    names = {directive.name for policy in csp.parse(value) for directive in policy.directives}
-    acting = names - {"report-uri", "report-to"}
+    names = {directive.name for directive in csp.directives(value)}
+    acting = names - REPORTING
     if acting == {"frame-ancestors"}:
         return ("framing",)
     reported = ("csp",) if acting - {"sandbox"} else ()

@@ -7,10 +7,9 @@ Hostile text is read up to 64 KiB and 1,000 words; nothing here raises. Source: 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import reduce
-from itertools import chain
 from typing import NamedTuple
 
 from sidecar.policy.csp.faults import directive_faults
@@ -22,8 +21,6 @@ MAX_WORDS = 1_000
 
 _WORD = re.compile(r"[^\t\n\f\r ]+")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_ILLEGAL = re.compile(r"[^\x21-\x7e]|[,;]")
-_NAME = re.compile(r"[A-Za-z0-9-]+")
 # As text, and as UTF-8 read byte by bytes.
 _TYPOGRAPHIC = re.compile("[\u2018-\u201f\xb4]|\xe2\x80[\x98-\x9f]")
 _CUT = frozenset({"csp-too-long", "csp-too-many"})
@@ -72,6 +69,11 @@ def parse(text: str) -> tuple[CspPolicy, ...]:
     return tuple(policies)
 
 
+def directives(text: str) -> Iterator[CspDirective]:
+    """The directives of all policies in a header value."""
+    return (one for policy in parse(text) for one in policy.directives)
+
+
 def names_ancestors(lines: Iterable[bytes]) -> bool:
     """Whether a policy has frame-ancestors: browsers then ignore X-Frame-Options (6.4.2)."""
     return any(b"frame-ancestors" in line.lower() for line in lines)
@@ -113,33 +115,6 @@ def serialise(*policies: CspPolicy) -> str:
         for policy in policies
     )
     return ", ".join(filter(None, texts))
-
-
-def from_mapping(mapping: Mapping[str, Iterable[str] | str | bool | None]) -> CspPolicy:
-    """A policy from `{directive: sources}`, as a policy file writes it.
-
-    True, None and an empty list mean a directive without value (for source lists: 'none'), False
-    leaves the directive out. Words that could end their directive are left out with a fault.
-    """
-    directives: dict[str, CspDirective] = {}
-    faults: list[Fault] = []
-    for written, value in mapping.items():
-        name = written.lower()
-        if not _NAME.fullmatch(name):
-            faults.append(fault("csp-bad-word", written))
-        elif name in directives:
-            faults.append(fault("csp-repeated", name))
-        elif value is not False:
-            items = value if value is not None and value is not True else ()
-            items = (items,) if isinstance(items, str) else items
-            words = [*chain.from_iterable(map(_WORD.findall, items))]
-            values = tuple(word for word in words if not _ILLEGAL.search(word))
-            faults += [fault("csp-bad-word", word) for word in words if _ILLEGAL.search(word)]
-            if not values and DIRECTIVES.get(name) == "sources":
-                values = ("'none'",)
-            directives[name] = CspDirective(name, values)
-            faults += directive_faults(name, values)
-    return CspPolicy(tuple(directives.values()), tuple(faults))
 
 
 def normalise(policy: CspPolicy) -> CspPolicy:

@@ -61,10 +61,6 @@ def _meant_directive(name: str) -> str:
     return _write(nearest(name.partition("=")[0], DIRECTIVES))
 
 
-def _meant_keyword(text: str) -> str:
-    return _write(nearest(text, KEYWORDS))
-
-
 def _meant_flag(text: str) -> str:
     return _write(nearest(text, SANDBOX_FLAGS), "Use the tokens of the HTML standard")
 
@@ -94,7 +90,7 @@ def source_fault(text: str) -> Fault | None:
         if inner.is_url and set(":./*") & set(inner.text):
             return fault("csp-quoted", text, excerpt(inner.text))
         if text[0] == "'":
-            return fault("csp-unknown-keyword", text, _meant_keyword)
+            return fault("csp-unknown-keyword", text, lambda word: _write(nearest(word, KEYWORDS)))
         return fault("csp-bad-source", text)
     if low in DIRECTIVES:
         return fault("csp-missing-semicolon", text)

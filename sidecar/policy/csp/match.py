@@ -9,7 +9,7 @@ from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from sidecar.policy.csp import CspPolicy, effective
-from sidecar.policy.csp.sources import REQUEST_NONCE, SourceExpression, Sources, source_list
+from sidecar.policy.csp.sources import REQUEST_NONCE, SourceExpression, source_list
 
 _PORTS = {"http": "80", "https": "443", "ws": "80", "wss": "443"}
 _UPGRADES = {"http": ("https",), "ws": ("wss", "http", "https"), "wss": ("https",)}
@@ -45,13 +45,8 @@ def address(url: str) -> Address | None:
     return Address(scheme, host, str(port or _PORTS.get(scheme, "")), parts.path or "/")
 
 
-def allows_address(
-    policy: CspPolicy, directive: str, url: str, page: str, *, redirected: bool = False
-) -> bool:
-    """Whether the policy lets the directive load `url` on a page of the origin `page`.
-
-    After a redirect the path of a source does not count (section 6.7.2.8).
-    """
+def allows_address(policy: CspPolicy, directive: str, url: str, page: str) -> bool:
+    """Whether the policy lets the directive load `url` on a page of the origin `page`."""
     governing = effective(policy, directive)
     if governing is None:
         return True
@@ -61,7 +56,7 @@ def allows_address(
     sources = source_list(governing.values)
     if "'strict-dynamic'" in sources and directive in _SCRIPTS:
         return False  # a script needs a nonce, or a trusted script that loads it
-    return any(matches(one, target, own, redirected=redirected) for one in sources.values())
+    return any(matches(one, target, own) for one in sources.values())
 
 
 def allows_inline(policy: CspPolicy, directive: str, digest: str) -> bool:
@@ -73,7 +68,12 @@ def allows_inline(policy: CspPolicy, directive: str, digest: str) -> bool:
     if governing is None:
         return True
     sources = source_list(governing.values)
-    if "'unsafe-inline'" in sources and not switches_inline_off(sources, directive):
+    switched_off = any(  # section 6.7.3.2
+        source.shape in ("nonce", "hash")
+        or (source.key == "'strict-dynamic'" and directive in _SCRIPTS)
+        for source in sources.values()
+    )
+    if "'unsafe-inline'" in sources and not switched_off:
         return True
     if directive.endswith("-attr") and "'unsafe-hashes'" not in sources:
         return False
@@ -86,19 +86,13 @@ def allows_nonce(policy: CspPolicy, directive: str) -> bool:
     return governing is None or REQUEST_NONCE in source_list(governing.values)
 
 
-def switches_inline_off(sources: Sources, directive: str) -> bool:
-    """Whether something in the list disables 'unsafe-inline' (section 6.7.3.2)."""
-    return any(
-        source.shape in ("nonce", "hash")
-        or (source.key == "'strict-dynamic'" and directive in _SCRIPTS)
-        for source in sources.values()
-    )
-
-
 def matches(
-    source: SourceExpression, target: Address, own: Address | None, *, redirected: bool
+    source: SourceExpression, target: Address, own: Address | None, *, redirected: bool = False
 ) -> bool:
-    """Whether one source lets an address through, on a page of the origin `own`."""
+    """Whether one source lets an address through, on a page of the origin `own`.
+
+    After a redirect the path of a source does not count (section 6.7.2.8).
+    """
     if source.key == "'self'":
         return own is not None and _is_own(target, own)
     if source.shape == "any":

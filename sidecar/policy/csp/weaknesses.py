@@ -243,12 +243,10 @@ def is_unmatched_address(host: str) -> bool:
 
 
 def _idle(policy: CspPolicy) -> Fault | None:
-    for directive in policy.directives:
-        for value in directive.values if DIRECTIVES.get(directive.name) == "sources" else ():
-            source = parse_source(value)
-            counts = COUNTS_IN.get(source.shape) or COUNTS_IN.get(source.key)
-            if counts and directive.name not in counts:
-                return fault("csp-keyword-idle", value, directive.name)
+    for name, source in _listed(policy):
+        counts = COUNTS_IN.get(source.shape) or COUNTS_IN.get(source.key)
+        if counts and name not in counts and DIRECTIVES[name] == "sources":
+            return fault("csp-keyword-idle", source.text, name)
     return None
 
 

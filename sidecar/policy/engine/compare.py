@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, TypeAlias
 
-from sidecar.policy.engine.overlap import match_covers
 from sidecar.policy.engine.plan import Plan, RoutePlan, RuleLine, compile_policy, decide
 from sidecar.policy.engine.resolve import NamedRoute, Resolved
+from sidecar.policy.engine.stricter import match_covers
 from sidecar.policy.headers.shapes import Lines, display_name, host, path, shapes
 from sidecar.policy.headers.strength import weaker
 from sidecar.policy.rules.conditions import Facts, Seen, by_name

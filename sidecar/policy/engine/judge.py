@@ -119,7 +119,6 @@ class PreparedDecision:
 
     __slots__ = (
         "_added",
-        "_altered",
         "_carries",
         "_places",
         "_watching",
@@ -145,7 +144,6 @@ class PreparedDecision:
         self.skipped = decision.skipped
         self.report_only = decision.report_only
         self.changed = decision.changed
-        self._altered = decision.changed or bool(added)
         self.remembered = remembered
         self._watching, self._places, self._added = watching, places, added
         made = (*added, *(line for place in places if place for line in place))
@@ -166,12 +164,8 @@ class PreparedDecision:
 
     def fields(self, sent: RawFields) -> RawFields:
         """The lines that leave, for the lines that came: the same object when nothing changed."""
-        return self.kept(sent) + self._added if self._altered else sent
-
-    def kept(self, sent: RawFields) -> RawFields:
-        """The same, without what was added at the end."""
         if not self.changed:
-            return sent
+            return sent + self._added if self._added else sent
         watching, places = self._watching, iter(self._places)
         fields: RawFields = []
         for line in sent:
@@ -179,7 +173,7 @@ class PreparedDecision:
                 fields.append(line)
             elif instead:
                 fields += instead
-        return fields
+        return fields + self._added
 
 
 def written(lines: Iterable[tuple[bytes, bytes]]) -> bytes:

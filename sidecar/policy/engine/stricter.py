@@ -1,22 +1,130 @@
-"""Which of two compiled routes is stricter: it applies where a path can be read in two ways.
+"""Whether one match or condition includes another, and which of two compiled routes is stricter: it
+applies where a path can be read in two ways.
 
-A route is stricter when it demands something more and nothing less. A rule demands more in a higher
-mode, under wider conditions, with a larger share, or with a value that protects more; a lower limit
-on bodies counts too.
+Inclusion is judged by the patterns themselves; one that is not seen counts as none. A route is
+stricter when it demands something more and nothing less. A rule demands more in a higher mode,
+under wider conditions, with a larger share, or with a value that protects more; a lower limit on
+bodies counts too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from operator import eq
+from typing import TYPE_CHECKING, TypeAlias
 
-from sidecar.policy.engine.overlap import when_covers
 from sidecar.policy.headers.strength import grants, is_protective, weaker
-from sidecar.policy.model import Rule
+from sidecar.policy.model import Match, Rule, When
+from sidecar.policy.rules.matching import decoded, host_name
 from sidecar.policy.terms import GIVING, MODES
 
 if TYPE_CHECKING:
     from sidecar.policy.engine.plan import RoutePlan, RuleLine
+
+
+Symbol: TypeAlias = str
+"""One character, or a gap by its longer name: `segment` (a run within one segment), `any` (any
+run), `one` (exactly one character), `some` (at least one).
+"""
+
+
+def match_covers(wide: Match, narrow: Match) -> bool:
+    """Whether every request that `narrow` matches is matched by `wide`."""
+    return (
+        _all_within(narrow.method, wide.method, eq)
+        and _all_within(narrow.host, wide.host, lambda a, b: _includes(_host(b), _host(a)))
+        and _all_within(narrow.path, wide.path, _path_within)
+    )
+
+
+def when_covers(wide: When | None, narrow: When | None) -> bool:
+    """Whether `wide` holds for every response that `narrow` holds for."""
+    if wide is None:
+        return True
+    said = narrow or When()
+    return (
+        wide.scheme in (None, said.scheme)
+        and _all_within(said.status, wide.status, _status_within)
+        and _all_within(said.response_class, wide.response_class, eq)
+        and _all_within(
+            said.content_type, wide.content_type, lambda a, b: _includes(_wild(b), _wild(a))
+        )
+        and (wide.request or {}).items() <= (said.request or {}).items()
+        and (wide.response or {}).items() <= (said.response or {}).items()
+    )
+
+
+def _all_within(
+    narrow: Sequence[str] | None, wide: Sequence[str] | None, within: Callable[[str, str], bool]
+) -> bool:
+    """Whether each of `narrow` lies within one of `wide`; None is everything."""
+    if wide is None:
+        return True
+    return narrow is not None and all(any(within(one, other) for other in wide) for one in narrow)
+
+
+def _status_within(one: str, other: str) -> bool:
+    return one == other or (other.endswith("xx") and one[0] == other[0])
+
+
+def _path_within(one: str, other: str) -> bool:
+    return _start(one).startswith(_start(other)) and _includes(_path(other), _path(one))
+
+
+def _start(pattern: str) -> str:
+    return decoded(pattern.partition("*")[0])
+
+
+def _path(pattern: str) -> list[Symbol]:
+    found: list[Symbol] = []
+    for part in re.split(r"(\*+)", pattern):
+        if part.startswith("*"):
+            found.append("segment" if part == "*" else "any")
+        else:
+            found += decoded(part)
+    return found
+
+
+def _host(pattern: str) -> list[Symbol]:
+    return ["some" if part == "*" else part for part in host_name(pattern)]
+
+
+def _wild(pattern: str) -> list[Symbol]:
+    return ["any" if part == "*" else part for part in pattern]
+
+
+def _includes(wide: Iterable[Symbol], narrow: Iterable[Symbol]) -> bool:
+    """Whether each text of the pattern `narrow` is a text of `wide`, which reads its symbols."""
+    states = [symbol for part in wide for symbol in (("one", "any") if part == "some" else (part,))]
+    reached = _skip({0}, states)
+    for symbol in narrow:
+        places = [at for at in reached if at < len(states)]
+        reached = _skip({after for at in places for after in _step(states[at], symbol, at)}, states)
+        if not reached:
+            return False
+    return len(states) in reached
+
+
+def _step(state: Symbol, symbol: Symbol, at: int) -> tuple[int, ...]:
+    if state == "any":
+        return (at,)
+    if state == "segment":
+        return (at,) if symbol == "segment" or (len(symbol) == 1 and symbol != "/") else ()
+    if state == "one":
+        return (at + 1,) if symbol == "some" or len(symbol) == 1 else ()
+    return (at + 1,) if state == symbol else ()
+
+
+def _skip(reached: set[int], states: list[Symbol]) -> set[int]:
+    """All places that can be reached without reading: a run may be empty."""
+    found = set(reached)
+    for start in reached:
+        at = start
+        while at < len(states) and states[at] in ("any", "segment"):
+            at += 1
+            found.add(at)
+    return found
 
 
 def stricter(one: RoutePlan, other: RoutePlan) -> bool:
@@ -30,7 +138,7 @@ def _differences(one: RoutePlan, other: RoutePlan) -> Iterator[bool]:
     ours, theirs = _body(one), _body(other)
     if ours != theirs:
         yield ours < theirs
-    mine, others = _lines(one), _lines(other)
+    mine, others = _active(one), _active(other)
     for name in mine.keys() | others.keys():
         yield from _of_rule(mine.get(name), others.get(name))
 
@@ -41,7 +149,7 @@ def _body(route: RoutePlan) -> float:
     return route.max_body
 
 
-def _lines(route: RoutePlan) -> Mapping[str, RuleLine]:
+def _active(route: RoutePlan) -> Mapping[str, RuleLine]:
     return {line.name: line for line in route.rules if line.mode != "off"}
 
 

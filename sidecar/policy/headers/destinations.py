@@ -80,9 +80,9 @@ def declared(header: str, text: str) -> frozenset[str]:
 def named(row: Header, text: str) -> tuple[str, ...] | None:
     """The endpoints that a value reports to ("" = an address of its own); None = not known."""
     if row.grammar == "csp":
-        directives = [one for policy in csp.parse(text) for one in policy.directives]
-        groups = [one.values[0] for one in directives if one.name == "report-to" and one.values]
-        return (*groups, *("" for one in directives if one.name == "report-uri" and one.values))
+        said = [one for one in csp.directives(text) if one.values]
+        groups = [one.values[0] for one in said if one.name == "report-to"]
+        return (*groups, *("" for one in said if one.name == "report-uri"))
     if row.grammar == "nel":
         held = _objects(text) or [{}]
         return (str(held[0]["report_to"]),) if "report_to" in held[0] else None

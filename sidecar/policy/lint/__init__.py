@@ -1,7 +1,6 @@
 """Judges a complete policy: what is legal, and yet weak, idle, or bound to break something.
 
-The findings are made in `values`, `nonces` and `routes`. `source` adds lines and columns by the
-path.
+The findings are made in `values` and `routes`. `source` adds lines and columns by the path.
 """
 
 from __future__ import annotations

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
 from sidecar.policy import csp, headers
 from sidecar.policy.csp.table import REPORTING
-from sidecar.policy.engine.overlap import match_covers, when_covers
+from sidecar.policy.engine.nonces import TARGETED, asks_for_nonce
 from sidecar.policy.engine.resolve import NamedRoute, NamedRule, Resolved
+from sidecar.policy.engine.stricter import match_covers, when_covers
 from sidecar.policy.faults import SHORT, nearest
 from sidecar.policy.headers import destinations
-from sidecar.policy.lint import nonces as lint_nonces
-from sidecar.policy.lint.findings import finding
-from sidecar.policy.lint.values import given_headers
-from sidecar.policy.model import Rule
-from sidecar.policy.terms import DEFAULT_ROUTE, GIVING, METHODS, Problem, Severity, lowest
+from sidecar.policy.headers.tokens import parse_cache
+from sidecar.policy.lint.values import finding, given_headers
+from sidecar.policy.model import Rule, When
+from sidecar.policy.rules.classes import of_media_type
+from sidecar.policy.terms import DEFAULT_ROUTE, GIVING, METHODS, WRITING, Problem, Severity, lowest
 
 PlacedProblem = tuple[int | None, Problem]
 """The position of the rule at fault and a path inside it, or None and a path inside the route."""
@@ -28,6 +29,7 @@ HEADER_SIZES: Mapping[int, str] = {
 }
 """KiB of header lines, the most first -> what follows from more."""
 
+_SHARED = frozenset({"public", "s-maxage"})
 _INERT = ("sandbox", "upgrade-insecure-requests")
 
 
@@ -53,7 +55,7 @@ def route_problems(earlier: Sequence[NamedRoute], route: NamedRoute) -> Iterator
     """Findings over one route whose rules are all active, given the routes before it."""
     yield from ((None, problem) for problem in _match_problems(earlier, route))
     yield from _clashes(route.rules)
-    yield from lint_nonces.clashes(route.rules)
+    yield from _shared_nonces(route.rules)
     given = _given(route.rules)
     yield from _destinations(given)
     yield from _copies(given)
@@ -199,17 +201,13 @@ def _left_out(rules: Sequence[NamedRule]) -> Iterator[PlacedProblem]:
         header.lower()
         for named in rules
         for header in given_headers(named.rule)
-        if named.rule.when is None or _reaches_docs(named.rule.when.response_class)
+        if "docs" in ((named.rule.when and named.rule.when.response_class) or ("docs",))
     }
     for position, named in enumerate(rules):
         when = named.rule.when
         lost = [header for header in given_headers(named.rule) if header.lower() not in on_docs]
         if when is not None and when.response_class and "html" in when.response_class and lost:
             yield position, finding("docs-left-out", ("when",), header=lost[0])
-
-
-def _reaches_docs(classes: Iterable[str] | None) -> bool:
-    return classes is None or "docs" in classes
 
 
 def _size(given: Sequence[_Given]) -> Iterator[Problem]:
@@ -227,3 +225,47 @@ def _size(given: Sequence[_Given]) -> Iterator[Problem]:
         if total > kib << 10:
             yield finding(f"headers-over-{kib}k", ("rules",), total=total, outcome=outcome)
             return
+
+
+def _shared_nonces(rules: Sequence[NamedRule]) -> Iterator[PlacedProblem]:
+    """Rules by which shared caches could keep what a nonce makes private."""
+    for named in rules:
+        if named.rule.action not in WRITING or not asks_for_nonce(named.rule):
+            continue
+        for position, other in enumerate(rules):
+            header = _shares(other.rule)
+            if header and not _apart(named.rule.when, other.rule.when):
+                yield position, finding("csp-nonce-private", rule=named.name, header=header)
+
+
+def _shares(rule: Rule) -> str:
+    """The header by which a rule allows shared caches to keep a response; "" = none."""
+    if rule.action not in GIVING:
+        return ""
+    for name in rule.header or ():
+        if name.lower().encode() in TARGETED:
+            return name
+        said = parse_cache(rule.text)[0]
+        if name.lower() == "cache-control" and said.keys() & _SHARED:
+            return name
+    return ""
+
+
+def _apart(one: When | None, other: When | None) -> bool:
+    """Whether two conditions never hold together, as far as they themselves tell."""
+    if one is None or other is None:
+        return False
+    if one.scheme and other.scheme and one.scheme != other.scheme:
+        return True
+    mine, theirs = _kinds(one), _kinds(other)
+    return bool(mine and theirs and not mine & theirs)
+
+
+def _kinds(when: When) -> frozenset[str]:
+    """The classes that a condition on content names; empty = none, or media types without one."""
+    if when.response_class:
+        return frozenset(when.response_class)
+    if when.content_type and not any("*" in media for media in when.content_type):
+        kinds = [of_media_type(media.encode()) for media in when.content_type]
+        return frozenset(kind for kind in kinds if kind) if all(kinds) else frozenset()
+    return frozenset()

@@ -1,4 +1,7 @@
-"""One rule judged by itself: its value, its scope, its conditions, its cookies."""
+"""One rule judged by itself: its value, its nonces, its scope, its conditions, its cookies.
+
+The texts of all findings are in `findings.json`, a row for each code.
+"""
 
 from __future__ import annotations
 
@@ -7,21 +10,39 @@ from collections.abc import Iterator
 
 from sidecar.policy import csp, headers
 from sidecar.policy.csp import weaknesses as csp_lint
+from sidecar.policy.csp.sources import REQUEST_NONCE
+from sidecar.policy.csp.table import NONCES_COUNT_IN
+from sidecar.policy.data import read_table
+from sidecar.policy.engine.nonces import asks_for_nonce
 from sidecar.policy.faults import ROWS
 from sidecar.policy.headers import cookies, tokens
-from sidecar.policy.lint import nonces as lint_nonces
-from sidecar.policy.lint.findings import finding
 from sidecar.policy.model import Attributes, Match, Rule, When
 from sidecar.policy.rules.classes import of_media_type
-from sidecar.policy.terms import GIVING, Problem, Severity
+from sidecar.policy.terms import GIVING, WRITING, Path, Problem, Severity
 
+_ROWS = read_table("sidecar.policy.lint", "findings.json")
+_WORD = re.compile(r"[^\s;,]+")
+_NONCE = re.compile(r"(?i)['\"`]*nonce-")
+_FIXED = re.compile(r"(?i)'nonce-")
+_MEANT = re.compile(r"(?i)[{}$<>%\"`]|request|nonce-'?$")
+"""What shows that a placeholder was meant, and no value."""
+_PAGES = frozenset({"html", "docs", "logout"})
 _LOGOUT = re.compile(r"(?:log|sign)[-_]?(?:out|off)", re.IGNORECASE)
 _EMPTY_STATUS = frozenset({"204", "304"})
 
 
+def finding(
+    code: str, path: Path = (), *, severity: Severity | None = None, **words: object
+) -> Problem:
+    """The finding of a code; `words` fill its texts, `path` leads to the key at fault."""
+    row = _ROWS[code]
+    text, fix = (row[key].format(**words) for key in ("text", "fix"))
+    return Problem(text, fix, path, severity or row["severity"], code=code)
+
+
 def refusals(rule: Rule) -> Iterator[Problem]:
     """What would do harm if it ran."""
-    yield from lint_nonces.refused(rule)
+    yield from _refused_nonces(rule)
     if rule.cookie is not None and rule.attributes is not None and rule.action in (None, "set"):
         yield from _refused_cookies(rule.cookie, rule.attributes)
 
@@ -43,7 +64,7 @@ def rule_problems(rule: Rule, match: Match | None) -> Iterator[Problem]:
         if header.lower() == "strict-transport-security":
             yield from _hsts(rule.text)
     yield from _scope(rule, match)
-    yield from lint_nonces.rule_problems(rule, match)
+    yield from _nonces(rule, match)
 
 
 def given_headers(rule: Rule) -> tuple[str, ...]:
@@ -72,7 +93,7 @@ def _upgrade(rule: Rule, header: str) -> Iterator[Problem]:
     is_https = rule.when is not None and rule.when.scheme == "https"
     if header.lower() != "content-security-policy" or is_https:
         return
-    if any(one.get("upgrade-insecure-requests") for one in csp.parse(rule.text)):
+    if any(one.name == "upgrade-insecure-requests" for one in csp.directives(rule.text)):
         yield finding("csp-upgrade-over-http", ("value",))
 
 
@@ -87,14 +108,12 @@ def _hsts(text: str) -> Iterator[Problem]:
 def _scope(rule: Rule, match: Match | None) -> Iterator[Problem]:
     rows = [row for header in given_headers(rule) if (row := headers.get(header)) is not None]
     documents = [row.name for row in rows if row.scope == "documents" and not row.deprecated]
-    if documents and match is None and not _narrows(rule.when):
+    when = rule.when
+    narrow = when is not None and (when.response_class or when.content_type or when.status)
+    if documents and match is None and not narrow:
         yield finding("document-header-everywhere", ("header",), headers=_listed(documents))
     if any(row.scope == "logout" for row in rows) and not _at_logout(rule.when, match):
         yield finding("site-data-everywhere", ("header",))
-
-
-def _narrows(when: When | None) -> bool:
-    return when is not None and bool(when.response_class or when.content_type or when.status)
 
 
 def _at_logout(when: When | None, match: Match | None) -> bool:
@@ -176,3 +195,50 @@ def _refused_cookies(pattern: str, asked: Attributes) -> Iterator[Problem]:
         yield refused(needs, "Path")
     if "http-" in prefix and asked.http_only is False:
         yield refused(needs, "HttpOnly")
+
+
+def _refused_nonces(rule: Rule) -> Iterator[Problem]:
+    """A fixed nonce protects nothing, and a misspelt placeholder blocks every script."""
+    text = rule.text
+    if rule.action not in WRITING or headers.CSP_NAMES.isdisjoint(rule.names):
+        return
+    for word in dict.fromkeys(_WORD.findall(text)):
+        if word == REQUEST_NONCE or not _NONCE.match(word):
+            continue
+        if _MEANT.search(word):
+            yield finding("csp-nonce-misspelt", ("value",), word=word[:60])
+        elif _FIXED.match(word):
+            yield finding("csp-nonce-literal", ("value",))
+
+
+def _nonces(rule: Rule, match: Match | None) -> Iterator[Problem]:
+    """What is weak or idle in a rule with a nonce; `match` is its route's, None = the default's."""
+    text = rule.text
+    others = [name for name in rule.header or () if name.lower() not in headers.CSP_NAMES]
+    if others and REQUEST_NONCE in text and rule.action in WRITING:
+        yield finding("nonce-elsewhere", ("value",), header=others[0])
+    if rule.action not in WRITING or not asks_for_nonce(rule):
+        return
+    for one in csp.directives(text):
+        if REQUEST_NONCE in one.values and one.name not in NONCES_COUNT_IN:
+            yield finding("csp-nonce-idle", ("value",), directive=one.name)
+    if rule.action == "merge" and not rule.widen:
+        yield finding("csp-nonce-merged", ("action",))
+    if beside := _beside_pages(rule.when, match):
+        key = "value" if rule.when is None else "when"
+        yield finding("csp-nonce-everywhere", (key,), others=beside)
+
+
+def _beside_pages(when: When | None, match: Match | None) -> str:
+    """What else a rule reaches that has no use for a nonce; "" when it is for pages."""
+    if when is not None and when.response_class:
+        return ", ".join(one for one in when.response_class if one not in _PAGES)
+    if when is not None and when.content_type:
+        return ", ".join(one for one in when.content_type if not _is_page(one))
+    return "styles, scripts and images too" if match is None else ""
+
+
+def _is_page(media: str) -> bool:
+    return "*" not in media and (
+        of_media_type(media.encode()) == "html" or media.lower() == "image/svg+xml"
+    )

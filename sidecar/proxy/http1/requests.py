@@ -19,12 +19,7 @@ from sidecar.proxy.http1.grammar import (
     valid_host,
 )
 from sidecar.proxy.http1.heads import COMPILED, Field, Head, Names
-from sidecar.proxy.http1.request_line import (
-    about,
-    read_line,
-    usual_by_bytes,
-    usual_by_parts,
-)
+from sidecar.proxy.http1.request_line import about, read_line, usual_by_bytes, usual_by_parts
 from sidecar.settings import Limits
 
 PASSED: Final = 0

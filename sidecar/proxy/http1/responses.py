@@ -265,9 +265,7 @@ AGAIN: Final = ((b"Retry-After", RETRY_AFTER),)
 
 
 def local_reply(
-    status: int,
-    extra: tuple[tuple[bytes, bytes], ...],
-    looks: frozenset[bytes] = frozenset(),
+    status: int, extra: tuple[tuple[bytes, bytes], ...], looks: frozenset[bytes] = frozenset()
 ) -> tuple[Response, bytes]:
     """A response and its body; a 204 has none. `looks` are the lower-case names of the lines
     that rules look at.
