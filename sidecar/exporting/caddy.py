@@ -68,7 +68,8 @@ def _match(match: Match, *, bare: bool) -> Json:
 
 def _handlers(route: ExportedRoute, gaps: list[Gap]) -> Iterator[Json]:
     """The handlers of a route in the order in which they work."""
-    live = {id(step) for header in _headers(route) for step in shortest(route.steps, header)}
+    keys = dict.fromkeys(step.key for step in route.steps)
+    live = {id(step) for key in keys for step in shortest(route.steps, key)}
     made: list[Json] = []
     for step in route.steps:
         if step.act != "cookie" and id(step) not in live:
@@ -115,10 +116,6 @@ def _alike(before: Json, after: Json) -> str:
     return kind if changed.isdisjoint(map(str.lower, looked)) else ""
 
 
-def _headers(route: ExportedRoute) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(step.key for step in route.steps if step.act != "cookie"))
-
-
 def _headers_handler(operations: Json, require: Json | None = None) -> Json:
     made: Json = {"deferred": True, **operations}
     if require:
@@ -136,11 +133,11 @@ def _class() -> Iterator[Json]:
         yield _headers_handler({"set": {MARK: [name]}}, {"headers": asked})
     place = {"path_regexp": {"pattern": f"(?i){patterns.DOCS_PATH}"}}
     turned = _headers_handler({"set": {MARK: ["docs"]}}, {"headers": {MARK: ["html", "api"]}})
-    yield _matched([place], [turned])
+    yield _matched(place, turned)
 
 
-def _matched(match: list[Json], handlers: list[Json]) -> Json:
-    return {"handler": "subroute", "routes": [{"match": match, "handle": handlers}]}
+def _matched(match: Json, handler: Json) -> Json:
+    return {"handler": "subroute", "routes": [{"match": [match], "handle": [handler]}]}
 
 
 def _words(word: str) -> list[str]:
@@ -216,7 +213,7 @@ def _where(when: terms.Condition, operations: Json, fields: Json | None = None) 
         if headers:
             require = require | {"headers": headers}
         handler = _headers_handler(operations, require)
-        yield _matched([match], [handler]) if match else handler
+        yield _matched(match, handler) if match else handler
 
 
 def _with(headers: Json, name: str, wanted: list[str] | None) -> Json:

@@ -64,7 +64,8 @@ class CookieEdit(NamedTuple):
 
 def edits(step: ExportedStep) -> Iterator[tuple[Condition, list[CookieEdit]]]:
     """Conditions and their edits."""
-    line = _line(step.cookie)
+    name = "[^=;]*".join(patterns.literal(part) for part in re.split(r"[*]+", step.cookie))
+    line = f"[ \\t]*{name}[ \\t]*="
     found: dict[bool, list[CookieEdit]] = {False: [], True: []}
     for change in changes(step.demands):
         found[change.https] += _edits(line, change)
@@ -75,22 +76,12 @@ def edits(step: ExportedStep) -> Iterator[tuple[Condition, list[CookieEdit]]]:
 
 
 def _edits(line: str, change: Change) -> list[CookieEdit]:
-    """A semicolon hides the names of cookies that are spared meanwhile."""
-    made = [_without(line, change.name)]
+    """The edits of a line that begins so. A semicolon hides the names that are spared meanwhile."""
+    attribute = f"[ \\t]*(?i:{change.name})[ \\t]*(?:=[^;]*)?"
+    made = [CookieEdit(f"^({line}[^;]*(?:;[^;]*)*?);{attribute}(;.*)?$", (1, 2))]
     if change.text:
         made.append(CookieEdit(f"^({line}.*)$", (1, f"; {change.text}")))
     if change.spares_readable:
         hidden = CookieEdit(f"^([ \\t]*{patterns.READABLE}.*)$", (";", 1))
         made = [hidden, *made, CookieEdit("^;(.*)$", (1,))]
     return made
-
-
-def _line(pattern: str) -> str:
-    """The beginning of a line whose cookie's name matches."""
-    name = "[^=;]*".join(patterns.literal(part) for part in re.split(r"[*]+", pattern))
-    return f"[ \\t]*{name}[ \\t]*="
-
-
-def _without(line: str, attribute: str) -> CookieEdit:
-    search = f"^({line}[^;]*(?:;[^;]*)*?);[ \\t]*(?i:{attribute})[ \\t]*(?:=[^;]*)?(;.*)?$"
-    return CookieEdit(search, (1, 2))

@@ -5,12 +5,13 @@ Source: Envoy's documentation of the HTTP filter Lua and of the HTTP connection 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from textwrap import indent
 
-from sidecar.exporting import lua, terms
+from sidecar.exporting import patterns, terms
 from sidecar.exporting.cookie_edits import changes
-from sidecar.exporting.program import ExportedRoute, ExportedStep, Gap, NotedConditions, Program
+from sidecar.exporting.program import ExportedRoute, ExportedStep, Gap, Noted, Program
 from sidecar.exporting.target import out_of_order
 from sidecar.policy.rules.classes import MEDIA
 from sidecar.templates import filled
@@ -22,11 +23,13 @@ _FILTER = """\
     default_source_code:
       inline_string: |
 """
+_SPECIAL = re.compile(r"[\^$()%.\[\]*+\-?]")
+"""What Lua's patterns give a meaning; they have no alternatives."""
 
 
 def write(program: Program, gaps: list[Gap]) -> str:
     """One filter, to put right before the router, which is the first to see a response."""
-    notes = NotedConditions("request_")
+    notes: Noted = {}
     changes: list[str] = []
     for step, routes in program.supported(_unsupported, gaps):
         changes.append(f"-- rule {step.rule}, revision {program.revision}")
@@ -35,11 +38,11 @@ def write(program: Program, gaps: list[Gap]) -> str:
     script = filled(
         "sidecar.exporting",
         "envoy.lua.jinja",
-        media=[(name, lua.table(map(lua.glob, types))) for name, types in MEDIA],
+        media=[(name, _table(map(_glob, types))) for name, types in MEDIA],
         cookies=any("cookies(" in line for line in changes),
         routes=list(_routes(program)),
         strict=" or ".join(strict),
-        noted=[(name, _field(field)) for field, name in notes.fields.items()],
+        noted=[(f"request_{number}", _field(field)) for field, number in notes.items()],
         changes=changes,
     )
     return f"{_FILTER}{indent(script, ' ' * 8)}"
@@ -56,21 +59,22 @@ def _routes(program: Program) -> Iterator[tuple[ExportedRoute, int, str]]:
     for route in program.routes[:-1]:
         match, parts = route.match, list[str]()
         if match.method:
-            parts.append(f"({' or '.join(f'method == {lua.text(one)}' for one in match.method)})")
+            parts.append(f"({' or '.join(f'method == {_text(one)}' for one in match.method)})")
         if match.host:
-            parts.append(f"any(host, {lua.table(map(lua.host, match.host))})")
+            hosts = (f"^{patterns.host(one, _literal)}$" for one in match.host)
+            parts.append(f"any(host, {_table(hosts)})")
         if match.path:
-            parts.append(
-                f"any(path, {lua.table(lua.path(one, program.slash) for one in match.path)})"
-            )
+            paths = (f"^{patterns.path(one, program.slash, _literal)}$" for one in match.path)
+            parts.append(f"any(path, {_table(paths)})")
         yield route, program.number(route), " and ".join(parts)
 
 
 def _lines(
-    step: ExportedStep, routes: tuple[ExportedRoute, ...], program: Program, notes: NotedConditions
+    step: ExportedStep, routes: tuple[ExportedRoute, ...], program: Program, notes: Noted
 ) -> Iterator[str]:
-    name, value = lua.text(step.header.lower()), lua.text(step.value)
-    place = _place(routes, program)
+    name, value = _text(step.header.lower()), _text(step.value)
+    of_route = " or ".join(f"route == {program.number(one)}" for one in routes)
+    place = [f"({of_route})"] if routes else []
     match step.act:
         case "set":
             yield _if(step.when, place, f"headers:replace({name}, {value})", notes)
@@ -86,44 +90,37 @@ def _lines(
             yield from _cookies(step, place, notes)
 
 
-def _cookies(step: ExportedStep, place: list[str], notes: NotedConditions) -> Iterator[str]:
-    pattern = lua.text(lua.glob(step.cookie))
+def _cookies(step: ExportedStep, place: list[str], notes: Noted) -> Iterator[str]:
+    pattern = _text(_glob(step.cookie))
     for change in changes(step.demands):
         when = terms.over_https(step.when) if change.https else step.when
         if when:
-            written = lua.text(change.text) if change.text else "nil"
+            written = _text(change.text) if change.text else "nil"
             spares = str(change.spares_readable).lower()
-            words = ("headers", pattern, lua.text(change.name), written, spares)
+            words = ("headers", pattern, _text(change.name), written, spares)
             yield _if(when, place, f"cookies({', '.join(words)})", notes)
 
 
-def _place(routes: tuple[ExportedRoute, ...], program: Program) -> list[str]:
-    """The condition that the request is of one of these routes; () = of any."""
-    if not routes:
-        return []
-    return [f"({' or '.join(f'route == {program.number(one)}' for one in routes)})"]
-
-
-def _if(when: terms.Condition, place: list[str], then: str, notes: NotedConditions) -> str:
+def _if(when: terms.Condition, place: list[str], then: str, notes: Noted) -> str:
     found = [" and ".join(_term(term, notes) for term in one) for one in when]
     asked = [*place] if "" in found else [*place, f"({' or '.join(found)})"]
     return f"if {' and '.join(asked)} then {then} end" if asked else then
 
 
-def _term(term: terms.Term, notes: NotedConditions) -> str:
+def _term(term: terms.Term, notes: Noted) -> str:
     match term:
         case terms.Scheme(scheme):
             return "https" if scheme == "https" else "not https"
         case terms.Status(ranges):
             return f"({' or '.join(_codes(low, high) for low, high in ranges)})"
         case terms.Media(types):
-            return lua.media(types)
+            return f'any(word(headers, "content-type"), {_table(map(_glob, types))})'
         case terms.Class(wanted):
-            return f"({' or '.join(f'class == {lua.text(one)}' for one in wanted)})"
+            return f"({' or '.join(f'class == {_text(one)}' for one in wanted)})"
         case terms.LogoutPath():
             return "is_logout(path)"
         case terms.Field(side="request"):
-            return f'noted["{notes.name(term)}"]'
+            return f'noted["request_{notes.setdefault(term, len(notes) + 1)}"]'
         case terms.Field():
             return _field(term)
 
@@ -133,7 +130,25 @@ def _codes(low: int, high: int) -> str:
 
 
 def _field(field: terms.Field) -> str:
-    name = lua.text(field.name.lower())
+    name = _text(field.name.lower())
     if isinstance(field.pattern, bool):
         return f"headers:getNumValues({name}) {'>' if field.pattern else '=='} 0"
-    return f"some(headers, {name}, {lua.text(lua.glob(field.pattern.lower()))})"
+    return f"some(headers, {name}, {_text(_glob(field.pattern.lower()))})"
+
+
+def _text(value: str) -> str:
+    """A string of Lua."""
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\t", "\\t")
+    return f'"{escaped}"'
+
+
+def _literal(value: str) -> str:
+    return _SPECIAL.sub(r"%\g<0>", value)
+
+
+def _glob(value: str) -> str:
+    return patterns.glob(value, _literal)
+
+
+def _table(texts: Iterable[str]) -> str:
+    return f"{{{', '.join(map(_text, texts))}}}"

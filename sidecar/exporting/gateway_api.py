@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import combinations, groupby
 from typing import Literal, NamedTuple, TypeAlias
@@ -26,6 +26,7 @@ MATCHES = 8
 """Matches of a rule: later versions of the schema take more."""
 LONGEST = 4096
 """Characters of a value."""
+_LONGEST_WINS = "a Gateway takes the longest, not the first route"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,37 +50,33 @@ class _Document(NamedTuple):
 def write(program: Program, gaps: list[Gap]) -> str:
     """An HTTPRoute for each set of hosts that routes name, and one for all others."""
     filters = {route.name: _filter(route, gaps) for route in program.routes}
+    named = dict.fromkeys(route.match.host for route in program.routes if route.match.host)
     documents: list[_Document] = []
-    for number, hosts in enumerate(_hosts(program)):
+    for number, hosts in enumerate((*named, ())):
         mine = [one for one in program.routes if one.match.host in (None, (), hosts)]
         found = [rule for route in mine for rule in _rules(route, gaps)]
         _order(found, gaps)
-        parts = list(_parts(found))
+        # The matches of a route together, as many as a rule may have.
+        groups = (list(group) for _, group in groupby(found, key=lambda rule: rule.route.name))
+        parts = [
+            group[at : at + MATCHES] for group in groups for at in range(0, len(group), MATCHES)
+        ]
         for page, at in enumerate(range(0, len(parts), MOST)):
             name = "-".join(["policy", *(str(one) for one in (number, page) if one)])
             names = [host_name(host) for host in hosts]
             documents.append(_Document(name, names, parts[at : at + MOST]))
-    _hosts_overlap(program, gaps)
+    _hosts_overlap(named, gaps)
     facts = {"documents": documents, "filters": filters, "revision": program.revision}
     return filled("sidecar.exporting", "gateway_api.yaml.jinja", json=json.dumps, **facts)
 
 
-def _hosts(program: Program) -> list[tuple[str, ...]]:
-    """The sets of hosts that routes name; () = any, the last."""
-    named = dict.fromkeys(route.match.host for route in program.routes if route.match.host)
-    return [*named, ()]
-
-
-def _hosts_overlap(program: Program, gaps: list[Gap]) -> None:
-    for one, other in combinations(_hosts(program)[:-1], 2):
+def _hosts_overlap(named: Iterable[tuple[str, ...]], gaps: list[Gap]) -> None:
+    for one, other in combinations(named, 2):
         pairs = [(left, right) for left in one for right in other]
         pairs += [(right, left) for left, right in pairs]
         if any(re.fullmatch(patterns.host(wide), name) for wide, name in pairs):
             text = f"hosts {', '.join(one)} and {', '.join(other)} share names"
             gaps.append(Gap("differs", "", "", f"{text}: {_LONGEST_WINS}"))
-
-
-_LONGEST_WINS = "a Gateway takes the longest, not the first route"
 
 
 def _filter(route: ExportedRoute, gaps: list[Gap]) -> dict[str, list[ExportedStep]]:
@@ -134,7 +131,8 @@ def _order(found: list[_Rule], gaps: list[Gap]) -> None:
         names = one.route.name, other.route.name
         if one.route is other.route or names in named or not _both(one, other):
             continue
-        if "RegularExpression" in (one.kind, other.kind) and not _is_rest(other):
+        is_rest = (other.kind, other.path, other.method) == ("PathPrefix", "/", "")
+        if "RegularExpression" in (one.kind, other.kind) and not is_rest:
             text = f"it is not specified which route a path takes that {names[1]} matches too"
         elif _weight(other) > _weight(one):
             text = f"a path that {names[1]} matches too goes there: {_LONGEST_WINS}"
@@ -142,17 +140,6 @@ def _order(found: list[_Rule], gaps: list[Gap]) -> None:
             continue
         named.add(names)
         gaps.append(Gap("differs", "", "", text, names[0]))
-
-
-def _parts(found: list[_Rule]) -> Iterator[list[_Rule]]:
-    """The matches of a route together, as many as a rule may have."""
-    for _, group in groupby(found, key=lambda rule: rule.route.name):
-        matches = list(group)
-        yield from (matches[at : at + MATCHES] for at in range(0, len(matches), MATCHES))
-
-
-def _is_rest(rule: _Rule) -> bool:
-    return rule.kind == "PathPrefix" and rule.path == "/" and not rule.method
 
 
 def _weight(rule: _Rule) -> tuple[int, int, int]:

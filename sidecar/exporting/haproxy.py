@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from sidecar.exporting import patterns, terms
 from sidecar.exporting.cookie_edits import CookieEdit, edits
-from sidecar.exporting.program import ExportedRoute, ExportedStep, Gap, NotedConditions, Program
+from sidecar.exporting.program import ExportedRoute, ExportedStep, Gap, Noted, Program
 from sidecar.exporting.target import out_of_order
 from sidecar.policy.rules.classes import MEDIA
 from sidecar.templates import filled
@@ -25,17 +25,22 @@ MOST_WORDS = 48
 _HOLDS, _PART = "txn.policy_holds", "txn.policy_part"
 _WORD = re.compile(r'"(?:\\.|[^"\\])*"|\S+')
 _CLASS, _PATH, _ROUTE = "txn.policy_class", "txn.policy_path", "txn.policy_route"
+_REQUEST = "txn.policy_request_"
 
 
 def write(program: Program, gaps: list[Gap]) -> str:
     """Rules for a frontend, to put before its others."""
-    notes = NotedConditions("txn.policy_request_")
+    notes: Noted = {}
     rules: list[str] = []
     for step, routes in program.supported(out_of_order, gaps):
         rules.append(f"# rule {step.rule}, revision {program.revision}")
         rules += _rules(step, routes, program, notes)
-    body, room = "\n".join(rules), _room(program)
-    routed = len(program.routes) > 1
+    body, routed = "\n".join(rules), len(program.routes) > 1
+    added = max(
+        sum(len(step.header) + len(step.value) + 32 for step in route.steps)
+        for route in program.routes
+    )
+    room = (added // SPACE + 2) * SPACE  # whole KiB, with some to spare
     return filled(
         "sidecar.exporting",
         "haproxy.cfg.jinja",
@@ -44,8 +49,8 @@ def write(program: Program, gaps: list[Gap]) -> str:
         routes=list(patterns.routes(program.routes, program.slash)) if routed else (),
         number=program.number,
         noted=[
-            (variable, _field(f"req.fhdr({field.name.lower()})", field))
-            for field, variable in notes.fields.items()
+            (f"{_REQUEST}{number}", _field(f"req.fhdr({field.name.lower()})", field))
+            for field, number in notes.items()
         ],
         classes=MEDIA if _CLASS in body else (),
         rules=rules,
@@ -54,17 +59,8 @@ def write(program: Program, gaps: list[Gap]) -> str:
     )
 
 
-def _room(program: Program) -> int:
-    """Bytes that the rules may add to one response, in whole KiB and with some to spare."""
-    needed = max(
-        sum(len(step.header) + len(step.value) + 32 for step in route.steps)
-        for route in program.routes
-    )
-    return (needed // SPACE + 2) * SPACE
-
-
 def _rules(
-    step: ExportedStep, routes: tuple[ExportedRoute, ...], program: Program, notes: NotedConditions
+    step: ExportedStep, routes: tuple[ExportedRoute, ...], program: Program, notes: Noted
 ) -> Iterator[str]:
     name, value = plain(step.header), quoted(step.value.replace("%", "%%"))
     fetch = step.header.lower()
@@ -95,16 +91,14 @@ def _place(routes: tuple[ExportedRoute, ...], program: Program) -> list[str]:
     """The condition that the request is of one of these routes; () = of any."""
     if not routes:
         return []
-    asked = sorted(map(program.number, routes))
+    asked, sign = {*map(program.number, routes)}, ""
     if 0 in asked:
-        others = {*map(program.number, program.routes)} - set(asked)
-        numbers = " ".join(map(str, sorted(others)))
-        return [f"!{{ var({_ROUTE}) -m int {numbers} }}"]
-    return [f"{{ var({_ROUTE}) -m int {' '.join(map(str, asked))} }}"]
+        asked, sign = {*map(program.number, program.routes)} - asked, "!"
+    return [f"{sign}{{ var({_ROUTE}) -m int {' '.join(map(str, sorted(asked)))} }}"]
 
 
 def _where(
-    actions: list[str], when: terms.Condition, place: list[str], notes: NotedConditions
+    actions: list[str], when: terms.Condition, place: list[str], notes: Noted
 ) -> Iterator[str]:
     """The rules of actions under one condition, in parts if it is long: a line has 64 words."""
     found = [[*place, *(_term(term, notes) for term in one)] for one in when]
@@ -126,7 +120,7 @@ def _where(
         yield f"http-after-response {action}{f' if {asked}' if asked else ''}"
 
 
-def _term(term: terms.Term, notes: NotedConditions) -> str:
+def _term(term: terms.Term, notes: Noted) -> str:
     match term:
         case terms.Scheme(scheme):
             return "{ ssl_fc }" if scheme == "https" else "!{ ssl_fc }"
@@ -140,7 +134,7 @@ def _term(term: terms.Term, notes: NotedConditions) -> str:
         case terms.LogoutPath():
             return f"{{ var({_PATH}) -m reg -i {quoted(patterns.LOGOUT_PATH)} }}"
         case terms.Field(side="request"):
-            return f"{{ var({notes.name(term)}) -m found }}"
+            return f"{{ var({_REQUEST}{notes.setdefault(term, len(notes) + 1)}) -m found }}"
         case terms.Field(name=name):
             return _field(f"res.fhdr({name.lower()})", term)
 

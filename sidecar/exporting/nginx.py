@@ -27,11 +27,12 @@ from sidecar.templates import filled
 
 OWN = frozenset({"server", "date", "content-type"})
 """Lines that nginx writes itself, beside whatever add_header says."""
+_MORE = "more_clear_headers or more_set_headers of libnginx-mod-http-headers-more"
 
 
 def write(program: Program, gaps: list[Gap]) -> str:
     """One file for http { }: maps, and the directives that servers and locations inherit."""
-    maps = Maps(program.routes)
+    maps = Maps(program)
     lines: list[str] = []
     for header in program.headers():
         steps = [(shortest(route.steps, header), route.name) for route in program.routes]
@@ -98,9 +99,6 @@ def _unsupported(step: ExportedStep, header: str, *, last: bool) -> str:
     return unnamed_field(step)
 
 
-_MORE = "more_clear_headers or more_set_headers of libnginx-mod-http-headers-more"
-
-
 def _header(
     header: str, chains: list[tuple[ExportedStep, ...]], maps: Maps, gaps: list[Gap]
 ) -> Iterator[str]:
@@ -151,9 +149,7 @@ def _value(chain: tuple[ExportedStep, ...], service: str, maps: Maps, *, owns: b
     only add, it is the line to add, empty where the service sends one.
     """
     value = service if owns and service else '""'
-    for step in chain:
-        if step.act == "append":
-            continue
+    for step in (one for one in chain if one.act != "append"):
         value = maps.after(step, value) if owns else _default(step, value, maps)
     return value
 
@@ -162,13 +158,12 @@ def _default(step: ExportedStep, before: str, maps: Maps) -> str:
     if before != '""' and not before.startswith("$"):
         return before
     service = field_variable("upstream_http", step.header)
-    parts = [service] if before == '""' else [service, before]
+    wanted = {service: ""} if before == '""' else {service: "", before: ""}
     if not step.always:
-        parts.insert(0, maps.holds(step.when, "sent"))
-    source = f'"{":".join(map(inside, parts))}"'
-    wanted = ":".join(["1"] * (not step.always) + [""] * (len(parts) - (not step.always)))
+        wanted = {maps.holds(step.when, "sent"): "1", **wanted}
+    source, key = f'"{":".join(map(inside, wanted))}"', f'"{":".join(wanted.values())}"'
     about = f"rule {step.rule}"
-    return maps.made(step.header, source, [(f'"{wanted}"', quoted(step.value))], before, about)
+    return maps.made(step.header, source, [(key, quoted(step.value))], before, about)
 
 
 def _added(

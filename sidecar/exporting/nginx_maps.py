@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal, TypeAlias
 
 from sidecar.exporting import patterns, terms
-from sidecar.exporting.program import ExportedRoute, ExportedStep
+from sidecar.exporting.program import ExportedRoute, ExportedStep, Program
 from sidecar.policy.rules.classes import MEDIA
 
 Side: TypeAlias = Literal["sent", "upstream"]
@@ -47,21 +47,17 @@ def unnamed_field(step: ExportedStep) -> str:
 class Maps:
     """The map blocks of one file, each variable once."""
 
-    def __init__(self, routes: Sequence[ExportedRoute]) -> None:
+    def __init__(self, program: Program) -> None:
         self._names: dict[tuple[str, tuple[tuple[str, str], ...], str], str] = {}
         self._taken: set[str] = {"$policy_route", "$policy_path", "$policy_dollar"}
         self.blocks: list[str] = []
         """Each after those it uses."""
-        self._routes = routes
+        self._program = program
 
-    def routes(self) -> Iterator[tuple[str, str, ExportedRoute]]:
+    def routes(self) -> Iterator[tuple[str, int, ExportedRoute]]:
         """The expressions of the routes, of which the first that matches counts."""
-        for source, route in patterns.routes(self._routes):
-            yield source, self.number(self._routes.index(route)), route
-
-    def number(self, position: int) -> str:
-        """What `$policy_route` says of the route at this position."""
-        return "0" if position == len(self._routes) - 1 else str(position + 1)
+        for source, route in patterns.routes(self._program.routes):
+            yield source, self._program.number(route), route
 
     def made(self, hint: str, source: str, entries: Entries, default: str, about: str = "") -> str:
         """The variable that maps a source; `default` and the values are words of nginx."""
@@ -139,20 +135,15 @@ class Maps:
     def after(self, step: ExportedStep, before: str) -> str:
         """A header's value after a step, as words like `before`; "" in quotes = no line."""
         value = quoted(step.value) if step.act != "remove" else '""'
-        about = f"rule {step.rule}"
-        if step.act == "default":
-            if before == '""':
-                return value if step.always else self._if(step, before, value)
-            if not before.startswith("$"):
-                return before
-            if step.always:
-                return self.made(step.header, before, [('""', value)], before, about)
+        if step.act != "default" or before == '""':
+            return self.where(step.when, value, before, step.header, step.rule, "sent")
+        if not before.startswith("$"):
+            return before
+        source, absent = before, '""'
+        if not step.always:
             source = f'"{inside(self.holds(step.when, "sent"))}:{inside(before)}"'
-            return self.made(step.header, source, [('"1:"', value)], before, about)
-        return value if step.always else self._if(step, before, value)
-
-    def _if(self, step: ExportedStep, before: str, value: str) -> str:
-        return self.where(step.when, value, before, step.header, step.rule, "sent")
+            absent = '"1:"'
+        return self.made(step.header, source, [(absent, value)], before, f"rule {step.rule}")
 
     def where(
         self, when: terms.Condition, value: str, before: str, hint: str, rule: str, side: Side
@@ -166,8 +157,11 @@ class Maps:
         """One word for what differs by route; `found` is in the order of the routes."""
         if len(set(found)) == 1:
             return found[0]
-        numbered = ((self.number(position), value) for position, value in enumerate(found))
-        entries = [(number, value) for number, value in numbered if value != found[-1]]
+        entries = [
+            (str(self._program.number(route)), value)
+            for route, value in zip(self._program.routes, found, strict=True)
+            if value != found[-1]
+        ]
         return self.made(hint, ROUTE, entries, found[-1], f"{hint}, by route")
 
 

@@ -41,10 +41,9 @@ def host(pattern: str, quote: Quote = literal) -> str:
 
 def path(pattern: str, slash: str = "/", quote: Quote = literal) -> str:
     """A path, without ends: * within one segment, ** any rest; `slash` is what a slash may be."""
-    chunks = re.split(r"\*\*+", pattern)
     return ".*".join(
         "[^/]*".join(quote(decoded(part)).replace("/", slash) for part in chunk.split("*"))
-        for chunk in chunks
+        for chunk in re.split(r"\*\*+", pattern)
     )
 
 
@@ -63,7 +62,7 @@ def order(found: Sequence[ExportedRoute]) -> Iterator[tuple[ExportedRoute, bool,
     *named, default = found
     for one in named:
         yield one, False, one
-    bare = [one for one in named if one.match.path and not _ends_open(one.match)]
+    bare = [one for one in named if not all(path.endswith("**") for path in one.match.path or ())]
     while bare and not bare[-1].stricter:
         bare.pop()
     for one in bare:
@@ -77,19 +76,11 @@ def routes(found: Sequence[ExportedRoute], slash: str = "/") -> Iterator[tuple[s
     without the query.
     """
     for asked, bare, one in order(found):
-        source = _route(asked.match, slash)
-        yield f"{source[:-1]}/$" if bare else source, one
-
-
-def _ends_open(match: Match) -> bool:
-    return all(pattern.endswith("**") for pattern in match.path or ())
-
-
-def _route(match: Match, slash: str) -> str:
-    methods = any_of(match.method) if match.method else "[^ ]*"
-    hosts = rf"(?i:{any_of(map(host, match.host))})\.*" if match.host else "[^ ]*"
-    paths = any_of(path(one, slash) for one in match.path) if match.path else ".*"
-    return f"^{methods} {hosts} {paths}$"
+        match = asked.match
+        methods = any_of(match.method) if match.method else "[^ ]*"
+        hosts = rf"(?i:{any_of(map(host, match.host))})\.*" if match.host else "[^ ]*"
+        paths = any_of(path(each, slash) for each in match.path) if match.path else ".*"
+        yield f"^{methods} {hosts} {paths}{'/' if bare else ''}$", one
 
 
 def host_of(match: Match) -> str:

@@ -99,16 +99,8 @@ class ExportedRoute:
     """Whether it demands more than the last route."""
 
 
-class NotedConditions:
-    """Conditions on a request that are noted for its response, each once, with a name."""
-
-    def __init__(self, prefix: str) -> None:
-        self.fields: dict[Field, str] = {}
-        self._prefix = prefix
-
-    def name(self, field: Field) -> str:
-        """The name of a condition."""
-        return self.fields.setdefault(field, f"{self._prefix}{len(self.fields) + 1}")
+Noted: TypeAlias = dict[Field, int]
+"""Conditions on a request that are noted for its response, each once, with its number from 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +111,7 @@ class Program:
     revision: str
     routes: tuple[ExportedRoute, ...]
     gaps: tuple[Gap, ...]
+    """Route by route; `all_gaps` puts them together."""
     slash: str
     """What a slash of a route's path may be, as a regular expression."""
 
@@ -185,7 +178,7 @@ def program(resolved: Resolved, reports_to: str = "") -> Program:
             report-only or trial are exported as their report-only headers.
     """
     gaps: list[Gap] = []
-    plan = compile_policy(resolved)
+    plan, policy = compile_policy(resolved), resolved.policy
 
     def made(named: NamedRoute, route: RoutePlan) -> ExportedRoute:
         steps = (_steps(line, named.name, resolved, gaps, reports_to) for line in route.rules)
@@ -199,20 +192,13 @@ def program(resolved: Resolved, reports_to: str = "") -> Program:
         )
 
     routes = tuple(map(made, resolved.routes, plan.routes))
-    _bodies(resolved, gaps)
-    policy = resolved.policy
-    bare = Program(
-        policy.name, resolved.revision(), routes, (), "/" if policy.slashes == "keep" else "/+"
-    )
-    return replace(bare, gaps=bare.all_gaps(gaps))
-
-
-def _bodies(resolved: Resolved, gaps: list[Gap]) -> None:
     for route in resolved.routes:
         enforced = resolved.mode == "enforce" and route.mode in (None, "enforce")
         if route.max_body is not None and enforced:
             text = f"bodies above {route.max_body} bytes are refused; set the proxy's own limit"
             gaps.append(Gap("lost", "max-body", "", text, route.name))
+    slash = "/" if policy.slashes == "keep" else "/+"
+    return Program(policy.name, resolved.revision(), routes, tuple(gaps), slash)
 
 
 def _steps(

@@ -71,10 +71,23 @@ def plain_steps(
         gaps: where gaps are added.
         over_http: whether it sends Strict-Transport-Security over plain http too.
     """
+
+    def unsupported(step: ExportedStep, chain: tuple[ExportedStep, ...]) -> str:
+        if step.act == "cookie":
+            return f"{target} does not read cookies"
+        if step not in chain:
+            return ""
+        if why := reason(step):
+            return why
+        if len(chain) > 1:
+            return f"several rules on one header, and {target} has no conditions to tell which"
+        ignored = step.key == "strict-transport-security" and step.when == HTTPS_ONLY
+        return "" if step.when == ALWAYS or ignored else f"{target} has no conditions"
+
     for key in dict.fromkeys(step.key for step in route.steps):
         every = [step for step in route.steps if step.key == key]
         chain = shortest(every, key)
-        reasons = {step: _unsupported(step, chain, target, reason) for step in every}
+        reasons = {step: unsupported(step, chain) for step in every}
         found = next(filter(None, reasons.values()), "")
         # Where one rule on a header is lost, the others on it cannot be expressed either.
         for step in every if found else ():
@@ -85,21 +98,3 @@ def plain_steps(
                 text = "it is sent over plain http too, where browsers ignore it"
                 gaps.append(Gap("differs", step.rule, step.header, text, route.name))
             yield step
-
-
-def _unsupported(
-    step: ExportedStep,
-    chain: tuple[ExportedStep, ...],
-    target: str,
-    reason: Callable[[ExportedStep], str],
-) -> str:
-    if step.act == "cookie":
-        return f"{target} does not read cookies"
-    if step not in chain:
-        return ""
-    if why := reason(step):
-        return why
-    if len(chain) > 1:
-        return f"several rules on one header, and {target} has no conditions to tell which"
-    ignored = step.key == "strict-transport-security" and step.when == HTTPS_ONLY
-    return "" if step.when == ALWAYS or ignored else f"{target} has no conditions"

@@ -45,8 +45,6 @@ class Class:
 class LogoutPath:
     """The path is that of a logout."""
 
-    what: Literal["logout"]
-
 
 @dataclass(frozen=True, slots=True)
 class Field:
@@ -80,7 +78,8 @@ def condition(when: When | None, *, https_only: bool = False) -> Condition:
     scheme = said.scheme or ("https" if https_only else None)
     common: list[Term] = [Scheme(scheme)] if scheme else []
     if said.status is not None:
-        common.append(Status(tuple(_range(pattern) for pattern in said.status)))
+        bounds = ((one.replace("x", "0"), one.replace("x", "9")) for one in said.status)
+        common.append(Status(tuple((int(low), int(high)) for low, high in bounds)))
     if said.content_type is not None:
         common.append(Media(said.content_type))
     common += [Field("response", name, pattern) for name, pattern in (said.response or {}).items()]
@@ -89,17 +88,11 @@ def condition(when: When | None, *, https_only: bool = False) -> Condition:
     return tuple((*one, *other) for one, other in product((tuple(common),), classes))
 
 
-def _range(pattern: str) -> tuple[int, int]:
-    if pattern.endswith("xx"):
-        return int(pattern[0]) * 100, int(pattern[0]) * 100 + 99
-    return int(pattern), int(pattern)
-
-
 def _classes(wanted: tuple[ResponseClass, ...]) -> Condition:
     content = tuple(one for one in wanted if one != "logout")
     found: list[Alternative] = [(Class(content),)] if content else []
     if "logout" in wanted:
-        found.append((LogoutPath("logout"), Status(((200, 399),))))
+        found.append((LogoutPath(), Status(((200, 399),))))
     return tuple(found)
 
 
@@ -114,6 +107,4 @@ def response_names(when: Condition) -> frozenset[str]:
                 names.update(("content-type", "content-disposition"))
             case Field(side="response", name=name):
                 names.add(name.lower())
-            case _:
-                pass
     return frozenset(names)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import re
-from typing import NamedTuple
 
 from sidecar.exporting import patterns
 from sidecar.exporting.program import ExportedRoute, ExportedStep, Gap, Program
@@ -19,23 +18,15 @@ _MIDDLEWARE = "Traefik's headers middleware"
 _HSTS = re.compile(r"max-age=(\d+)(; includeSubDomains)?(; preload)?")
 
 
-class _Router(NamedTuple):
-    """What a router takes, for which route."""
-
-    name: str
-    rule: str
-    route: ExportedRoute
-
-
 def write(program: Program, gaps: list[Gap]) -> str:
     """Routers and middlewares; the service is the user's."""
     default = program.routes[-1]
     routers = [
-        _Router(
-            f"{_name(asked)}{'-slash' if bare else ''}",
-            _rule(asked.match, program, bare=bare),
-            route,
-        )
+        {
+            "name": f"{_name(asked)}{'-slash' if bare else ''}",
+            "rule": _rule(asked.match, program, bare=bare),
+            "route": route,
+        }
         for asked, bare, route in (*patterns.order(program.routes), (default, False, default))
     ]
     return filled(

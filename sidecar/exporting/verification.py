@@ -15,12 +15,11 @@ from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple, TypeAlias, get_args
 
 from sidecar.exporting.program import Gap, Weight
-from sidecar.exporting.remaining import remaining
 from sidecar.exporting.target import TEXTS, Written
 from sidecar.exporting.terms import condition, response_names
 from sidecar.policy import headers
 from sidecar.policy.engine.nonces import TARGETED, asks_for_nonce
-from sidecar.policy.engine.plan import Plan, RoutePlan, RuleLine, compile_policy, decide
+from sidecar.policy.engine.plan import RoutePlan, RuleLine, compile_policy, decide
 from sidecar.policy.engine.resolve import NamedRule, Resolved
 from sidecar.policy.headers import cookies
 from sidecar.policy.headers.shapes import Lines, shapes
@@ -85,15 +84,20 @@ class Verification:
     """
 
     def __init__(self, resolved: Resolved, written: Written | None = None) -> None:
-        gaps = written.gaps if written else ()
+        self._gaps = written.gaps if written else ()
         self._exported = written is not None
         self._plan = compile_policy(resolved)
-        self._gaps = gaps
         share = resolved.policy.share or 1.0
         doubts = {route.name: _doubts(route, share) for route in self._plan.routes}
-        known = _known(self._plan, resolved, doubts)
+        # Without what is not in force, and what no response can show.
+        routes = tuple(
+            replace(named, mode=None, rules=tuple(_kept(route, doubts[route.name])))
+            for named, route in zip(resolved.routes, self._plan.routes, strict=True)
+        )
+        policy = resolved.policy.model_copy(update={"mode": "enforce", "share": None})
+        known = replace(resolved, policy=policy, routes=routes)
         self._whole = _Judged(known)
-        self._left = _Judged(remaining(known, gaps))
+        self._left = _Judged(remaining(known, self._gaps))
         self._counts = {route.name: 0 for route in self._plan.routes}
         self._rows = {
             route.name: dict(_rows(route, doubts[route.name])) for route in self._plan.routes
@@ -126,17 +130,16 @@ class Verification:
         """Route by route, in the order of the policy."""
         for route, rows in self._rows.items():
             for row in rows.values():
-                if row.verdict == "unseen":
-                    row.reason = self._unseen(route, row)
+                if row.verdict == "unseen" and not (count := self._counts[route]):
+                    row.reason = UNREACHED
+                elif row.verdict == "unseen":
+                    needs = self._whole.needs(route, row)
+                    row.reason = (
+                        f"nothing of it could be seen in {counted(count, 'response')}{needs}"
+                    )
                 elif row.verdict == "holds" and not row.reason:
                     row.reason = SHOWN[self._whole.action(route, row.rule)]
         return tuple(row for rows in self._rows.values() for row in rows.values())
-
-    def _unseen(self, route: str, row: VerificationRow) -> str:
-        if not (count := self._counts[route]):
-            return UNREACHED
-        needs = self._whole.needs(route, row)
-        return f"nothing of it could be seen in {counted(count, 'response')}{needs}"
 
     def _gap(self, route: str, rule: str, header: str, weight: Weight) -> Gap | None:
         for gap in self._gaps:
@@ -159,6 +162,37 @@ def _note(
         row.responses += 1
         if example is not None and len(row.examples) < _EXAMPLES:
             row.examples.append(example)
+
+
+def remaining(resolved: Resolved, gaps: Iterable[Gap]) -> Resolved:
+    """The policy without each rule, header or part of a rule, on the routes where it is lost."""
+    lost = [gap for gap in gaps if gap.weight == "lost"]
+    routes = []
+    for route in resolved.routes:
+        here = [gap for gap in lost if gap.route in ("", route.name)]
+        pairs = ((named, [gap for gap in here if gap.rule == named.name]) for named in route.rules)
+        kept = (_left(named, gaps) for named, gaps in pairs)
+        routes.append(replace(route, rules=tuple(named for named in kept if named)))
+    return replace(resolved, routes=tuple(routes))
+
+
+def _left(named: NamedRule, gaps: Sequence[Gap]) -> NamedRule | None:
+    rule = named.rule
+    if rule.attributes is not None:
+        if any(not gap.parts for gap in gaps):
+            return None
+        gone = {part for gap in gaps for part in gap.parts}
+        attributes = rule.attributes.model_copy(update=dict.fromkeys(gone))
+        if all(value is None for value in attributes.model_dump().values()):
+            return None
+        return replace(named, rule=rule.model_copy(update={"attributes": attributes}))
+    whole = [gap for gap in gaps if not gap.parts]
+    lost = {header.lower() for gap in whole for header in gap.header.split(", ")}
+    left = tuple(header for header in rule.header or () if header.lower() not in lost)
+    action = "default" if any("merge" in gap.parts for gap in gaps) else rule.action
+    if not left or "" in lost:
+        return None
+    return replace(named, rule=rule.model_copy(update={"header": left, "action": action}))
 
 
 class _Difference(NamedTuple):
@@ -193,8 +227,6 @@ class _Judged:
 
     def differing(self, route: str, facts: Facts) -> dict[Key, _Difference]:
         """The rules that would still change the response."""
-        if route not in self._routes:
-            return {}
         made = decide(self._routes[route], facts)
         request = f"{facts.method} {facts.path} -> {facts.status}"
         before, after = by_name(facts.fields), by_name(made.fields)
@@ -209,8 +241,6 @@ class _Judged:
 
     def held(self, route: str, facts: Facts) -> frozenset[Key]:
         """The rules whose demand is met in the response, as far as it shows."""
-        if route not in self._routes:
-            return frozenset()
         skipped, seen = decide(self._routes[route], facts).skipped, by_name(facts.fields)
         return frozenset(
             (line.name, header.lower())
@@ -237,8 +267,11 @@ def _stands(rule: Rule, header: str, facts: Facts, lines: tuple[bytes, ...]) -> 
     if rule.cookie is not None:
         demands = demands_of(rule)
         names = {cookies.parse(line.decode("latin-1")).name for line in lines}
+        # Would a cookie with no attributes, or one with all, be changed over this scheme?
+        all_ = "; Secure; HttpOnly; SameSite=None; Partitioned; Domain=x.example"
         mine = (name for name in names if cookies.matches(rule.cookie, name))
-        return any(_shows(demands, name, facts.scheme) for name in mine)
+        written = (f"{name}=x{more}" for name in mine for more in ("", all_))
+        return any(cookies.apply(one, demands, facts.scheme) != one for one in written)
     if facts.scheme != "https" and _https_only(rule, header):
         return False
     value = rule.text.encode()
@@ -256,13 +289,6 @@ def _stands(rule: Rule, header: str, facts: Facts, lines: tuple[bytes, ...]) -> 
 def _https_only(rule: Rule, header: str) -> bool:
     known = headers.get(header)
     return known is not None and known.scope == "https" and rule.action != "remove"
-
-
-def _shows(demands: cookies.Demands, name: str, scheme: str) -> bool:
-    """Whether a cookie with no attributes, or with all, would be changed over this scheme."""
-    full = "; Secure; HttpOnly; SameSite=None; Partitioned; Domain=x.example"
-    lines = f"{name}=x", f"{name}=x{full}"
-    return any(cookies.apply(line, demands, scheme) != line for line in lines)
 
 
 def _writes(line: RuleLine) -> bool:
@@ -307,16 +333,6 @@ def _hidden(rule: Rule, share: float, later: frozenset[str]) -> str:
     if changed:
         return f"its conditions look at {', '.join(sorted(changed))}, which the policy changes"
     return ""
-
-
-def _known(plan: Plan, resolved: Resolved, doubts: Mapping[str, Mapping[Key, str]]) -> Resolved:
-    """The policy without what is not in force and what no response can show."""
-    routes = tuple(
-        replace(named, mode=None, rules=tuple(_kept(route, doubts[route.name])))
-        for named, route in zip(resolved.routes, plan.routes, strict=True)
-    )
-    policy = resolved.policy.model_copy(update={"mode": "enforce", "share": None})
-    return replace(resolved, policy=policy, routes=routes)
 
 
 def _kept(route: RoutePlan, doubts: Mapping[Key, str]) -> Iterator[NamedRule]:

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from sidecar.exporting.program import Gap
-from sidecar.exporting.remaining import remaining
 from sidecar.exporting.terms import condition, response_names
+from sidecar.exporting.verification import remaining
 from sidecar.policy.engine.plan import Plan, compile_policy, decide
 from sidecar.policy.engine.resolve import Resolved
 from sidecar.policy.rules.conditions import Facts
