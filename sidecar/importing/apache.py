@@ -21,7 +21,7 @@ from sidecar.importing.draft import (
 )
 from sidecar.importing.hosts import VirtualServer, alone, by_host, host_patterns, one_per_name
 from sidecar.importing.paths import ALL, Pattern, below, meet
-from sidecar.importing.regexes import name_patterns, path_patterns
+from sidecar.importing.regexes import path_patterns
 from sidecar.importing.syntax import Block, ConfigDirective, everything
 
 _TRANSPARENT = ("ifmodule", "ifdefine", "ifversion")
@@ -145,7 +145,10 @@ def _paths(item: ConfigDirective, around: Block, notes: Notes) -> tuple[Pattern,
     text = item.args[-1] if item.args else ""
     lines = (str(item.where),)
     if item.name.startswith("files"):
-        return name_patterns(text if regex else _globbed(text), lines)
+        if not regex:  # a name with *
+            parts = (re.sub(r"([\W_])", r"\\\1", part) for part in text.split("*"))
+            text = f"^{'.*'.join(parts)}$"
+        return path_patterns(text, lines, in_name=True)
     if regex:
         return path_patterns(text, lines) if item.name.startswith("location") else None
     if set("*?[") & set(text):
@@ -153,12 +156,6 @@ def _paths(item: ConfigDirective, around: Block, notes: Notes) -> tuple[Pattern,
     if item.name == "location":
         return below(text, lines) if text.startswith("/") else None
     return _folder(text.rstrip("/"), around, item, notes)
-
-
-def _globbed(glob: str) -> str:
-    """A file name with * as the regular expression of the whole name."""
-    parts = ["".join(c if c.isalnum() else f"\\{c}" for c in part) for part in glob.split("*")]
-    return f"^{'.*'.join(parts)}$"
 
 
 def _folder(

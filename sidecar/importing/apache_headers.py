@@ -215,14 +215,10 @@ def _content_type(op: str, what: str) -> When | None:
     texts = (what,) if op == "==" else alternatives(found[3]) if found else None
     if texts is None:
         return None
-    types = tuple(map(_media_type, texts))
+    types: list[str] = []  # text/html as it is, xml as */*xml*
+    for text in texts:
+        bare = text.strip("*")
+        whole = re.fullmatch(r"[\w.+-]+/[\w.+-]+", bare)
+        types.append((bare if whole else text if "/" in bare else f"*/{text}").lower())
     known = all(re.fullmatch(r"[\w.+*-]+/[\w.+*-]+", kind) for kind in types)
-    return (("content-type", types),) if known else None
-
-
-def _media_type(text: str) -> str:
-    """A searched text as a media type's pattern: text/html as it is, xml as */*xml*."""
-    bare = text.strip("*")
-    if re.fullmatch(r"[\w.+-]+/[\w.+-]+", bare):
-        return bare.lower()
-    return (text if "/" in bare else f"*/{text}").lower()
+    return (("content-type", tuple(types)),) if known else None

@@ -41,7 +41,10 @@ def read_apache(sources: Sources, notes: Notes) -> Block:
     def replace(item: ConfigDirective) -> Block | None:
         if item.name in _INCLUDES and item.args:
             return included(item, blocks, notes if item.name == "include" else None)
-        args = tuple(_defined(arg, defined) for arg in item.args)
+        args = tuple(
+            re.sub(r"\$\{(\w+)\}", lambda found: defined.get(found[1], found[0]), arg)
+            for arg in item.args
+        )
         return (with_changes(item, args=args),) if args != item.args else None
 
     return assembled(blocks, _INCLUDES, replace)
@@ -88,7 +91,3 @@ def _words(text: str, where: SourceLine) -> list[str]:
             quote, word = ("'", found[2]) if found[1] is None else ('"', found[1])
             words.append(word.replace("\\\\", "\\").replace(f"\\{quote}", quote))
     return words
-
-
-def _defined(text: str, defined: dict[str, str]) -> str:
-    return re.sub(r"\$\{(\w+)\}", lambda found: defined.get(found[1], found[0]), text)

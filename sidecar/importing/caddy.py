@@ -25,6 +25,10 @@ _BODY = frozenset(
 _ADDRESS = re.compile(r"(?:(https?)://)?(\[[^\]]*\]|[^:/]*)(?::[^/]*)?(?:/.*)?")
 _EXCLUSIVE = ("handle", "handle_path")
 _PROXIES = ("reverse_proxy", "php_fastcgi")
+_MATCHED = ("header", "route", *_EXCLUSIVE, *_PROXIES)
+"""Directives that count where their matcher holds."""
+_RANKS = {"header": 0, "handle": 1, "handle_path": 1, "route": 2}
+"""Caddy's order of directives; the proxies are last."""
 
 
 def places(block: Block, notes: Notes) -> list[HeaderScope]:
@@ -37,12 +41,10 @@ def places(block: Block, notes: Notes) -> list[HeaderScope]:
     elif block[0].block is None:  # one site without braces
         block = (ConfigDirective(block[0].name, block[0].args, block[0].where, block[1:]),)
     sites = [site for site in (_site(item, notes) for item in block) if site is not None]
-    if not sites:
-        return []
     if len(sites) == 1:
         return list(_places((), sites[0], notes))
     found: list[HeaderScope] = []
-    for hosts, site in by_host(one_per_name(sites, notes), in_order=False):
+    for hosts, site in by_host(one_per_name(sites, notes), in_order=False) if sites else ():
         # Caddy serves only the hosts that it names.
         names = hosts or (() if not site.names else tuple(name for name in site.names if name))
         found.extend(_places(names, site, notes))
@@ -85,15 +87,14 @@ def _places(hosts: tuple[str, ...], site: VirtualServer, notes: Notes) -> Iterat
         chain = list(_chain(body, region, {}, notes, literal=False))
         return site.on_scheme(effects(chain, notes))
 
-    overlapping = (site.item.where, "matchers", notes)
-    yield from placed(hosts, patterns, holds, overlapping)
+    yield from placed(hosts, patterns, holds, (site.item.where, "matchers", notes))
 
 
 def _patterns(block: Block, named: Mapping[str, Block]) -> Iterator[Pattern]:
     """Every path on which something in the block depends."""
     scope = {**named, **definitions(block)}
     for item in block:
-        if item.name in ("header", "route", *_EXCLUSIVE, *_PROXIES):
+        if item.name in _MATCHED:
             found = matcher(split(item)[0], scope, item.where)
             yield from found.patterns() if found is not None else ()
         if item.name in ("route", *_EXCLUSIVE):
@@ -118,8 +119,14 @@ def _chain(
     scope = {**named, **definitions(block)}
     matched = ((item, _asked(item, scope, notes)) for item in block)
     asked = [(item, found) for item, found in matched if found and found.covers(region)]
-    if not literal:
-        asked.sort(key=_order)
+    if not literal:  # among equals longer paths are first, and what has no matcher last
+        asked.sort(
+            key=lambda entry: (
+                _RANKS.get(entry[0].name, 3),
+                split(entry[0])[0] in ("", "*"),
+                -entry[1].length,
+            )
+        )
     handled = False
     for item, found in asked:
         if item.name == "header":
@@ -137,7 +144,7 @@ def _chain(
 
 def _asked(item: ConfigDirective, scope: Mapping[str, Block], notes: Notes) -> Matcher | None:
     """The matcher of a directive that counts here; None = not here, or not expressible."""
-    if item.name not in ("header", "route", *_EXCLUSIVE, *_PROXIES):
+    if item.name not in _MATCHED:
         return None
     found = matcher(split(item)[0], scope, item.where)
     if found is not None and (item.name == "header" or not found.when):
@@ -145,22 +152,11 @@ def _asked(item: ConfigDirective, scope: Mapping[str, Block], notes: Notes) -> M
     if inside := _headers(item):
         message = f"{item.name} {split(item)[0]}: no path glob or `when` expresses the matcher"
         fix = "write a route or a rule with when by hand"
-        notes.lost(item.where, f"{message}; not carried: {_names(inside)}", fix)
+        fields = [
+            name.lstrip("+-?>")
+            for header in inside
+            for name in split(header)[1][:1] or [line.name for line in header.block or ()]
+        ]
+        names = ", ".join(dict.fromkeys(fields))
+        notes.lost(item.where, f"{message}; not carried: {names}", fix)
     return None
-
-
-def _names(headers: list[ConfigDirective]) -> str:
-    """The fields that header directives are about."""
-    fields = [
-        name
-        for item in headers
-        for name in split(item)[1][:1] or [line.name for line in item.block or ()]
-    ]
-    return ", ".join(dict.fromkeys(field.lstrip("+-?>") for field in fields))
-
-
-def _order(entry: tuple[ConfigDirective, Matcher]) -> tuple[int, bool, int]:
-    """Caddy's order of directives, and among equals: longer paths first, no matcher last."""
-    item, found = entry
-    rank = {"header": 0, "handle": 1, "handle_path": 1, "route": 2}.get(item.name, 3)
-    return rank, split(item)[0] in ("", "*"), -found.length

@@ -54,7 +54,7 @@ def steps_of(
         fix = "write the rules by hand, with when: {status: ..., response: ...}"
         notes.lost(item.where, message, fix)
         return
-    lines = _lines(zip(written, statements, strict=True), notes)
+    lines = list(_lines(zip(written, statements, strict=True), notes))
     defaults = [line for line in lines if line.mark == "?"]
     others = [line for line in lines if line.mark != "?"]
     deferred = any(one.name == "defer" for one in inner)
@@ -77,30 +77,27 @@ def upstream_step(proxy: ConfigDirective, notes: Notes) -> CaddyOperations:
     return CaddyOperations("upstream", _operations(lines, ()))
 
 
-def _lines(written: Iterable[tuple[tuple[str, ...], ConfigDirective]], notes: Notes) -> list[_Line]:
-    found = (_line(words, item, notes) for words, item in written)
-    return [line for line in found if line is not None]
+def _lines(
+    written: Iterable[tuple[tuple[str, ...], ConfigDirective]], notes: Notes
+) -> Iterator[_Line]:
+    for words, item in written:
+        field = words[0].rstrip(":")
+        mark = field[0] if field[:1] in ("+", "-", "?", ">") else ""
+        name, value = field[len(mark) :], words[1] if len(words) > 1 else ""
+        if name == "defer" and not mark and len(words) == 1:
+            continue
+        if len(words) > 2:
+            message = f"{name}: a policy does not replace parts of a value"
+            notes.lost(item.where, message, "write a rule with the whole value")
+        elif "*" in name:
+            notes.lost(item.where, f"{field}: names with * cannot be carried", LISTED)
+        elif found := _COMPUTED.search(value):
+            notes.lost(item.where, f"{name}: the placeholder {found[0]} cannot be carried", FIXED)
+        else:
+            yield _Line(mark, name, value, item)
 
 
-def _line(words: tuple[str, ...], item: ConfigDirective, notes: Notes) -> _Line | None:
-    field = words[0].rstrip(":")
-    mark = field[0] if field[:1] in ("+", "-", "?", ">") else ""
-    name, value = field[len(mark) :], words[1] if len(words) > 1 else ""
-    if name == "defer" and not mark and len(words) == 1:
-        return None
-    if len(words) > 2:
-        message = f"{name}: a policy does not replace parts of a value"
-        notes.lost(item.where, message, "write a rule with the whole value")
-    elif "*" in name:
-        notes.lost(item.where, f"{field}: names with * cannot be carried", LISTED)
-    elif found := _COMPUTED.search(value):
-        notes.lost(item.where, f"{name}: the placeholder {found[0]} cannot be carried", FIXED)
-    else:
-        return _Line(mark, name, value, item)
-    return None
-
-
-def _operations(lines: list[_Line], when: When) -> tuple[HeaderEffect, ...]:
+def _operations(lines: Iterable[_Line], when: When) -> tuple[HeaderEffect, ...]:
     """One handler's operations in Caddy's order; of several sets of a field the last counts."""
     done: dict[Action, list[HeaderEffect]] = {"append": [], "set": [], "remove": []}
     for line in lines:

@@ -60,16 +60,16 @@ def matcher(word: str, named: Mapping[str, Block], where: SourceLine) -> Matcher
 def definitions(block: Block) -> dict[str, Block]:
     """The named matchers of a block: their lines by name with @."""
     return {
-        item.name: _one_line(item) if item.args else item.block or ()
+        item.name: _one_line(item) or item.block or ()
         for item in block
         if item.name.startswith("@")
     }
 
 
 def _one_line(item: ConfigDirective) -> Block:
-    return (
-        (ConfigDirective(item.args[0], item.args[1:], item.where, item.block),) if item.args else ()
-    )
+    if not item.args:
+        return ()
+    return (ConfigDirective(item.args[0], item.args[1:], item.where, item.block),)
 
 
 def _lines(lines: Block) -> Matcher | None:

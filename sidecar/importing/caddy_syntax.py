@@ -65,7 +65,10 @@ def parse(text: str, name: str) -> Block:
         if found["quoted"] or found["word"]:
             if not words:
                 start = SourceLine(name, line)
-            words.append(_plain(found[0]) if found["quoted"] else found[0])
+            word = found[0]
+            if found["quoted"]:
+                word = word[1:-1] if word[0] == "`" else word[1:-1].replace('\\"', '"')
+            words.append(word)
             brace = found["word"] in ("{", "}")
         elif found["line"] and words and not words[-1].endswith(","):
             _statement(builder, words, start, brace=brace)
@@ -74,10 +77,6 @@ def parse(text: str, name: str) -> Block:
     if words:
         _statement(builder, words, start, brace=brace)
     return builder.done()
-
-
-def _plain(token: str) -> str:
-    return token[1:-1] if token[0] == "`" else token[1:-1].replace('\\"', '"')
 
 
 def _statement(builder: Builder, words: list[str], where: SourceLine, *, brace: bool) -> None:

@@ -6,7 +6,7 @@ prefix, unless it is not marked ^~ and a regular expression matches; inner ones 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
 
@@ -38,10 +38,8 @@ def places(block: Block, notes: Notes) -> list[HeaderScope]:
         servers = [ConfigDirective("server", (), block[0].where, http)] if block else []
         outer = Level()
     sites = [*filter(None, (_site(server, outer, notes) for server in servers))]
-    if not sites:
-        return []
     found: list[HeaderScope] = []
-    for hosts, site in by_host(one_per_name(sites, notes), in_order=False):
+    for hosts, site in by_host(one_per_name(sites, notes), in_order=False) if sites else ():
         found.extend(_server(hosts, site, outer, notes))
     return found
 
@@ -73,15 +71,22 @@ def _server(
     at_server = effects(level, notes)
     tree = _locations_of(site.item.block or (), level, notes)
     every = list(_flat(tree))
-    lists = dict.fromkeys((at_server, *(location.effects for location in every)))
-    differ = len(lists) > 1
+    lists = [at_server, *(location.effects for location in every)]
+    several = dict.fromkeys(
+        effect.header
+        for held in lists
+        for effect in held
+        if not all(effect in others for others in lists)
+    )
+    differ = len(set(lists)) > 1
     _refusals(site.item, notes, differ=differ)
-    for location in every:
+    for location in every if differ else ():
         answers = any(item.name in _RESPONSES for item in location.item.block or ())
-        if differ and location.patterns is None and not answers:
-            message = f"no path glob expresses {location.item}; may differ there: {_others(lists)}"
+        if location.patterns is None and not answers:
+            names = ", ".join(several)
+            message = f"no path glob expresses {location.item}; may differ there: {names}"
             notes.lost(location.item.where, message, "write a route for it by hand")
-        if differ and location.folds:
+        if location.folds:
             message = f"{location.item} ignores case; the policy does not"
             notes.differs(location.item.where, message)
 
@@ -90,16 +95,7 @@ def _server(
         return site.on_scheme(at_server if location is None else _handed_on(location, tree, notes))
 
     patterns = [pattern for location in every for pattern in location.patterns or ()]
-    overlapping = (site.item.where, "locations", notes)
-    yield from placed(hosts, patterns, holds, overlapping)
-
-
-def _others(lists: Iterable[tuple[HeaderEffect, ...]]) -> str:
-    """The headers on which not all of these lists are the same."""
-    known = list(lists)
-    every = [effect for effects in known for effect in effects]
-    found = [one.header for one in every if not all(one in others for others in known)]
-    return ", ".join(dict.fromkeys(found))
+    yield from placed(hosts, patterns, holds, (site.item.where, "locations", notes))
 
 
 def _handed_on(

@@ -138,22 +138,14 @@ def _more(item: ConfigDirective, notes: Notes) -> Iterator[HeaderEffect]:
         elif word == "-a":
             added = True
         else:
-            yield from _more_one(item, word, _conditions(status, types), added=added, notes=notes)
-
-
-def _conditions(status: list[str], types: list[str]) -> When:
-    parts = (("status", tuple(status)), ("content-type", tuple(types)))
-    return tuple(part for part in parts if part[1])
-
-
-def _more_one(
-    item: ConfigDirective, word: str, when: When, *, added: bool, notes: Notes
-) -> Iterator[HeaderEffect]:
-    name, _, value = word.partition(":")
-    name, value = name.strip().rstrip(";"), value.strip()
-    if "*" in name:
-        notes.lost(item.where, f"{item.name} {name}: names with * cannot be carried", LISTED)
-    elif not _variable(word, item, notes):
-        clears = item.name == "more_clear_headers" or not value
-        action: Action = "remove" if clears else "append" if added else "set"
-        yield item.effect(action, name, "" if clears else value, when)
+            name, _, value = word.partition(":")
+            name, value = name.strip().rstrip(";"), value.strip()
+            if "*" in name:
+                text = f"{item.name} {name}: names with * cannot be carried"
+                notes.lost(item.where, text, LISTED)
+            elif not _variable(word, item, notes):
+                parts = (("status", tuple(status)), ("content-type", tuple(types)))
+                clears = item.name == "more_clear_headers" or not value
+                action: Action = "remove" if clears else "append" if added else "set"
+                when = tuple(part for part in parts if part[1])
+                yield item.effect(action, name, "" if clears else value, when)

@@ -59,7 +59,8 @@ def parse(text: str, name: str, first_line: int = 1) -> Block:
         if found["mark"] is None and (found["quoted"] or found["word"]):
             if not words:
                 start = where
-            words.append(_plain(token[1:-1] if found["quoted"] else token))
+            word = token[1:-1] if found["quoted"] else token
+            words.append(_ESCAPE.sub(lambda mark: _ESCAPED.get(mark[1], mark[1]), word))
         elif token == ";":
             if words:
                 builder.add(words, start)
@@ -81,10 +82,6 @@ def parse(text: str, name: str, first_line: int = 1) -> Block:
     if words:
         raise refuse(start, f"{words[0]!r} does not end with ';'", "add the ';'")
     return builder.done()
-
-
-def _plain(token: str) -> str:
-    return _ESCAPE.sub(lambda found: _ESCAPED.get(found[1], found[1]), token)
 
 
 def _skipped(text: str, at: int, where: SourceLine) -> int:

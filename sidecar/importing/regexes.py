@@ -27,14 +27,20 @@ class _Inexpressible(ValueError):  # noqa: N818 - no error of the source, but no
     pass
 
 
-def path_patterns(regex: str, lines: tuple[str, ...] = ()) -> tuple[Pattern, ...] | None:
-    """The paths that an unanchored search of the expression finds; None when no globs can."""
-    return _patterns(regex, lines, "")
+def path_patterns(
+    regex: str, lines: tuple[str, ...] = (), *, in_name: bool = False
+) -> tuple[Pattern, ...] | None:
+    """The paths that an unanchored search of the expression finds; None when no globs can.
 
-
-def name_patterns(regex: str, lines: tuple[str, ...] = ()) -> tuple[Pattern, ...] | None:
-    """As `path_patterns`, for an expression that is searched in a path's last segment only."""
-    return _patterns(regex, lines, "/")
+    `in_name`: it is searched in the path's last segment only.
+    """
+    try:
+        found = [
+            pattern for text in _whole(regex) for pattern in _pattern(text, lines, in_name=in_name)
+        ]
+    except _Inexpressible:
+        return None
+    return tuple(dict.fromkeys(found))
 
 
 def alternatives(regex: str) -> tuple[str, ...] | None:
@@ -45,20 +51,11 @@ def alternatives(regex: str) -> tuple[str, ...] | None:
         return None
 
 
-def _patterns(regex: str, lines: tuple[str, ...], before: str) -> tuple[Pattern, ...] | None:
-    try:
-        texts = _whole(regex)
-        found = [pattern for text in texts for pattern in _pattern(text, lines, before)]
-    except _Inexpressible:
-        return None
-    return tuple(dict.fromkeys(found))
-
-
-def _pattern(text: str, lines: tuple[str, ...], before: str) -> tuple[Pattern, ...]:
-    if before and not text.startswith(_ANY):
-        text = _ANY + before + text
+def _pattern(text: str, lines: tuple[str, ...], *, in_name: bool) -> tuple[Pattern, ...]:
+    if in_name and not text.startswith(_ANY):
+        text = f"{_ANY}/{text}"
     parts = text.split(_ANY)
-    inside = before and ("/" in parts[-1][1:] or (len(parts) == 2 and parts[0]))
+    inside = in_name and ("/" in parts[-1][1:] or (len(parts) == 2 and parts[0]))
     if len(parts) > 2 or inside or "*" in text:
         raise _Inexpressible
     if len(parts) == 1:
@@ -114,18 +111,15 @@ def _item(tokens: _Tokens, depth: int) -> list[str]:
     kind, text = tokens.pop()
     if kind == "any":
         return [_ANY]
-    texts = _group(tokens, depth + 1) if kind == "open" else list(text)
-    if kind != "open" and text in (_ANY, "*"):
+    texts = list(text)
+    if kind == "open":
+        if depth >= MAX_DEPTH:
+            raise _Inexpressible
+        texts = _sequence(tokens, depth + 1)
+        while _next_is("or", tokens):
+            texts += _sequence(tokens, depth + 1)
+        if not _next_is("close", tokens) or len(texts) > MAX_ALTERNATIVES:
+            raise _Inexpressible
+    elif text in (_ANY, "*"):
         raise _Inexpressible
     return [*texts, ""] if _next_is("maybe", tokens) else texts
-
-
-def _group(tokens: _Tokens, depth: int) -> list[str]:
-    if depth > MAX_DEPTH:
-        raise _Inexpressible
-    texts = _sequence(tokens, depth)
-    while _next_is("or", tokens):
-        texts += _sequence(tokens, depth)
-    if not _next_is("close", tokens) or len(texts) > MAX_ALTERNATIVES:
-        raise _Inexpressible
-    return texts

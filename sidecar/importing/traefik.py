@@ -1,4 +1,8 @@
-"""Traefik: headers middlewares and their routers, from files, labels or Kubernetes resources."""
+"""Traefik: headers middlewares and their routers, from files, labels or Kubernetes resources.
+
+customResponseHeaders are set, or removed where empty, after the security options have set theirs.
+Facts: doc.traefik.io on the headers middleware.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +15,24 @@ from sidecar.importing.documents import Document, documents
 from sidecar.importing.draft import GIVE, HeaderEffect, HeaderScope, Notes, SourceLine, placed
 from sidecar.importing.paths import Pattern
 from sidecar.importing.syntax import Sources
-from sidecar.importing.traefik_headers import Option, effects
 from sidecar.importing.traefik_rules import RuleAlternative, rule_alternatives
+from sidecar.policy.data import read_table
 from sidecar.policy.terms import Path
 
 _ANNOTATION = "traefik.ingress.kubernetes.io/router.middlewares"
+_OPTIONS = read_table("sidecar.importing", "traefik.json")
+"""Options by what they do: `values` are the value of a header; `switches` switch one on, with the
+option that may replace it; `others` are read elsewhere, or about requests.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One option: its names from the outside in (lower case but for headers), value, place."""
+
+    names: tuple[str, ...]
+    value: object
+    where: SourceLine
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +213,7 @@ def _response(found: _Found, names: tuple[str, ...], notes: Notes) -> tuple[Head
     """What middlewares do to a response: the innermost first, so that outer ones win."""
     outside_in = found.all(islice(_unchained(found, names, 0), 200))
     known = [one for one in reversed(outside_in) if one.kind == "headers"]
-    return tuple(effect for one in known for effect in effects(one.options, notes))
+    return tuple(effect for one in known for effect in _effects(one.options, notes))
 
 
 def _places(found: _Found, notes: Notes) -> Iterator[HeaderScope]:
@@ -241,3 +258,52 @@ def _host(
     patterns = [pattern for ground, _ in standing for pattern in ground.patterns]
     where = standing[0][1].where if standing else SourceLine("")
     yield from placed(hosts, patterns, holds, (where, "routers", notes))
+
+
+def _effects(options: tuple[Option, ...], notes: Notes) -> tuple[HeaderEffect, ...]:
+    """What one middleware does: the security options first, then the custom headers."""
+    said = {option.names[0]: option for option in options}
+    found = list(_security(options, said, notes))
+    for option in options:
+        if option.names[0] != "customresponseheaders" or len(option.names) != 2:
+            continue
+        name, value = option.names[1], "" if option.value is None else str(option.value)
+        found.append(HeaderEffect("set" if value else "remove", name, value, where=option.where))
+    return tuple(found)
+
+
+def _security(
+    options: tuple[Option, ...], said: Mapping[str, Option], notes: Notes
+) -> Iterator[HeaderEffect]:
+    for option in options:
+        name = option.names[0]
+        if name in _OPTIONS["values"] and option.value:
+            yield HeaderEffect(
+                "set", _OPTIONS["values"][name], str(option.value), where=option.where
+            )
+        elif name in _OPTIONS["switches"]:
+            header, value, instead = _OPTIONS["switches"][name]
+            if _on(option) and not (instead in said and said[instead].value):
+                yield HeaderEffect("set", header, value, where=option.where)
+        elif name == "stsseconds":
+            yield from _hsts(option, said)
+        elif name.startswith("accesscontrol") or name == "addvaryheader":
+            message = f"{name}: CORS headers depend on the request's Origin and are not carried"
+            notes.lost(option.where, message, "write rules with when: {request: {Origin: ...}}")
+        elif name not in (*_OPTIONS["others"], *_OPTIONS["values"]):
+            message = f"{name} is not a known option of the headers middleware"
+            notes.lost(option.where, message, "check the option")
+
+
+def _on(option: Option | None) -> bool:
+    return option is not None and str(option.value).lower() == "true"
+
+
+def _hsts(option: Option, said: Mapping[str, Option]) -> Iterator[HeaderEffect]:
+    seconds = str(option.value)
+    if not seconds.isdigit() or int(seconds[:20]) == 0 or _on(said.get("isdevelopment")):
+        return
+    value = f"max-age={int(seconds[:20])}"
+    value += "; includeSubDomains" if _on(said.get("stsincludesubdomains")) else ""
+    value += "; preload" if _on(said.get("stspreload")) else ""
+    yield HeaderEffect("set", "Strict-Transport-Security", value, where=option.where)

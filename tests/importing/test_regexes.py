@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.importing.paths import Pattern
-from sidecar.importing.regexes import alternatives, name_patterns, path_patterns
+from sidecar.importing.regexes import alternatives, path_patterns
 from tests.importing.test_paths import PATHS, holds
 
 
@@ -64,7 +64,7 @@ def test_path_patterns(regex: str, expected: list[str] | None) -> None:
 )
 def test_name_patterns(regex: str, expected: list[str] | None) -> None:
     """An expression over the file's name alone holds in every folder."""
-    assert written(name_patterns(regex)) == expected
+    assert written(path_patterns(regex, in_name=True)) == expected
 
 
 def test_alternatives() -> None:
