@@ -35,14 +35,21 @@ class Suggestion:
     """Directives that no fallback governs, and that a value which was edited does not have."""
 
 
-@dataclass(slots=True)
 class _Place:
     """The place of a value of one or more rules in the file, and the text that replaces it."""
 
-    named: NamedRule
-    policies: list[CspPolicy]
-    value: str
-    comments: dict[tuple[str, str], str]
+    def __init__(self, named: NamedRule) -> None:
+        rule = named.rule
+        self.headers = rule.header or ()
+        self.before = self.value = rule.text if rule.value is not None else ""
+        self.is_csp = not CSP_NAMES.isdisjoint(rule.names)
+        self.policies = [one for one in parse(self.value) if one.directives] if self.is_csp else []
+        self.merged = rule.action == "merge" and not rule.widen
+        self.comments: dict[tuple[str, str], str] = {}
+
+    def meaning(self) -> Sequence[CspPolicy] | str:
+        """What the replaced text says."""
+        return [*map(normalise, self.policies)] if self.is_csp else self.value
 
 
 def suggest(
@@ -66,54 +73,40 @@ def suggest(
         PolicyError: an unknown rule, a text that is no policy, or one that cannot be edited safely.
     """
     source, resolved = read_yaml(text.encode(), name), load_policy(text.encode(), name)
-    _known(resolved, rule, name)
+    known = {named.name for route in resolved.routes for named in route.rules}
+    if rule is not None and rule not in known:
+        problem = Problem(f"unknown rule {rule!r}", did_you_mean(rule, known), file=name)
+        raise PolicyError((problem,))
     reported = load_policy(running.encode(), name) if running else None
     places: dict[Path, _Place] = {}
     proposals = []
     for cause in causes:
-        if cause.kind == "noise" or (rule is not None and cause.rule != rule):
-            continue
         named = _named(resolved, cause)
-        if named is None:
+        if named is None or cause.kind == "noise" or rule not in (None, cause.rule):
             continue
-        path = _value_path(source, resolved, named, cause.route)
-        place = places.setdefault(path, _place(named))
+        path = _value_path(resolved, named, cause.route)
+        place = places.setdefault(path, _Place(named))
         found = _advised(cause, place, contents, terms, comments=comments)
-        same = reported is not None and _same(named, _named(reported, cause))
-        if found.outcome == "allowed" and same and _allowed(cause, named, contents, terms):
-            merged = named.rule.action == "merge" and not named.rule.widen
-            found = contradicted(cause, place.policies[0], merged=merged)
+        in_force = _named(reported, cause) if reported else None
+        if found.outcome == "allowed" and place.is_csp and in_force:
+            written = _Place(named)
+            advice = (advise(cause, policy, contents, terms) for policy in written.policies)
+            if _Place(in_force).meaning() == written.meaning() and all(
+                one.outcome == "allowed" for one in advice
+            ):
+                found = contradicted(cause, place.policies[0], merged=written.merged)
         proposals.append(found)
     edits = [edit for path, place in places.items() for edit in _edits(source, path, place)]
     if edits:
         text, after = edited(source, edits)
         _verify(resolved, after, places, source)
-    return Suggestion(tuple(proposals), text, tuple(_open(places.values())))
-
-
-def _same(one: NamedRule, other: NamedRule | None) -> bool:
-    """Whether both say the same value of a Content Security Policy."""
-    return other is not None and _is_csp(one) and _meaning(one) == _meaning(other)
-
-
-def _allowed(cause: Cause, named: NamedRule, contents: PageContents, terms: Terms) -> bool:
-    """Whether the file as it is allows the cause, before any edit."""
-    found = [advise(cause, policy, contents, terms) for policy in _place(named).policies]
-    return all(one.outcome == "allowed" for one in found)
-
-
-def _open(places: Iterable[_Place]) -> Iterable[str]:
-    changed = [place for place in places if _is_csp(place.named)]
-    for name in ("base-uri", "form-action", "frame-ancestors"):
-        if any(not any(policy.get(name) for policy in place.policies) for place in changed):
-            yield name
-
-
-def _known(resolved: Resolved, rule: str | None, name: str) -> None:
-    known = {named.name for route in resolved.routes for named in route.rules}
-    if rule is not None and rule not in known:
-        problem = Problem(f"unknown rule {rule!r}", did_you_mean(rule, known), file=name)
-        raise PolicyError((problem,))
+    policies = [place.policies for place in places.values() if place.is_csp]
+    unsaid = tuple(
+        name
+        for name in ("base-uri", "form-action", "frame-ancestors")
+        if not all(any(policy.get(name) for policy in held) for held in policies)
+    )
+    return Suggestion(tuple(proposals), text, unsaid)
 
 
 def _named(resolved: Resolved, cause: Cause) -> NamedRule | None:
@@ -121,22 +114,12 @@ def _named(resolved: Resolved, cause: Cause) -> NamedRule | None:
     return next((named for named in next(rules, ()) if named.name == cause.rule), None)
 
 
-def _value_path(source: SourceText, resolved: Resolved, named: NamedRule, route: str) -> Path:
+def _value_path(resolved: Resolved, named: NamedRule, route: str) -> Path:
     """The path of the rule's value; of a rule from a preset, where it would be overridden."""
     if named.origin.get("value") == f"route {route}":
         position = [one.name for one in resolved.policy.routes].index(route)
         return ("routes", position, "rules", named.name, "value")
     return ("rules", named.name, "value")
-
-
-def _place(named: NamedRule) -> _Place:
-    text = _text(named)
-    policies = [one for one in parse(text) if one.directives] if _is_csp(named) else []
-    return _Place(named, policies, text, {})
-
-
-def _is_csp(named: NamedRule) -> bool:
-    return not CSP_NAMES.isdisjoint(named.rule.names)
 
 
 def _advised(
@@ -145,16 +128,19 @@ def _advised(
     """The proposal for a cause, its edit made in `place`. Each policy of a value must allow it."""
     if cause.directive == SIGN:
         return proposal(cause, "sign")
-    if not _is_csp(place.named):
+    if not place.is_csp:
         return _advised_otherwise(cause, place, terms)
-    merged = place.named.rule.action == "merge" and not place.named.rule.widen
-    if merged and cause.blocked == "inline":
+    inline = cause.blocked == "inline"
+    if place.merged and inline:
         return proposal(cause, "not-merged")
+    # Browsers use these today: older ones report inline code by its family.
+    older = inline and cause.directive in ("script-src", "style-src")
+    directive = f"{cause.directive}-elem" if older else cause.directive
     shown: Proposal | None = None
     for number, policy in enumerate(place.policies):
         found = advise(cause, policy, contents, terms)
         if found.outcome == "add":
-            made, target = extended(policy, _directive(cause), found.sources)
+            made, target = extended(policy, directive, found.sources)
             place.policies[number] = made
             if comments:
                 for one in found.sources:
@@ -167,26 +153,13 @@ def _advised(
 
 def _advised_otherwise(cause: Cause, place: _Place, terms: Terms) -> Proposal:
     """The same for other headers than CSP; the edit for an earlier cause may be enough."""
-    headers = place.named.rule.header or ()
-    found, after = advise_other(cause, headers, place.value, terms)
-    before = _text(place.named)
-    if found.outcome == "advice" and place.value != before:
-        first, wanted = advise_other(cause, headers, before, terms)
+    found, after = advise_other(cause, place.headers, place.value, terms)
+    if found.outcome == "advice" and place.value != place.before:
+        first, wanted = advise_other(cause, place.headers, place.before, terms)
         if first.outcome == "add" and wanted == place.value:
             return proposal(cause, "allowed-by-edit")
     place.value = after
     return found
-
-
-def _text(named: NamedRule) -> str:
-    return named.rule.text if named.rule.value is not None else ""
-
-
-def _directive(cause: Cause) -> str:
-    """The directive that browsers use today: older ones report inline code by its family."""
-    if cause.blocked == "inline" and cause.directive in ("script-src", "style-src"):
-        return f"{cause.directive}-elem"
-    return cause.directive
 
 
 def _comment(found: Proposal) -> str:
@@ -196,11 +169,10 @@ def _comment(found: Proposal) -> str:
 
 
 def _edits(source: SourceText, path: Path, place: _Place) -> Iterable[TextEdit]:
-    before = _text(place.named)
-    if _is_csp(place.named):
-        if tuple(place.policies) != tuple(one for one in parse(before) if one.directives):
+    if place.is_csp:
+        if place.policies != [one for one in parse(place.before) if one.directives]:
             yield from value_edits(source, path, place.policies, place.comments)
-    elif place.value != before:
+    elif place.value != place.before:
         span = source.spans.get(path)
         written = json.dumps(place.value)
         if span is None:
@@ -216,19 +188,8 @@ def _verify(
     """The edit says what was meant, and nothing else has changed."""
     for was, now in zip(before.routes, after.routes, strict=True):
         for one, other in zip(was.rules, now.rules, strict=True):
-            place = places.get(_value_path(source, before, one, was.name))
-            wanted = _meaning(one) if place is None else _wanted(place)
+            wanted = places.get(_value_path(before, one, was.name)) or _Place(one)
             other_value = one.rule.model_copy(update={"value": other.rule.value})
-            if other_value != other.rule or _meaning(other) != wanted:
+            if other_value != other.rule or _Place(other).meaning() != wanted.meaning():
                 text = f"the edit would change more of rule {one.name!r} on route {was.name!r}"
                 raise by_hand(source, text)
-
-
-def _wanted(place: _Place) -> Sequence[CspPolicy] | str:
-    return [*map(normalise, place.policies)] if _is_csp(place.named) else place.value
-
-
-def _meaning(named: NamedRule) -> Sequence[CspPolicy] | str:
-    text = _text(named)
-    found = (normalise(one) for one in parse(text) if one.directives)
-    return [*found] if _is_csp(named) else text

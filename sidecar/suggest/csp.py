@@ -10,20 +10,28 @@ from itertools import chain
 from urllib.parse import urlsplit
 
 from sidecar.policy.browsers.reports import CUT
-from sidecar.policy.csp import CspPolicy, effective
+from sidecar.policy.csp import CspDirective, CspPolicy, effective
 from sidecar.policy.csp.extend import FAMILY
 from sidecar.policy.csp.match import Address, address, allows_address
 from sidecar.policy.csp.sources import source_list
-from sidecar.policy.csp.table import DIRECTIVES, FALLBACKS
+from sidecar.policy.csp.table import (
+    ANGULAR_HOSTS,
+    DIRECTIVES,
+    FALLBACKS,
+    JSONP_HOSTS,
+    PLUGIN_HOSTS,
+    UPLOAD_DOMAINS,
+)
+from sidecar.policy.csp.weaknesses import allowed, is_unmatched_address
 from sidecar.rollout.model import Cause
 from sidecar.rollout.served_pages import bare
 from sidecar.suggest.inline import advise_inline
 from sidecar.suggest.model import OWN, PageContents, Proposal, Terms, proposal, too_little
-from sidecar.suggest.refusals import CODE, is_open, is_own, refusal
 
+_CODE = frozenset({"script-src", "script-src-elem", "worker-src"})
 _FILES = 4
 """So many files of one host are named one by one; of more the host is named."""
-_BY_FILE = CODE | {"style-src", "style-src-elem"}
+_BY_FILE = _CODE | {"style-src", "style-src-elem"}
 _LOCAL = frozenset({"img-src", "font-src", "media-src", "connect-src"})
 """Directives for which `data:` and `blob:` give no more than the page's own scripts have."""
 _PASSIVE = frozenset(
@@ -37,7 +45,8 @@ def advise(cause: Cause, policy: CspPolicy, contents: PageContents, terms: Terms
     """What to do about one cause that browsers reported of this policy."""
     name, word = cause.directive, cause.blocked.lower().removesuffix(":")
     if DIRECTIVES.get(name) != "sources":
-        return _no_sources(cause)
+        known = name in ("require-trusted-types-for", "trusted-types")
+        return proposal(cause, name if known else "no-sources", script=cause.source or "the script")
     if effective(policy, name) is None:
         return proposal(cause, "ungoverned")
     if word == "inline":
@@ -60,12 +69,6 @@ def contradicted(cause: Cause, policy: CspPolicy, *, merged: bool) -> Proposal:
     return proposal(cause, "other-text" if address(cause.blocked) is None else "redirected")
 
 
-def _no_sources(cause: Cause) -> Proposal:
-    known = cause.directive in ("require-trusted-types-for", "trusted-types")
-    code = cause.directive if known else "no-sources"
-    return proposal(cause, code, script=cause.source or "the script")
-
-
 def _eval(cause: Cause, policy: CspPolicy, terms: Terms, *, wasm: bool) -> Proposal:
     governing = effective(policy, "script-src")
     held = source_list(governing.values if governing else ())
@@ -81,7 +84,7 @@ def _eval(cause: Cause, policy: CspPolicy, terms: Terms, *, wasm: bool) -> Propo
 def _framing(cause: Cause, policy: CspPolicy, terms: Terms) -> Proposal:
     """Anyone who frames the page causes the report, wanted or not."""
     target = address(cause.blocked)
-    if target is None or not target.host or is_own(cause.blocked, cause):
+    if target is None or not target.host or _is_own(cause):
         return proposal(cause, "framed")
     if allows_address(policy, cause.directive, cause.blocked, cause.origin):
         return proposal(cause, "allowed")
@@ -118,9 +121,9 @@ def _address(cause: Cause, policy: CspPolicy, contents: PageContents, terms: Ter
     ]
     if not blocked:
         return proposal(cause, "allowed")
-    own = is_own(cause.blocked, cause)
+    own = _is_own(cause)
     page = _page_of([*blocked, *(_own_path(one) for one in blocked if own)], name, contents)
-    if refused := refusal(cause, policy, target, blocked):
+    if refused := _refusal(cause, policy, target, blocked):
         return refused
     found = f"it is in the page {page}" if page else ""
     doubted = name == "form-action" or _is_strange(cause)
@@ -139,13 +142,13 @@ def _foreign(cause: Cause, target: Address, blocked: Sequence[str], found: str) 
     """Another origin: file by file for code, else the whole origin."""
     name, warnings = cause.directive, []
     files = [one for one in blocked if len(one) < CUT]
-    by_file = name in _BY_FILE and files and (len(blocked) <= _FILES or is_open(target))
+    by_file = name in _BY_FILE and files and (len(blocked) <= _FILES or _is_open(target))
     if by_file:
         sources = tuple(_file(one) for one in files)
         number = "the file" if len(files) == 1 else f"{len(files)} files"
         what = f"{number} of another origin"
         warnings.append("if it redirects, the origin that it ends at must be allowed as well")
-        if name in CODE:
+        if name in _CODE:
             warnings.append(
                 "pin the file with integrity=... in the page, or serve it yourself: whoever changes"
                 " it there changes your page"
@@ -197,3 +200,50 @@ def _file(url: str) -> str:
     found = address(url)
     assert found is not None
     return found.origin + found.path.replace(";", "%3B").replace(",", "%2C")
+
+
+def _refusal(
+    cause: Cause, policy: CspPolicy, target: Address, blocked: Sequence[str]
+) -> Proposal | None:
+    """Where an edit would undo the policy, or browsers would not obey it."""
+    if cause.directive in _CODE and "'strict-dynamic'" in allowed(policy, cause.directive):
+        return proposal(cause, "strict-dynamic")
+    if _is_own(cause):
+        return None
+    code = _reason(cause, target, blocked)
+    return proposal(cause, code, host=target.host) if code else None
+
+
+def _reason(cause: Cause, target: Address, blocked: Sequence[str]) -> str:
+    """Why an address of another origin must not be allowed, as a code; "" = it may."""
+    name, host = cause.directive, target.host
+    if is_unmatched_address(host):
+        return "ip-address"
+    if cause.origin.startswith("https:") and target.scheme in ("http", "ws"):
+        return "plain-http"
+    if name == "base-uri":
+        return "base"
+    if name == "object-src":
+        return "object"
+    if name not in _CODE:
+        return ""
+    if host in JSONP_HOSTS and not all(one.lower().endswith((".js", ".mjs")) for one in blocked):
+        return "jsonp"
+    if any("angular" in one.lower() for one in blocked) and host in ANGULAR_HOSTS:
+        return "angular"
+    cut = all(len(one) >= CUT for one in blocked)
+    return "anyones-files" if _is_open(target) and cut else ""
+
+
+def _is_own(cause: Cause) -> bool:
+    """Whether what was blocked is of the origin of the page that was reported."""
+    own = CspPolicy((CspDirective("img-src", ("'self'",)),))
+    return bool(cause.origin) and allows_address(own, "img-src", cause.blocked, cause.origin)
+
+
+def _is_open(target: Address) -> bool:
+    """Whether anyone can make the host serve a script of their own."""
+    host = target.host
+    return host in JSONP_HOSTS | ANGULAR_HOSTS | PLUGIN_HOSTS | UPLOAD_DOMAINS or any(
+        host.endswith(f".{domain}") for domain in UPLOAD_DOMAINS
+    )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import reduce
+from operator import getitem
 from typing import Any, TypeAlias
 
 from sidecar.policy import csp
@@ -34,8 +36,14 @@ def value_edits(
     """
     span = source.spans.get(path)
     if span is None:
-        return [set_word(source, path[:-1], "value", _written(after, comments))]
-    value = _at(source.data, path)
+        written = f"{{{', '.join(map(_pair, after[0].directives))}}}"
+        if len(after) > 1:
+            written = json.dumps(csp.serialise(*after))
+        elif comments:
+            lines = _lines(after[0].directives, " " * 8, comments, flow=True)
+            written = "\n".join(("{", *lines, "      }"))
+        return [set_word(source, path[:-1], "value", written)]
+    value = reduce(getitem, path, source.data)
     if span.style == "alias" or source.text[span.start] == "&":
         raise _by_hand(source, path)
     whole = bool(comments) and len(after) == 1
@@ -98,7 +106,7 @@ def _list(
     source: SourceText, path: Path, held: CspDirective, wanted: CspDirective, comments: Comments
 ) -> Iterator[TextEdit]:
     """A directive's list gains words; the first replaces 'none'."""
-    text, span, value = source.text, source.spans[path], _at(source.data, path)
+    text, span, value = source.text, source.spans[path], reduce(getitem, path, source.data)
     if span.style == "alias" or text[span.start : span.start + 1] == "&":
         raise _by_hand(source, path)
     if not isinstance(value, list):
@@ -142,15 +150,8 @@ def _items(
     if comma and not rest[1]:
         yield TextEdit(last.end, last.end, comma)
     at = rest.start() + len(rest.group().rstrip("\r"))
-    newline = line_end(text)
-    yield TextEdit(
-        at,
-        at,
-        "".join(
-            f"{newline}{lead}{json.dumps(word)}{comma}{_comment(comments, name, word)}"
-            for word in added
-        ),
-    )
+    lines = (f"{lead}{json.dumps(word)}{comma}{_comment(comments, name, word)}" for word in added)
+    yield TextEdit(at, at, "".join(line_end(text) + line for line in lines))
 
 
 def _is_alone(text: str, item: TextSpan, span: TextSpan) -> bool:
@@ -165,12 +166,9 @@ def _members(
     """Directives after the last one of a mapping."""
     text, span, newline = source.text, source.spans[path], line_end(source.text)
     if span.style == "block":
-        end = _end(source, path, value)
-        at = _line_end(text, end)
-        lead = indent(text, span.inside)
-        yield TextEdit(
-            at, at, "".join(newline + line for line in _lines(new, lead, comments, flow=False))
-        )
+        at = _line_end(text, _end(source, path, value))
+        lines = _lines(new, indent(text, span.inside), comments, flow=False)
+        yield TextEdit(at, at, "".join(newline + line for line in lines))
         return
     if not value:
         yield TextEdit(span.end - 1, span.end - 1, ", ".join(map(_pair, new)))
@@ -239,16 +237,6 @@ def _lines(
             yield f"{lead}{_pair(one)}{comma}"
 
 
-def _written(after: Sequence[csp.CspPolicy], comments: Comments) -> str:
-    if len(after) > 1:
-        return json.dumps(csp.serialise(*after))
-    if comments:
-        return "\n".join(
-            ("{", *_lines(after[0].directives, " " * 8, comments, flow=True), "      }")
-        )
-    return f"{{{', '.join(map(_pair, after[0].directives))}}}"
-
-
 def _pair(one: CspDirective) -> str:
     if not one.values and DIRECTIVES.get(one.name) != "sources":
         return f"{one.name}: true"
@@ -279,12 +267,6 @@ def _line_end(text: str, position: int) -> int:
     """Before the line ending that follows."""
     at = text.find("\n", position)
     return len(text) if at < 0 else at - (text[at - 1] == "\r")
-
-
-def _at(data: Any, path: Path) -> Any:
-    for part in path:
-        data = data[part]
-    return data
 
 
 def _by_hand(source: SourceText, path: Path) -> PolicyError:
