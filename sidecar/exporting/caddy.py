@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, TypeAlias
 
 from sidecar.exporting import patterns, terms
-from sidecar.exporting.cookie_edits import CookieEdit, edits
+from sidecar.exporting.cookie_edits import edits
 from sidecar.exporting.program import ExportedRoute, ExportedStep, Gap, Program
 from sidecar.exporting.target import out_of_order, shortest
 from sidecar.policy.model import Match
@@ -27,6 +27,11 @@ MARK = "Header-Policy-Class"
 """The line with the class of a response, between our first handler and our last."""
 HELD = "Header-Policy-Held"
 """The line that notes that one of several conditions held, and a line is to be added."""
+_OWN = {
+    ("date", "remove"): "Caddy writes Date itself",
+    ("server", "default"): "Caddy always writes a Server of its own",
+}
+"""Why steps on lines that Caddy writes cannot be expressed, by header and act."""
 
 
 class _UnsupportedError(Exception):
@@ -152,9 +157,11 @@ def _types(types: tuple[str, ...]) -> Iterator[str]:
 
 
 def _step(step: ExportedStep, route: str, gaps: list[Gap]) -> Iterator[Json]:
-    if reason := out_of_order(step):
+    if reason := out_of_order(step) or _OWN.get((step.key, step.act), ""):
         raise _UnsupportedError(reason)
-    _own_lines(step, route, gaps)
+    if (step.key, step.act) == ("content-type", "remove"):
+        text = "where a body follows, Caddy writes the type that it looks like"
+        gaps.append(Gap("differs", step.rule, step.header, text, route))
     setting = {"set": {step.header: [_value(step.value)]}}
     match step.act:
         case "set":
@@ -167,27 +174,19 @@ def _step(step: ExportedStep, route: str, gaps: list[Gap]) -> Iterator[Json]:
             yield from _append(step)
         case "cookie":
             for when, found in edits(step):
-                yield from _where(when, {"replace": {"Set-Cookie": [*map(_replacement, found)]}})
-
-
-def _replacement(edit: CookieEdit) -> Json:
-    text = edit.replacement("$", lambda part: _value(part.replace("$", "$$")))
-    return {"search_regexp": edit.search, "replace": text}
+                replaced = [
+                    {
+                        "search_regexp": edit.search,
+                        "replace": edit.replacement("$", lambda it: _value(it.replace("$", "$$"))),
+                    }
+                    for edit in found
+                ]
+                yield from _where(when, {"replace": {"Set-Cookie": replaced}})
 
 
 def _value(text: str) -> str:
     """Braces are placeholders unless a backslash is before them."""
     return text.replace("{", "\\{")
-
-
-def _own_lines(step: ExportedStep, route: str, gaps: list[Gap]) -> None:
-    if step.key == "date" and step.act == "remove":
-        raise _UnsupportedError("Caddy writes Date itself")
-    if step.key == "server" and step.act == "default":
-        raise _UnsupportedError("Caddy always writes a Server of its own")
-    if step.key == "content-type" and step.act == "remove":
-        reason = "where a body follows, Caddy writes the type that it looks like"
-        gaps.append(Gap("differs", step.rule, step.header, reason, route))
 
 
 def _append(step: ExportedStep) -> Iterator[Json]:

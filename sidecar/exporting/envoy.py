@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from textwrap import indent
 
 from sidecar.exporting import patterns, terms
 from sidecar.exporting.cookie_edits import changes
@@ -16,13 +15,6 @@ from sidecar.exporting.target import out_of_order
 from sidecar.policy.rules.classes import MEDIA
 from sidecar.templates import filled
 
-_FILTER = """\
-- name: envoy.filters.http.lua
-  typed_config:
-    "@type": type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua
-    default_source_code:
-      inline_string: |
-"""
 _SPECIAL = re.compile(r"[\^$()%.\[\]*+\-?]")
 """What Lua's patterns give a meaning; they have no alternatives."""
 
@@ -35,9 +27,9 @@ def write(program: Program, gaps: list[Gap]) -> str:
         changes.append(f"-- rule {step.rule}, revision {program.revision}")
         changes += _lines(step, routes, program, notes)
     strict = [f"bare == {program.number(route)}" for route in program.routes if route.stricter]
-    script = filled(
+    return filled(
         "sidecar.exporting",
-        "envoy.lua.jinja",
+        "envoy.yaml.jinja",
         media=[(name, _table(map(_glob, types))) for name, types in MEDIA],
         cookies=any("cookies(" in line for line in changes),
         routes=list(_routes(program)),
@@ -45,7 +37,6 @@ def write(program: Program, gaps: list[Gap]) -> str:
         noted=[(f"request_{number}", _field(field)) for field, number in notes.items()],
         changes=changes,
     )
-    return f"{_FILTER}{indent(script, ' ' * 8)}"
 
 
 def _unsupported(step: ExportedStep) -> str:

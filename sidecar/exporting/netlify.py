@@ -27,10 +27,18 @@ def write(program: Program, gaps: list[Gap]) -> str:
             gaps += _displaced(route, program.routes[place + 1 :], gaps)
             continue
         found = {step.key: step for step in plain_steps(route, "Netlify", _unsupported, gaps)}
-        gaps += _kept(route, found, written)
+        # Headers of blocks before this one, which this route does not write.
+        text = f"it is sent on route {route.name} too: a block cannot remove what one before has"
+        gaps += [
+            Gap("differs", step.rule, step.header, f"{text} written", route.name)
+            for other, steps in written
+            if not _apart(route.match, other.match)
+            for key, step in steps.items()
+            if key not in found
+        ]
         text = "it replaces one that is sent already"
-        for step in (one for one in found.values() if one.act == "default"):
-            gaps.append(Gap("differs", step.rule, step.header, text, route.name))
+        defaults = (one for one in found.values() if one.act == "default")
+        gaps += [Gap("differs", one.rule, one.header, text, route.name) for one in defaults]
         written.append((route, found))
         for path in paths if found else ():
             blocks += [f"# route {route.name}", path]
@@ -80,24 +88,6 @@ def _displaced(
         shared = (gap for gap in gaps if gap.route == other.name and gap.rule in route.rules)
         found += [replace(gap, route=route.name) for gap in shared]
     return found
-
-
-def _kept(
-    route: ExportedRoute,
-    found: dict[str, ExportedStep],
-    below: list[tuple[ExportedRoute, dict[str, ExportedStep]]],
-) -> list[Gap]:
-    """Headers of blocks before this one that this route does not write, but cannot remove."""
-    text = (
-        f"it is sent on route {route.name} too: a block cannot remove what one before has written"
-    )
-    return [
-        Gap("differs", step.rule, step.header, text, route.name)
-        for other, steps in below
-        if not _apart(route.match, other.match)
-        for key, step in steps.items()
-        if key not in found
-    ]
 
 
 def _apart(one: Match, other: Match) -> bool:

@@ -163,11 +163,6 @@ class Program:
             made.update(dict.fromkeys(replace(gap, route=place) for place in places))
         return tuple(made)
 
-    def headers(self) -> tuple[str, ...]:
-        """The names of all headers written, but by cookie rules, each once, in order."""
-        steps = (step for route in self.routes for step in route.steps if step.act != "cookie")
-        return tuple({step.key: step.header for step in steps}.values())
-
 
 def program(resolved: Resolved, reports_to: str = "") -> Program:
     """The steps of the rules in enforce.

@@ -10,7 +10,9 @@ from sidecar.exporting.terms import ALWAYS, Class, Scheme
 from sidecar.policy.data import read_table
 
 TEXTS = read_table("sidecar.exporting", "targets.json")
-"""What is said of each target, and limits that several share."""
+"""What is said of each target, limits that several share, and what a response proves of a rule that
+`holds`, by action.
+"""
 WEIGHTS = {"lost": "Not in this file", "differs": "Different here", "note": "Left out on purpose"}
 
 

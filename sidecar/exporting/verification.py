@@ -32,16 +32,6 @@ from sidecar.policy.words import counted
 Verdict: TypeAlias = Literal["differs", "announced", "holds", "unseen", "unknown"]
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 
-SHOWN = {
-    "set": "is there with exactly this value",
-    "default": "is there; whether the server or the service wrote it cannot be seen",
-    "append": "one line has this value; who wrote it cannot be seen",
-    "remove": "absent; whether the service sent one cannot be seen",
-    "merge": "holds what the policy demands; who wrote it cannot be seen",
-    "cookie": "each of these cookies has its attributes; who wrote them cannot be seen",
-}
-"""What a response proves of a rule that holds, by action."""
-
 UNREACHED = "no request reached this route"
 
 _EXAMPLES = 5
@@ -96,8 +86,8 @@ class Verification:
         )
         policy = resolved.policy.model_copy(update={"mode": "enforce", "share": None})
         known = replace(resolved, policy=policy, routes=routes)
-        self._whole = _Judged(known)
-        self._left = _Judged(remaining(known, self._gaps))
+        self._whole = _routes(known)
+        self._left = _routes(remaining(known, self._gaps))
         self._counts = {route.name: 0 for route in self._plan.routes}
         self._rows = {
             route.name: dict(_rows(route, doubts[route.name])) for route in self._plan.routes
@@ -111,8 +101,8 @@ class Verification:
         """One response as it left the server."""
         route = self._plan.route(facts.host, facts.method, facts.path)
         self._counts[route.name] += 1
-        whole, left = (one.differing(route.name, facts) for one in (self._whole, self._left))
-        held = self._whole.held(route.name, facts)
+        whole, left = (_differing(one[route.name], facts) for one in (self._whole, self._left))
+        held = _held(self._whole[route.name], facts)
         for key, row in self._rows[route.name].items():
             if row.verdict == "unknown":
                 continue
@@ -129,16 +119,17 @@ class Verification:
     def rows(self) -> tuple[VerificationRow, ...]:
         """Route by route, in the order of the policy."""
         for route, rows in self._rows.items():
+            rules = {line.name: line.named.rule for line in self._whole[route].rules}
             for row in rows.values():
                 if row.verdict == "unseen" and not (count := self._counts[route]):
                     row.reason = UNREACHED
                 elif row.verdict == "unseen":
-                    needs = self._whole.needs(route, row)
-                    row.reason = (
-                        f"nothing of it could be seen in {counted(count, 'response')}{needs}"
-                    )
+                    needs = _needs(rules[row.rule], row.header)
+                    seen = counted(count, "response")
+                    row.reason = f"nothing of it could be seen in {seen}{needs}"
                 elif row.verdict == "holds" and not row.reason:
-                    row.reason = SHOWN[self._whole.action(route, row.rule)]
+                    rule = rules[row.rule]
+                    row.reason = TEXTS["holds"]["cookie" if rule.cookie else str(rule.action)]
         return tuple(row for rows in self._rows.values() for row in rows.values())
 
     def _gap(self, route: str, rule: str, header: str, weight: Weight) -> Gap | None:
@@ -202,56 +193,46 @@ class _Difference(NamedTuple):
     copies: bool
 
 
-class _Judged:
-    """A policy whose rules all read the same before and after, applied to what left."""
+def _routes(resolved: Resolved) -> dict[str, RoutePlan]:
+    """A policy whose rules all read the same before and after, to apply to what left."""
+    return {route.name: route for route in compile_policy(resolved).routes}
 
-    def __init__(self, resolved: Resolved) -> None:
-        self._routes: Mapping[str, RoutePlan] = {
-            route.name: route for route in compile_policy(resolved).routes
-        }
 
-    def action(self, route: str, rule: str) -> str:
-        """What a rule does; a cookie rule is `cookie`."""
-        found = self._line(route, rule).named.rule
-        return "cookie" if found.cookie is not None else str(found.action)
+def _needs(rule: Rule, header: str) -> str:
+    """The conditions of a rule as the end of a sentence."""
+    texts = [one.text for one in conditions(rule.when)]
+    if _https_only(rule, header) and "scheme is https" not in texts:
+        texts.insert(0, "scheme is https")
+    if rule.cookie is not None:
+        texts.append(f"a cookie {rule.cookie} is set")
+    return f"; it needs: {', '.join(texts)}" if texts else "; another rule writes over it"
 
-    def needs(self, route: str, row: VerificationRow) -> str:
-        """The conditions of a rule as the end of a sentence."""
-        rule = self._line(route, row.rule).named.rule
-        texts = [one.text for one in conditions(rule.when)]
-        if _https_only(rule, row.header) and "scheme is https" not in texts:
-            texts.insert(0, "scheme is https")
-        if rule.cookie is not None:
-            texts.append(f"a cookie {rule.cookie} is set")
-        return f"; it needs: {', '.join(texts)}" if texts else "; another rule writes over it"
 
-    def differing(self, route: str, facts: Facts) -> dict[Key, _Difference]:
-        """The rules that would still change the response."""
-        made = decide(self._routes[route], facts)
-        request = f"{facts.method} {facts.path} -> {facts.status}"
-        before, after = by_name(facts.fields), by_name(made.fields)
-        differences: dict[Key, _Difference] = {}
-        for found in made.findings:
-            key, copies = found.key.decode(), (found.action, found.kind) == ("default", "duplicate")
-            expected, got = after.get(found.key, ()), before.get(found.key, ())
-            if _meant(found.key, expected) != _meant(found.key, got):
-                example = ResponseDifference(request, shapes(key, expected), shapes(key, got))
-                differences[found.rule, key] = _Difference(example, copies)
-        return differences
+def _differing(route: RoutePlan, facts: Facts) -> dict[Key, _Difference]:
+    """The rules that would still change the response."""
+    made = decide(route, facts)
+    request = f"{facts.method} {facts.path} -> {facts.status}"
+    before, after = by_name(facts.fields), by_name(made.fields)
+    differences: dict[Key, _Difference] = {}
+    for found in made.findings:
+        key, copies = found.key.decode(), (found.action, found.kind) == ("default", "duplicate")
+        expected, got = after.get(found.key, ()), before.get(found.key, ())
+        if _meant(found.key, expected) != _meant(found.key, got):
+            example = ResponseDifference(request, shapes(key, expected), shapes(key, got))
+            differences[found.rule, key] = _Difference(example, copies)
+    return differences
 
-    def held(self, route: str, facts: Facts) -> frozenset[Key]:
-        """The rules whose demand is met in the response, as far as it shows."""
-        skipped, seen = decide(self._routes[route], facts).skipped, by_name(facts.fields)
-        return frozenset(
-            (line.name, header.lower())
-            for index, line in enumerate(self._routes[route].rules)
-            if index not in skipped
-            for header in line.named.rule.header or ("Set-Cookie",)
-            if _stands(line.named.rule, header, facts, seen.get(header.lower().encode(), ()))
-        )
 
-    def _line(self, route: str, rule: str) -> RuleLine:
-        return next(line for line in self._routes[route].rules if line.name == rule)
+def _held(route: RoutePlan, facts: Facts) -> frozenset[Key]:
+    """The rules whose demand is met in the response, as far as it shows."""
+    skipped, seen = decide(route, facts).skipped, by_name(facts.fields)
+    return frozenset(
+        (line.name, header.lower())
+        for index, line in enumerate(route.rules)
+        if index not in skipped
+        for header in line.named.rule.header or ("Set-Cookie",)
+        if _stands(line.named.rule, header, facts, seen.get(header.lower().encode(), ()))
+    )
 
 
 def _meant(key: bytes, lines: tuple[bytes, ...]) -> Sequence[object]:

@@ -1,6 +1,7 @@
 """Apache httpd: the headers of every virtual host and section, as they count for each path.
 
-Source: httpd, "How the sections are merged".
+Names come out in lower case, the words of a section without its angle brackets. Source: httpd, "How
+the sections are merged".
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from dataclasses import replace as with_changes
 
 from sidecar.importing.apache_headers import TABLES, effects
 from sidecar.importing.draft import (
@@ -22,7 +24,16 @@ from sidecar.importing.draft import (
 from sidecar.importing.hosts import VirtualServer, alone, by_host, host_patterns, one_per_name
 from sidecar.importing.paths import ALL, Pattern, below, meet
 from sidecar.importing.regexes import path_patterns
-from sidecar.importing.syntax import Block, ConfigDirective, everything
+from sidecar.importing.syntax import (
+    Block,
+    Builder,
+    ConfigDirective,
+    Sources,
+    assembled,
+    everything,
+    included,
+    refuse,
+)
 
 _TRANSPARENT = ("ifmodule", "ifdefine", "ifversion")
 _PATHS = {
@@ -33,6 +44,8 @@ _PATHS = {
     "location": 4,
     "locationmatch": 4,
 }
+_WORD = re.compile(r"""\s*(?:"((?:\\.|[^"\\])*)"|'((?:\\.|[^'\\])*)'|(\S+))""", re.DOTALL)
+_INCLUDES = ("include", "includeoptional")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +57,13 @@ class Section:
     headers: Block
 
 
-def places(block: Block, notes: Notes) -> list[HeaderScope]:
-    """The places of a configuration, an .htaccess file or a part of one, first match first."""
+def importer(sources: Sources, notes: Notes) -> list[HeaderScope]:
+    """The places of a configuration, an .htaccess file or a part of one, first match first.
+
+    Raises:
+        PolicyError: a text that is none.
+    """
+    block = _read(sources, notes)
     main = tuple(_opened(block, notes))
     base = _sections(main, main, notes)
     hosts = [item for item in main if item.name == "virtualhost"]
@@ -56,12 +74,11 @@ def places(block: Block, notes: Notes) -> list[HeaderScope]:
         elif item.name in ("expiresdefault", "expiresbytype"):
             notes.lost(item.where, f"{item}: {MOVING}", MAX_AGE)
     if not hosts:
-        return list(
-            _server((), base, VirtualServer((), ConfigDirective("", (), SourceLine(""))), notes)
-        )
+        whole = VirtualServer((), ConfigDirective("", (), SourceLine("")))
+        return list(_server((), base, whole, notes))
     sites = [site for site in (_site(item, base, notes) for item in hosts) if site is not None]
     found: list[HeaderScope] = []
-    for names, site in by_host(one_per_name(sites, notes), in_order=True) if sites else ():
+    for names, site in by_host(one_per_name(sites, notes), in_order=True):
         inner = tuple(_opened(site.item.block or (), notes))
         sections = [*base, *_sections(inner, (*inner, *main), notes)]
         found.extend(_server(names, sections, site, notes))
@@ -193,3 +210,68 @@ def _server(
     patterns = [pattern for section in ordered for pattern in section.patterns]
     where = ordered[0].headers[0].where if ordered and ordered[0].headers else SourceLine("")
     yield from placed(hosts, patterns, holds, (where, "sections", notes))
+
+
+def _read(sources: Sources, notes: Notes) -> Block:
+    """All directives of the given files, included ones in their place."""
+    blocks = {name: _parse(text, name) for name, text in sources.items()}
+    defined = {
+        item.args[0]: item.args[1]
+        for block in blocks.values()
+        for item in everything(block)
+        if item.name == "define" and len(item.args) == 2
+    }
+
+    def replace(item: ConfigDirective) -> Block | None:
+        if item.name in _INCLUDES and item.args:
+            return included(item, blocks, notes if item.name == "include" else None)
+        args = tuple(
+            re.sub(r"\$\{(\w+)\}", lambda found: defined.get(found[1], found[0]), arg)
+            for arg in item.args
+        )
+        return (with_changes(item, args=args),) if args != item.args else None
+
+    return assembled(blocks, _INCLUDES, replace)
+
+
+def _parse(text: str, name: str) -> Block:
+    """The directives of one text."""
+    builder, lines = Builder(), text.split("\n")
+    number = 0
+    while number < len(lines):
+        where, line = SourceLine(name, number + 1), lines[number].strip()
+        number += 1
+        while line.endswith("\\") and not line.startswith("#") and number < len(lines):
+            line = f"{line[:-1]} {lines[number].strip()}"
+            number += 1
+        line = line.strip()
+        if not line or line.startswith("#"):
+            continue
+        section = line.startswith("<")
+        if section and not line.endswith(">"):
+            message = f"not httpd configuration: {line[:40]!r} has no '>'"
+            raise refuse(where, message, "end the section's head with '>'")
+        if line.startswith("</"):
+            builder.close(where, line[2:-1].strip().lower())
+            continue
+        first, *rest = _words(line[1:-1] if section else line, where) or [""]
+        statement = builder.open if section else builder.add
+        statement([first.lower(), *rest], where)
+    return builder.done()
+
+
+def _words(text: str, where: SourceLine) -> list[str]:
+    """Words as httpd's ap_getword_conf cuts them: in quotes, a backslash keeps the quote."""
+    words, at = list[str](), 0
+    text = text.rstrip()
+    while at < len(text):
+        found = _WORD.match(text, at)
+        if found is None or (found[3] and found[3][0] in "\"'"):
+            raise refuse(where, f"a quote in {text[:40]!r} is never closed", "close the quote")
+        at = found.end()
+        if found[3] is not None:
+            words.append(found[3].replace("\\\\", "\\"))
+        else:
+            quote, word = ("'", found[2]) if found[1] is None else ('"', found[1])
+            words.append(word.replace("\\\\", "\\").replace(f"\\{quote}", quote))
+    return words

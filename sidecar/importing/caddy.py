@@ -1,6 +1,7 @@
 """Caddy: the header directives of every site, in the order of Caddy, as they count for each path.
 
-Facts: caddyserver.com/docs/caddyfile/directives (header, handle, route, reverse_proxy).
+A site is a directive whose words are its addresses; global options have the name "". Facts:
+caddyserver.com/docs/caddyfile/directives (header, handle, route, reverse_proxy).
 """
 
 # ruff: noqa: SIM905 - lists of words are read as words
@@ -8,13 +9,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Generator, Iterator, Mapping
+from dataclasses import replace as with_changes
 
 from sidecar.importing.caddy_headers import CaddyOperations, effects, steps_of, upstream_step
 from sidecar.importing.caddy_matchers import Matcher, definitions, matcher, split
-from sidecar.importing.draft import HeaderEffect, HeaderScope, Notes, placed
+from sidecar.importing.draft import HeaderEffect, HeaderScope, Notes, SourceLine, placed
 from sidecar.importing.hosts import VirtualServer, alone, by_host, host_patterns, one_per_name
 from sidecar.importing.paths import Pattern
-from sidecar.importing.syntax import Block, ConfigDirective, everything
+from sidecar.importing.syntax import (
+    Block,
+    Builder,
+    ConfigDirective,
+    Sources,
+    assembled,
+    everything,
+    included,
+    refuse,
+)
 
 _BODY = frozenset(
     """
@@ -29,11 +40,22 @@ _MATCHED = ("header", "route", *_EXCLUSIVE, *_PROXIES)
 """Directives that count where their matcher holds."""
 _RANKS = {"header": 0, "handle": 1, "handle_path": 1, "route": 2}
 """Caddy's order of directives; the proxies are last."""
+_TOKEN = re.compile(
+    r"""(?P<space>[^\S\n]+|\\[ \t]*\n)|(?P<line>\n)|(?P<comment>\#[^\n]*)"""
+    r"""|(?P<quoted>"(?:\\.|[^"\\])*"|`[^`]*`)|(?P<word>\S+)""",
+    re.DOTALL,
+)
+_ARGUMENT = re.compile(r"\{args(?:\.(\d+)|\[(\d+)\])\}")
 
 
-def places(block: Block, notes: Notes) -> list[HeaderScope]:
-    """The places of a Caddyfile, or of the inside of a site, first match first."""
-    block = tuple(item for item in block if item.name)  # without global options
+def importer(sources: Sources, notes: Notes) -> list[HeaderScope]:
+    """The places of a Caddyfile, or of the inside of a site, first match first.
+
+    Raises:
+        PolicyError: a text that is none.
+    """
+    # Without global options.
+    block = tuple(item for item in _read(sources, notes) if item.name)
     if not block:
         return []
     if block[0].name in _BODY or block[0].name.startswith("@"):
@@ -44,7 +66,7 @@ def places(block: Block, notes: Notes) -> list[HeaderScope]:
     if len(sites) == 1:
         return list(_places((), sites[0], notes))
     found: list[HeaderScope] = []
-    for hosts, site in by_host(one_per_name(sites, notes), in_order=False) if sites else ():
+    for hosts, site in by_host(one_per_name(sites, notes), in_order=False):
         # Caddy serves only the hosts that it names.
         names = hosts or (() if not site.names else tuple(name for name in site.names if name))
         found.extend(_places(names, site, notes))
@@ -160,3 +182,82 @@ def _asked(item: ConfigDirective, scope: Mapping[str, Block], notes: Notes) -> M
         names = ", ".join(dict.fromkeys(fields))
         notes.lost(item.where, f"{message}; not carried: {names}", fix)
     return None
+
+
+def _read(sources: Sources, notes: Notes) -> Block:
+    """All directives of the given files, imported snippets and files in their place."""
+    blocks = {name: _parse(text, name) for name, text in sources.items()}
+    snippets = {
+        item.name: item.block
+        for block in blocks.values()
+        for item in block
+        if item.name.startswith("(") and item.block is not None
+    }
+
+    def replace(item: ConfigDirective) -> Block | None:
+        if item.name.startswith("(") and item.block is not None:
+            return ()
+        if item.name != "import" or not item.args:
+            return None
+        snippet = snippets.get(f"({item.args[0]})")
+        block = included(item, blocks, notes) if snippet is None else snippet
+        return _filled(block, item.args[1:])
+
+    return assembled(blocks, ("import",), replace)
+
+
+def _parse(text: str, name: str) -> Block:
+    """The directives of one text."""
+    builder, words, at, line, brace = Builder(), list[str](), 0, 1, False
+    start = SourceLine(name, 1)
+    while at < len(text):
+        found = _TOKEN.match(text, at)
+        if found is None or (found["word"] and found["word"][0] in '"`'):
+            raise refuse(SourceLine(name, line), "a quote is never closed", "close the quote")
+        at = found.end()
+        if found["quoted"] or found["word"]:
+            if not words:
+                start = SourceLine(name, line)
+            word = found[0]
+            if found["quoted"]:
+                word = word[1:-1] if word[0] == "`" else word[1:-1].replace('\\"', '"')
+            words.append(word)
+            brace = found["word"] in ("{", "}")
+        elif found["line"] and words and not words[-1].endswith(","):
+            _statement(builder, words, start, brace=brace)
+            words = []
+        line += found[0].count("\n")
+    if words:
+        _statement(builder, words, start, brace=brace)
+    return builder.done()
+
+
+def _statement(builder: Builder, words: list[str], where: SourceLine, *, brace: bool) -> None:
+    """A line; `brace`: its last word is a brace of a block, not a quoted one."""
+    if brace and words == ["}"]:
+        builder.close(where)
+    elif brace and words[-1] == "{":
+        builder.open(words[:-1] or [""], where)
+    else:
+        builder.add(words, where)
+
+
+def _filled(block: Block, args: tuple[str, ...]) -> Block:
+    """A snippet's directives with the arguments of its import."""
+
+    def argument(found: re.Match[str]) -> str:
+        number = int(found[1] or found[2])
+        return args[number] if number < len(args) else found[0]
+
+    def fill(text: str) -> str:
+        return _ARGUMENT.sub(argument, text)
+
+    return tuple(
+        with_changes(
+            item,
+            name=fill(item.name),
+            args=tuple(map(fill, item.args)),
+            block=None if item.block is None else _filled(item.block, args),
+        )
+        for item in block
+    )

@@ -6,6 +6,7 @@ import re
 import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from sidecar.importing.draft import Notes, SourceLine
@@ -70,17 +71,14 @@ def documents(sources: Sources, notes: Notes) -> Iterator[Document]:
                 where, fix = SourceLine(name, problem.line), problem.fix or "correct the text"
                 notes.lost(where, problem.message, fix)
             if isinstance(source.data, dict):
-                yield Document(source.data, _placed(name, source))
+                yield Document(source.data, partial(_placed, source))
 
 
-def _placed(name: str, source: SourceText) -> Callable[[Path], SourceLine]:
-    def where(path: Path) -> SourceLine:
-        while path and path not in source.keys and path not in source.values:
-            path = path[:-1]
-        line, _ = source.keys.get(path) or source.values.get(path) or (0, 0)
-        return SourceLine(name, line)
-
-    return where
+def _placed(source: SourceText, path: Path) -> SourceLine:
+    while path and path not in source.keys and path not in source.values:
+        path = path[:-1]
+    line, _ = source.keys.get(path) or source.values.get(path) or (0, 0)
+    return SourceLine(source.name, line)
 
 
 def _parts(text: str) -> Iterator[str]:

@@ -84,21 +84,20 @@ class Notes:
     def __init__(self) -> None:
         self._found: dict[Problem, None] = {}
 
-    def lost(self, where: SourceLine, message: str, fix: str) -> None:
+    def lost(
+        self, where: SourceLine, message: str, fix: str, severity: Severity = "warning"
+    ) -> None:
         """Something that the policy does not carry, and what to do by hand."""
-        self._add("warning", where, message, fix)
+        shown = re.sub(r"[^ -~]", "?", message)[:MAX_MESSAGE]  # untrusted texts go to terminals
+        self._found[Problem(shown, fix, severity=severity, file=where.file, line=where.line)] = None
 
     def differs(self, where: SourceLine, message: str, fix: str = "") -> None:
         """Something that the policy carries with a difference."""
-        self._add("info", where, message, fix)
+        self.lost(where, message, fix, "info")
 
     def reported(self) -> tuple[Problem, ...]:
         """All notes in the order of the sources' lines."""
         return tuple(sorted(self._found, key=lambda note: (note.file, note.line)))
-
-    def _add(self, severity: Severity, where: SourceLine, message: str, fix: str) -> None:
-        shown = re.sub(r"[^ -~]", "?", message)[:MAX_MESSAGE]  # untrusted texts go to terminals
-        self._found[Problem(shown, fix, severity=severity, file=where.file, line=where.line)] = None
 
 
 def placed(
@@ -178,14 +177,13 @@ def _appended(
 
 def _problem(effect: HeaderEffect) -> Problem | None:
     """What the policy itself would say against a rule of this effect."""
-    if effect.attributes and not re.fullmatch("[!-~]+", effect.header):
-        return Problem("illegal cookie name")
     if effect.attributes:
+        if not re.fullmatch("[!-~]+", effect.header):
+            return Problem("illegal cookie name")
         rule: dict[str, object] = {"cookie": effect.header, "attributes": dict(effect.attributes)}
     else:
         rule = {"header": effect.header, "action": effect.action, "when": condition(effect.when)}
-    if effect.action != "remove" and not effect.attributes:
-        rule["value"] = effect.value
+        rule |= {} if effect.action == "remove" else {"value": effect.value}
     try:
         harmful = refused(resolve({"version": 1, "rules": {"rule": rule}}, {}))
     except PolicyError as error:
@@ -195,13 +193,13 @@ def _problem(effect: HeaderEffect) -> Problem | None:
 
 def condition(when: When) -> dict[str, Value]:
     """Conditions as a policy's mapping: a list of one is its item, and status codes are numbers."""
-    return {key: _value(value) for key, value in when}
-
-
-def _value(value: object) -> Value:
-    if not isinstance(value, tuple):
-        return str(value)
-    if value and isinstance(value[0], tuple):
-        return {str(key): item if isinstance(item, bool) else str(item) for key, item in value}
-    items: list[Value] = [int(item) if str(item).isdigit() else str(item) for item in value]
-    return items[0] if len(items) == 1 else items
+    said: dict[str, Value] = {}
+    for key, value in when:
+        if not isinstance(value, tuple):
+            said[key] = str(value)
+        elif value and isinstance(value[0], tuple):
+            said[key] = {name: it if isinstance(it, bool) else str(it) for name, it in value}
+        else:
+            items: list[Value] = [int(it) if str(it).isdigit() else str(it) for it in value]
+            said[key] = items[0] if len(items) == 1 else items
+    return said

@@ -6,13 +6,10 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import PurePosixPath
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 from sidecar.importing import apache, caddy, ingress, nginx, observing, traefik
-from sidecar.importing.apache_syntax import read_apache
-from sidecar.importing.caddy_syntax import read_caddy
 from sidecar.importing.draft import HeaderEffect, HeaderScope, Imported, Notes, SourceLine, settle
-from sidecar.importing.nginx_syntax import read_nginx
 from sidecar.importing.observations import Observation
 from sidecar.importing.syntax import Sources
 from sidecar.importing.writing import policy_text
@@ -23,24 +20,18 @@ Importer: TypeAlias = Callable[[Sources, Notes], list[HeaderScope]]
 MAX_CHARS = 1 << 20
 
 
-class Format(NamedTuple):
-    """A format: how notes call its server, and how it is read."""
-
-    server: str
-    importer: Importer
-
-
 _SIGNS = read_table("sidecar.importing", "signs.json")
 """What the texts of each format are known by, those with words that no other has first: formats
 that are read, and others, of which responses of their programs show what they send.
 """
-FORMATS: Mapping[str, Format] = {
-    "ingress": Format("ingress-nginx", ingress.importer),
-    "traefik": Format("Traefik", traefik.importer),
-    "apache": Format("Apache", lambda it, notes: apache.places(read_apache(it, notes), notes)),
-    "nginx": Format("nginx", lambda it, notes: nginx.places(read_nginx(it, notes), notes)),
-    "caddy": Format("Caddy", lambda it, notes: caddy.places(read_caddy(it, notes), notes)),
+FORMATS: Mapping[str, tuple[str, Importer]] = {
+    "ingress": ("ingress-nginx", ingress.importer),
+    "traefik": ("Traefik", traefik.importer),
+    "apache": ("Apache", apache.importer),
+    "nginx": ("nginx", nginx.importer),
+    "caddy": ("Caddy", caddy.importer),
 }
+"""How notes call a format's server, and how the format is read."""
 
 
 def guess(sources: Sources) -> str | None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
+from itertools import groupby
+from operator import itemgetter
 from types import MappingProxyType
 
 from sidecar.importing.draft import HeaderEffect, Notes, SourceLine
@@ -105,19 +107,19 @@ def by_host(
     """Host patterns and their site, first match first; the last has no hosts and is for all others.
 
     Args:
-        sites: at least one.
+        sites: of none nothing comes.
         in_order: the first site that names a host counts (Apache); otherwise exact names win over
             wildcards, longer wildcards over shorter ones, leading over trailing ones (nginx).
     """
+    if not sites:
+        return
     default = next((site for site in sites if site.default), sites[0])
-    rank: Callable[[str], tuple[int, int]] = (lambda _: (0, 0)) if in_order else _specificity
-    named = [(rank(name), place, name) for place, site in enumerate(sites) for name in site.names]
+    named = [(name, site) for site in sites for name in site.names]
+    if not in_order:
+        named.sort(key=lambda entry: _specificity(entry[0]))
     groups: list[tuple[tuple[str, ...], VirtualServer]] = []
-    for _, place, name in sorted(named, key=lambda entry: entry[:2]):
-        if groups and groups[-1][1] is sites[place]:
-            groups[-1] = ((*groups[-1][0], name), sites[place])
-        else:
-            groups.append(((name,), sites[place]))
+    for site, together in groupby(named, key=itemgetter(1)):
+        groups.append((tuple(name for name, _ in together), site))
     others = [name for site in sites if site is not default for name in site.names if "*" in name]
     wild = any(fnmatchcase(own, name) for name in others for own in default.names)
     yield from ((hosts, site) for hosts, site in groups if site is not default or wild)

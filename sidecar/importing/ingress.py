@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sidecar.importing import nginx, nginx_syntax
+from sidecar.importing import nginx
 from sidecar.importing.documents import Document, documents
 from sidecar.importing.draft import BY_HAND, HeaderScope, Notes, SourceLine
 from sidecar.importing.syntax import Block, ConfigDirective, Sources
@@ -52,16 +52,11 @@ def importer(sources: Sources, notes: Notes) -> list[HeaderScope]:
     for host, block in servers.items():
         where = block[0].where if block else ingresses[0].where(("spec",))
         name, *args = ("server_name", host) if host else ("listen", "80", "default_server")
-        http.append(
-            ConfigDirective(
-                "server", (), where, (ConfigDirective(name, tuple(args), where), *block)
-            )
-        )
-    return (
-        nginx.places((ConfigDirective("http", (), http[0].where, tuple(http)),), notes)
-        if http
-        else []
-    )
+        about = ConfigDirective(name, tuple(args), where)
+        http.append(ConfigDirective("server", (), where, (about, *block)))
+    if not http:
+        return []
+    return nginx.places((ConfigDirective("http", (), http[0].where, tuple(http)),), notes)
 
 
 def _snippet(document: Document, path: tuple[str, ...]) -> Block:
@@ -69,7 +64,7 @@ def _snippet(document: Document, path: tuple[str, ...]) -> Block:
     text, where = document.at(*path), document.where(path)
     if not isinstance(text, str):
         return ()
-    return nginx_syntax.parse(text, where.file, where.line + ("\n" in text))
+    return nginx.parse(text, where.file, where.line + ("\n" in text))
 
 
 def _more(name: str, value: object, where: SourceLine) -> ConfigDirective:

@@ -79,7 +79,9 @@ def places(observations: Iterable[Observation], notes: Notes) -> list[HeaderScop
     always = tuple(_cookies(seen, source, notes))
 
     def holds(pattern: Pattern) -> tuple[HeaderEffect, ...]:
-        made = (effect for tree in trees for effect in _at(pattern, tree))
+        made: list[HeaderEffect] = []
+        for tree in trees:
+            made += next(held for area, held in tree if any(one.covers(pattern) for one in area))
         return (*made, *always)
 
     patterns = [pattern for tree in trees for area, _ in tree for pattern in area]
@@ -88,12 +90,6 @@ def places(observations: Iterable[Observation], notes: Notes) -> list[HeaderScop
 
 Tree: TypeAlias = list[tuple[tuple[Pattern, ...], Plan]]
 """Paths with what explains them, narrow ones first; the last covers all of the tree's paths."""
-
-
-def _at(
-    pattern: Pattern, tree: Sequence[tuple[tuple[Pattern, ...], tuple[HeaderEffect, ...]]]
-) -> tuple[HeaderEffect, ...]:
-    return next(found for area, found in tree if any(one.covers(pattern) for one in area))
 
 
 def _spread(folder: str, rows: Rows, depth: int) -> Tree:
@@ -154,8 +150,7 @@ def _explained(rows: Rows) -> Plan | None:
         cells: dict[Cell, list[_Row]] = {}
         for row in rows:
             cells.setdefault(tuple(row.cell[number] for number in dimensions), []).append(row)
-        plan = _agreed(cells, dimensions)
-        if plan is not None:
+        if (plan := _agreed(cells, dimensions)) is not None:
             return plan
     return None
 

@@ -84,16 +84,35 @@ class Builder:
         return tuple(self._here)
 
 
-def spliced(block: Block, replace: Callable[[ConfigDirective], Block | None]) -> Block:
-    """The block with some statements replaced by others, as include and import do.
+def everything(block: Block) -> Iterator[ConfigDirective]:
+    """Every statement, in blocks too, in no fixed order."""
+    todo = list(block)
+    while todo:
+        item = todo.pop()
+        yield item
+        todo.extend(item.block or ())
 
-    Args:
-        block: the statements as written.
-        replace: what replaces a statement; None = itself.
+
+def assembled(
+    blocks: Mapping[str, Block],
+    names: Sequence[str],
+    replace: Callable[[ConfigDirective], Block | None],
+) -> Block:
+    """All directives of several texts; included ones replace the statements of these names.
+
+    `replace` gives what replaces a statement; None = itself.
 
     Raises:
         PolicyError: they go in circles, or are too many.
     """
+    used = {
+        name
+        for block in blocks.values()
+        for item in everything(block)
+        if item.name in names and item.args
+        for name in _meant(item.args[0], blocks)
+    }
+    roots = [name for name in blocks if name not in used] or list(blocks)
     count = 0
 
     def walk(block: Block, depth: int) -> Iterator[ConfigDirective]:
@@ -112,37 +131,7 @@ def spliced(block: Block, replace: Callable[[ConfigDirective], Block | None]) ->
             else:
                 yield item
 
-    return tuple(walk(block, 0))
-
-
-def everything(block: Block) -> Iterator[ConfigDirective]:
-    """Every statement, in blocks too, in no fixed order."""
-    todo = list(block)
-    while todo:
-        item = todo.pop()
-        yield item
-        todo.extend(item.block or ())
-
-
-def assembled(
-    blocks: Mapping[str, Block],
-    names: Sequence[str],
-    replace: Callable[[ConfigDirective], Block | None],
-) -> Block:
-    """All directives of several texts; included ones replace the statements of these names.
-
-    Raises:
-        PolicyError: they go in circles, or are too many.
-    """
-    used = {
-        name
-        for block in blocks.values()
-        for item in everything(block)
-        if item.name in names and item.args
-        for name in _meant(item.args[0], blocks)
-    }
-    roots = [name for name in blocks if name not in used] or list(blocks)
-    return spliced(tuple(item for name in roots for item in blocks[name]), replace)
+    return tuple(walk(tuple(item for name in roots for item in blocks[name]), 0))
 
 
 def included(item: ConfigDirective, blocks: Mapping[str, Block], notes: Notes | None) -> Block:

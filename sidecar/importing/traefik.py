@@ -93,7 +93,8 @@ def importer(sources: Sources, notes: Notes) -> list[HeaderScope]:
             for part in (document, *_labelled(document)):
                 _file(found, part)
     headers = [name for name, one in found.middlewares.items() if one.kind == "headers"]
-    used = any(_used(found, router.middlewares) for router in found.routers)
+    named = (found.all(_unchained(found, router.middlewares, 0)) for router in found.routers)
+    used = any(one.kind == "headers" for middlewares in named for one in middlewares)
     if not headers or used or found.everywhere:
         return list(_places(found, notes)) if headers else []
     for name in headers:
@@ -165,14 +166,12 @@ def _labelled(document: Document) -> Iterator[Document]:
         for path in (("services", name, "labels"), ("services", name, "deploy", "labels")):
             labels = document.at(*path)
             if isinstance(labels, dict):
-                yield _nested(
-                    (key, item, document.where((*path, key))) for key, item in labels.items()
-                )
-            elif isinstance(labels, list):
-                split = enumerate(str(item).partition("=") for item in labels)
-                yield _nested(
-                    (key, text, document.where((*path, at))) for at, (key, _, text) in split
-                )
+                said = [(key, item, key) for key, item in labels.items()]
+            else:
+                listed = enumerate(str(item).partition("=") for item in document.items(*path))
+                said = [(key, text, at) for at, (key, _, text) in listed]
+            if said:
+                yield _nested((key, item, document.where((*path, at))) for key, item, at in said)
 
 
 def _nested(labels: Iterable[tuple[str, Any, SourceLine]]) -> Document:
@@ -193,10 +192,6 @@ def _nested(labels: Iterable[tuple[str, Any, SourceLine]]) -> Document:
         for depth in range(len(path)):
             lines.setdefault(path[: depth + 1], where)
     return Document(data, lines.__getitem__)
-
-
-def _used(found: _Found, names: Iterable[str]) -> bool:
-    return any(one.kind == "headers" for one in found.all(_unchained(found, tuple(names), 0)))
 
 
 def _unchained(found: _Found, names: tuple[str, ...], depth: int) -> Iterator[str]:

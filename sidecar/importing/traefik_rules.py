@@ -64,23 +64,21 @@ def _alternatives(node: ast.expr, lines: tuple[str, ...]) -> list[RuleAlternativ
     if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name) or node.keywords:
         raise _Inexpressible
     values = [value.value for value in node.args if isinstance(value, ast.Constant)]
-    texts = [value for value in values if isinstance(value, str)]
+    name, texts = node.func.id, [value for value in values if isinstance(value, str)]
     if len(texts) != len(node.args):
         raise _Inexpressible
-    return [_matcher(node.func.id, texts, lines)]
-
-
-def _matcher(name: str, texts: list[str], lines: tuple[str, ...]) -> RuleAlternative:
     if name == "Host":
-        return RuleAlternative(tuple(text.lower() for text in texts), (ALL,))
+        return [RuleAlternative(tuple(text.lower() for text in texts), (ALL,))]
     plain = all(text.startswith("/") and not set("{*") & set(text) for text in texts)
+    patterns: tuple[Pattern, ...] | None = None
     if name in ("Path", "PathPrefix") and plain:
         tail = "" if name == "PathPrefix" else None
-        return RuleAlternative((), tuple(Pattern(text, tail, lines) for text in texts))
-    patterns = path_patterns(texts[0], lines) if name == "PathRegexp" and len(texts) == 1 else None
+        patterns = tuple(Pattern(text, tail, lines) for text in texts)
+    elif name == "PathRegexp" and len(texts) == 1:
+        patterns = path_patterns(texts[0], lines)
     if patterns is None:
         raise _Inexpressible
-    return RuleAlternative((), patterns)
+    return [RuleAlternative((), patterns)]
 
 
 def _joined(one: RuleAlternative, two: RuleAlternative) -> list[RuleAlternative]:

@@ -29,7 +29,11 @@ def policy_text(name: str, reason: str, places: Sequence[HeaderScope]) -> str:
     rest = bool(places) and not places[-1].hosts and not places[-1].patterns
     shared = _numbered(places[-1].effects if rest else ())
     routes = [(place, _numbered(place.effects)) for place in (places[:-1] if rest else places)]
-    names = _slots([shared, *(own for _, own in routes)])
+    named: set[str] = set()
+    names: dict[Slot, str] = {}  # of the rules
+    for key, number in dict.fromkeys((*shared, *(slot for _, own in routes for slot in own))):
+        word = _word(key.replace("*", "any"))
+        names[key, number] = _free(f"{word}-{number}" if number > 1 else word, named)
     lines = [
         "version: 1",
         f"name: {scalar(name)}",
@@ -42,7 +46,10 @@ def policy_text(name: str, reason: str, places: Sequence[HeaderScope]) -> str:
     lines += ["routes:"] if routes else []
     taken = {"default"}
     for place, own in routes:
-        lines += _route(_route_name(place, taken), place, own, shared, names)
+        path = str(place.patterns[0]) if place.patterns else ""
+        where = (*place.hosts[:1], "root" if path == "/" else path)
+        name = _free(_word("-".join(where).replace(".", "-")), taken)
+        lines += _route(name, place, own, shared, names)
     rules = len(shared) + sum(len(shared.keys() | own.keys()) for _, own in routes)
     text = "\n".join(lines) + "\n"
     if rules > MAX_RULES or len(text) > MAX_CHARS:
@@ -67,16 +74,6 @@ def _numbered(effects: Sequence[HeaderEffect]) -> dict[Slot, HeaderEffect]:
         counts[effect.key] = counts.get(effect.key, 0) + 1
         found[effect.key, counts[effect.key]] = effect
     return found
-
-
-def _slots(lists: Sequence[Slots]) -> dict[Slot, str]:
-    """A rule name for every slot."""
-    taken: set[str] = set()
-    names: dict[Slot, str] = {}
-    for key, number in dict.fromkeys(slot for effects in lists for slot in effects):
-        word = _word(key.replace("*", "any"))
-        names[key, number] = _free(f"{word}-{number}" if number > 1 else word, taken)
-    return names
 
 
 def _word(text: str) -> str:
@@ -113,12 +110,6 @@ def _rule(
     yield f"{indent}# {_ascii(about)}"
     yield f"{indent}{name}:"
     yield from (f"{indent}  {key}: {flow(value)}" for key, value in keys.items())
-
-
-def _route_name(place: HeaderScope, taken: set[str]) -> str:
-    path = str(place.patterns[0]) if place.patterns else ""
-    base = _word("-".join((*place.hosts[:1], "root" if path == "/" else path)).replace(".", "-"))
-    return _free(base, taken)
 
 
 def _route(

@@ -14,14 +14,7 @@ from sidecar.policy.csp import CspPolicy
 from sidecar.policy.csp.match import allows_inline, allows_nonce
 from sidecar.policy.csp.sources import REQUEST_NONCE
 from sidecar.rollout.model import Cause
-from sidecar.suggest.model import (
-    VARIES,
-    PageContents,
-    Proposal,
-    Snippet,
-    Terms,
-    proposal,
-)
+from sidecar.suggest.model import VARIES, PageContents, Proposal, Snippet, Terms, proposal
 
 _VARIANTS = 3
 """More stable texts of one template than this take a nonce, fewer their hashes."""
