@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 from urllib.parse import quote
 
 from sidecar.in_process.exchange import InProcessExchange, InProcessRequest
-from sidecar.in_process.wrapper import PolicyWrapper
+from sidecar.in_process.host import PolicyWrapper
 from sidecar.policy.rules.conditions import RawFields
 from sidecar.policy.terms import PolicyError
 

@@ -78,12 +78,9 @@ def _example(written: object) -> CodeExample | None:
         lines = tuple(f"{key}: {json.dumps(value)}" for key, value in written.items())
         return CodeExample(lines, {"version": 1, **written})
     lines = (written,) if isinstance(written, str) else tuple(written)  # type: ignore[arg-type]
-    rules = {f"rule-{at}": _rule(line) for at, line in enumerate(lines, 1)}
+    rules = {}
+    for at, line in enumerate(lines, 1):
+        header, _, value = line.partition(": ")
+        action = "append" if header == "Set-Cookie" else "set"  # no rule overwrites cookies
+        rules[f"rule-{at}"] = {"header": header, "action": action, "value": value}
     return CodeExample(lines, {"version": 1, "rules": rules})
-
-
-def _rule(line: str) -> dict[str, str]:
-    """The rule that writes a header line; for cookies `append`, as no rule overwrites them."""
-    header, _, value = line.partition(": ")
-    action = "append" if header == "Set-Cookie" else "set"
-    return {"header": header, "action": action, "value": value}

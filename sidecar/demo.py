@@ -119,10 +119,13 @@ def _free(port: int) -> int:
 
 async def _tour(console: Console, service: Service, folder: Path) -> None:
     listen, command = service.listen[0], _command()
-    head = await asyncio.to_thread(_head, listen)
+    response = await asyncio.to_thread(ask, f"http://{listen}/")
+    lines = [f"HTTP/1.1 {response.status} {HTTPStatus(response.status).phrase}"]
+    lines += [f"{name.decode()}: {value.decode('latin-1')}" for name, value in response.fields]
+    head = "\n".join(f"     {line}" for line in lines)
     policy = shlex.quote(str(folder / "policy.yaml"))
     events = shlex.quote(str(folder / "events.jsonl"))
-    ask = f"--admin http://{service.admin}"
+    admin = f"--admin http://{service.admin}"
     few = "--min-requests 3 --min-time 1s"
     browse = f"http://{listen}/"
     steps = f"""\
@@ -134,17 +137,17 @@ async def _tour(console: Console, service: Service, folder: Path) -> None:
 3. Trial: one word in the file, and browsers say what the policy would break. In force within two seconds.
    $ sed -i.bak 's/^mode: report-only/mode: trial/' {policy}
 4. Open {browse} in a browser, two or three times. Then see what it reported.
-   $ {command} reports csp {ask}
+   $ {command} reports csp {admin}
 5. The smallest edit that keeps the page working; drop --write to see it only.
-   $ {command} suggest csp --write --min-clients 1 --min-time 0s --policy {policy} {ask}
+   $ {command} suggest csp --write --min-clients 1 --min-time 0s --policy {policy} {admin}
 6. Load the page a few times again. With nothing left to report, the rule is promoted.
-   $ {command} promote csp --policy {policy} {few} {ask}
+   $ {command} promote csp --policy {policy} {few} {admin}
 7. Enforce the other rules too.
    $ sed -i.bak 's/mode: trial/mode: enforce/' {policy}
    $ curl -si {browse}     # also /api/items, /old (a redirect), /broken (a 500), /nowhere (a 404)
 8. Roll back: at once, and it stays back although the file still says enforce.
-   $ {command} rollback {ask}
-   $ {command} history {ask}"""  # noqa: E501
+   $ {command} rollback {admin}
+   $ {command} history {admin}"""  # noqa: E501
     console.print(Text("\nheader-sidecar demo", style="bold"))
     console.print(
         f"A sample service with the usual faults runs behind http://{listen}/\nTry this in a second"
@@ -167,14 +170,6 @@ def _command() -> str:
     with contextlib.suppress(ValueError):
         return shlex.quote(str(called.relative_to(Path.cwd())))
     return shlex.quote(str(called))
-
-
-def _head(address: str) -> str:
-    """The head of the front page's response, as seen through the sidecar."""
-    response = ask(f"http://{address}/")
-    lines = [f"HTTP/1.1 {response.status} {HTTPStatus(response.status).phrase}"]
-    lines += [f"{name.decode()}: {value.decode('latin-1')}" for name, value in response.fields]
-    return "\n".join(f"     {line}" for line in lines)
 
 
 def _say(console: Console, data: dict[str, Any]) -> None:

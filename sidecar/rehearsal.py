@@ -15,7 +15,6 @@ from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequen
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
@@ -67,23 +66,20 @@ def differences(
     """What differs: `status`, `body` and names of headers, but for what differs from one moment to
     the next (nonces among it) and what is known to vary.
     """
-    (status, lines, body), (status_, lines_, body_) = _lasting(one), _lasting(other)
-    named, named_ = _by_name(lines), _by_name(lines_)
-    names = [name for name in {**named, **named_} if named.get(name) != named_.get(name)]
-    order = [] if names or lines == lines_ else ["order of headers"]
-    parts = ((status != status_, "status"), (body != body_, "body"))
-    found = [part for differs, part in parts if differs] + names + order
-    return [part for part in found if part not in varying]
+    (lines, body), (lines_, body_) = _lasting(one), _lasting(other)
+    names = dict.fromkeys(name.lower() for name, _ in (*lines, *lines_))
+    found = ["status"] * (one.status != other.status) + ["body"] * (body != body_)
+    differ = [name for name in names if _named(lines, name) != _named(lines_, name)]
+    order = [] if differ or lines == lines_ else ["order of headers"]
+    return [part for part in (*found, *differ, *order) if part not in varying]
 
 
-def _by_name(lines: Lines) -> dict[str, list[tuple[str, str]]]:
-    made: dict[str, list[tuple[str, str]]] = {}
-    for name, value in lines:
-        made.setdefault(name.lower(), []).append((name, value))
-    return made
+def _named(lines: Lines, key: str) -> Lines:
+    return [line for line in lines if line[0].lower() == key]
 
 
-def _lasting(response: ObservedResponse) -> tuple[int, Lines, bytes]:
+def _lasting(response: ObservedResponse) -> tuple[Lines, bytes]:
+    """Header lines and body without what differs from one moment to the next."""
     body, nonces = _IN_PAGES.subn(rb"\1", response.body)
     aside = _ASIDE | {"etag"} if nonces else _ASIDE
     lines = [
@@ -91,7 +87,7 @@ def _lasting(response: ObservedResponse) -> tuple[int, Lines, bytes]:
         for name, value in _text(response.fields)
         if name.lower() not in aside
     ]
-    return response.status, lines, body
+    return lines, body
 
 
 def _text(fields: Iterable[tuple[bytes, bytes]]) -> Lines:
@@ -201,7 +197,7 @@ class _Seen:
     async def through(self) -> dict[str, ObservedResponse]:
         """The responses to the same requests through the sidecar."""
         address = f"http://{self.service.listen[0]}"
-        found, _ = await _replay(address, tuple(self.direct), self.host)
+        found, _ = await _replay(address, self.direct, self.host)
         return found
 
     def differ(
@@ -226,8 +222,7 @@ class _Seen:
         """Whether all are the service's own; what differs, and what could not be compared."""
         found = {path: self.differ(path, through.get(path)) for path in self.direct}
         if bad := _listed(found):
-            text = f"differs from the service's own: {bad}"
-            return RehearsalStep(name, passed=False, text=text)
+            return RehearsalStep(name, False, f"differs from the service's own: {bad}")
         varies = _listed(self.varying)
         aside = f"; not compared, as the service itself varies it: {varies}" if varies else ""
         return RehearsalStep(name, passed=True, text=f"{good}{aside}")
@@ -258,12 +253,14 @@ async def _effects(seen: _Seen) -> RehearsalStep:
 
 async def _rollbacks(seen: _Seen) -> RehearsalStep:
     """Time rollbacks to the first restored response, and check that responses are restored."""
-    service, changed = seen.service, await _first_changed(seen)
+    service = seen.service
+    differ = (path for path, one in (await seen.through()).items() if seen.differ(path, one))
+    changed = next(differ, next(iter(seen.direct)))
     taken, target = [], service.revisions.current.parent
     latest = service.revisions.current.id
     for _ in range(ROLLBACKS):
-        began, order = time.perf_counter(), {"to": target, "who": "rehearsal"}
-        await asyncio.to_thread(_post, service.admin, "/-/rollback", order)
+        began = time.perf_counter()
+        await asyncio.to_thread(_order_rollback, service.admin, target)
         address = f"http://{service.listen[0]}"
         restored = (await _replay(address, (changed,), seen.host))[0].get(changed)
         taken.append(time.perf_counter() - began)
@@ -278,33 +275,27 @@ async def _rollbacks(seen: _Seen) -> RehearsalStep:
     return replace(step, seconds=statistics.median(taken))
 
 
-async def _first_changed(seen: _Seen) -> str:
-    changed = (path for path, one in (await seen.through()).items() if seen.differ(path, one))
-    return next(changed, next(iter(seen.direct)))
-
-
 async def _replay(
-    base: str, paths: Sequence[str], more: Mapping[str, str] = MappingProxyType({})
+    base: str, paths: Iterable[str], headers: Mapping[str, str]
 ) -> tuple[dict[str, ObservedResponse], str]:
+    """The responses by path, up to the first that does not come; and why that did not."""
     responses: dict[str, ObservedResponse] = {}
     for path in paths:
         try:
-            responses[path] = await asyncio.to_thread(_get, base, path, more)
+            responses[path] = await asyncio.to_thread(
+                ask, f"{base}{path}", headers=headers, most=_MAX_BODY
+            )
         except NoResponse as error:
             return responses, str(error)
     return responses, ""
 
 
-def _get(base: str, path: str, more: Mapping[str, str] = MappingProxyType({})) -> ObservedResponse:
-    return ask(f"{base}{path}", headers=more, most=_MAX_BODY)
-
-
-def _post(address: str, path: str, body: dict[str, Any]) -> None:
-    kind = {"Content-Type": "application/json"}
-    data = json.dumps(body).encode()
-    found = ask(f"http://{address}{path}", "POST", headers=kind, body=data, most=_MAX_BODY)
+def _order_rollback(admin: str, revision: str | None) -> None:
+    url, kind = f"http://{admin}/-/rollback", {"Content-Type": "application/json"}
+    body = json.dumps({"to": revision, "who": "rehearsal"}).encode()
+    found = ask(url, "POST", headers=kind, body=body, most=_MAX_BODY)
     if found.status != 200:
-        raise OSError(f"{path} was refused: {found.body.decode('utf-8', 'replace')}")
+        raise OSError(f"the rollback was refused: {found.body.decode('utf-8', 'replace')}")
 
 
 @asynccontextmanager

@@ -85,8 +85,10 @@ def read_yaml(data: bytes, name: str) -> SourceText:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
-        problem = Problem("the file is not UTF-8", "save it as UTF-8", (), file=name, line=line)
-        raise PolicyError((dataclasses.replace(problem, column=1),)) from error
+        place: Any = {"file": name, "line": line, "column": 1}
+        raise PolicyError(
+            (Problem("the file is not UTF-8", "save it as UTF-8", **place),)
+        ) from error
     builder = _Builder(name)
     fatal: Problem | None = None
     try:

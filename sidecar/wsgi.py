@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 from urllib.parse import quote, urlsplit
 
 from sidecar.in_process.exchange import InProcessExchange, InProcessRequest
-from sidecar.in_process.wrapper import PolicyWrapper
+from sidecar.in_process.host import PolicyWrapper
 from sidecar.policy.rules.conditions import RawFields
 
 Environ: TypeAlias = dict[str, Any]

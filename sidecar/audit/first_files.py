@@ -1,14 +1,14 @@
-"""A service's first files, from one look at it: a commented report-only policy, and tests of it."""
+"""First files from reports: a report-only policy with commented rules, and tests of it."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from sidecar.audit.draft import gather
-from sidecar.audit.report import report
+from sidecar.audit.fixes import Fix, removal
+from sidecar.audit.report import AuditReport, report
 from sidecar.audit.visit import Visit, shown
 from sidecar.observed import ObservedResponse, without_query
 from sidecar.policy import headers
@@ -29,6 +29,72 @@ _SIGNS = (
     ("content-type", "application/json", "api-2026-11"),
 )
 """Header, a part of its value, and the preset for such a service."""
+
+
+@dataclass(frozen=True, slots=True)
+class DraftRule:
+    """A rule, and the findings that it is for."""
+
+    fix: Fix
+    findings: tuple[str, ...]
+
+    @property
+    def comments(self) -> tuple[str, ...]:
+        """What stands above it in a policy file."""
+        breaks = (f"May break: {self.fix.breaks}",) if self.fix.breaks else ()
+        return (*self.findings, *breaks)
+
+
+def gather(reports: Iterable[AuditReport]) -> tuple[DraftRule, ...]:
+    """One rule for each header or cookie, in the order of the findings; one for all names that
+    leak.
+
+    Where several cookies would get the same rule name, the later rules get numbers.
+    """
+    held: dict[str, DraftRule] = {}
+    leaks: dict[str, None] = {}
+    for row in (row for one in reports for row in one.rows):
+        if row.verdict == "leaks":
+            leaks[row.header] = None
+        elif row.fix is not None:
+            _add(held, row.fix, f"{row.header} is {row.verdict}: {row.why}")
+    rules = [*held.values()]
+    if leaks:
+        rules.append(
+            DraftRule(removal(*leaks), (f"These reveal what runs here: {', '.join(leaks)}.",))
+        )
+    return tuple(rules)
+
+
+def _add(held: dict[str, DraftRule], fix: Fix, finding: str) -> None:
+    name, number = fix.name, 1
+    while name in held and held[name].fix.rule.get("cookie") != fix.rule.get("cookie"):
+        number += 1
+        name = f"{fix.name}-{number}"
+    findings: tuple[str, ...] = (finding,)
+    if before := held.get(name):
+        # `set` also adds an absent header, and the attributes of a cookie add up.
+        findings = tuple(dict.fromkeys((*before.findings, finding)))
+        mine, theirs = before.fix.rule.get("attributes"), fix.rule.get("attributes")
+        if isinstance(mine, Mapping) and isinstance(theirs, Mapping):
+            fix = replace(before.fix, rule={**before.fix.rule, "attributes": {**mine, **theirs}})
+        elif before.fix.rule.get("action") != "default":
+            fix = before.fix
+    held[name] = DraftRule(replace(fix, name=name), findings)
+
+
+def draft(reports: Iterable[AuditReport]) -> str:
+    """A policy file with a rule for each finding of all pages; ASCII."""
+    held = tuple(reports)
+    hosts = ", ".join(dict.fromkeys(one.host for one in held))
+    urls = ", ".join(dict.fromkeys(one.url for one in held))
+    return filled(
+        "sidecar.audit",
+        "draft.yaml.jinja",
+        name=scalar(hosts[:128] or "audited"),
+        reason=scalar(f"audit of {urls}"[:512]),
+        found=gather(held),
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,7 @@ from typing import NamedTuple
 
 from sidecar.audit import observatory_csp, observatory_page
 from sidecar.audit.outcomes import POINTS
-from sidecar.audit.page import PageMarkup, decoded, read_page
-from sidecar.audit.visit import HTML_TYPES, Visit
+from sidecar.audit.visit import HTML_TYPES, PageMarkup, Visit, decoded, read_page
 from sidecar.observed import ObservedResponse, split
 from sidecar.policy.headers.fields import parse_item, serialise
 from sidecar.policy.headers.tokens import HALF_YEAR, REFERRER_POLICIES, parse_hsts, referrer_policy
@@ -90,11 +89,8 @@ def _cors(seen: JudgedVisit) -> str:
         return "cross-origin-resource-sharing-implemented-with-public-access"
     with_credentials = probe.first("access-control-allow-credentials").lower() == "true"
     mirrored = allowed == seen.visit.origin and with_credentials
-    return (
-        "cross-origin-resource-sharing-implemented-with-universal-access"
-        if mirrored
-        else "cross-origin-resource-sharing-implemented-with-restricted-access"
-    )
+    who = "universal" if mirrored else "restricted"
+    return f"cross-origin-resource-sharing-implemented-with-{who}-access"
 
 
 def _redirection(seen: JudgedVisit) -> str:
@@ -133,11 +129,8 @@ def _hsts(seen: JudgedVisit) -> str:
     hsts = parse_hsts(values[0])
     if len(values) > 1 or "," in values[0] or not hsts.valid or hsts.max_age is None:
         return "hsts-header-invalid"
-    return (
-        "hsts-implemented-max-age-at-least-six-months"
-        if hsts.max_age >= HALF_YEAR
-        else "hsts-implemented-max-age-less-than-six-months"
-    )
+    lasting = "at-least" if hsts.max_age >= HALF_YEAR else "less-than"
+    return f"hsts-implemented-max-age-{lasting}-six-months"
 
 
 def _referrer(seen: JudgedVisit) -> str:
@@ -152,14 +145,10 @@ def _referrer(seen: JudgedVisit) -> str:
 
 
 def _nosniff(seen: JudgedVisit) -> str:
-    value = seen.response.first("x-content-type-options")
+    value = seen.response.first("x-content-type-options").lower()
     if not value:
         return "x-content-type-options-not-implemented"
-    return (
-        "x-content-type-options-nosniff"
-        if value.lower() == "nosniff"
-        else "x-content-type-options-header-invalid"
-    )
+    return f"x-content-type-options-{'nosniff' if value == 'nosniff' else 'header-invalid'}"
 
 
 def _framing(seen: JudgedVisit) -> str:
@@ -171,11 +160,8 @@ def _framing(seen: JudgedVisit) -> str:
         return "x-frame-options-not-implemented"
     if value in ("deny", "sameorigin"):
         return "x-frame-options-sameorigin-or-deny"
-    return (
-        "x-frame-options-allow-from-origin"
-        if value.startswith("allow-from")
-        else "x-frame-options-header-invalid"
-    )
+    wrong = "allow-from-origin" if value.startswith("allow-from") else "header-invalid"
+    return f"x-frame-options-{wrong}"
 
 
 def _corp(seen: JudgedVisit) -> str:

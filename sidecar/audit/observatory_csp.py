@@ -94,11 +94,7 @@ def _worst(policy: csp.CspPolicy, *, is_https: bool) -> str:
         return "csp-implemented-with-unsafe-inline-in-style-src-only"
     default = policy.get("default-src")
     closed = default is not None and not source_list(default.values)
-    return (
-        "csp-implemented-with-no-unsafe-default-src-none"
-        if closed
-        else "csp-implemented-with-no-unsafe"
-    )
+    return f"csp-implemented-with-no-unsafe{'-default-src-none' if closed else ''}"
 
 
 def _sources(policy: csp.CspPolicy, name: str) -> set[str]:

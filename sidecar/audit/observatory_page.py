@@ -8,8 +8,7 @@ from collections.abc import Iterable, Iterator
 from email.utils import parsedate_to_datetime
 
 from sidecar.audit.outcomes import worst
-from sidecar.audit.page import PageMarkup
-from sidecar.audit.visit import HTML_TYPES
+from sidecar.audit.visit import HTML_TYPES, PageMarkup
 from sidecar.observed import ObservedResponse, split
 from sidecar.policy.headers.cookies import Cookie, parse
 
@@ -56,27 +55,18 @@ def cookies(kept: tuple[Cookie, ...], page: ObservedResponse, *, hsts: bool) -> 
         found.add("cookies-samesite-flag-invalid")
     if found:
         return worst("cookies", found)
-    same_site = all(cookie.get("samesite") for cookie in kept)
-    return (
-        "cookies-secure-with-httponly-sessions-and-samesite"
-        if same_site
-        else "cookies-secure-with-httponly-sessions"
-    )
+    same_site = "-and-samesite" if all(cookie.get("samesite") for cookie in kept) else ""
+    return f"cookies-secure-with-httponly-sessions{same_site}"
 
 
 def _complaints(cookie: Cookie, *, hsts: bool) -> Iterator[str]:
     name, same_site = cookie.name.lower(), (cookie.get("samesite") or "").lower()
     is_session = "login" in name or "sess" in name
     if cookie.get("secure") is None:
-        yield (
-            "cookies-without-secure-flag-but-protected-by-hsts"
-            if hsts
-            else "cookies-without-secure-flag"
-        )
-        if is_session and hsts:
-            yield "cookies-session-without-secure-flag-but-protected-by-hsts"
-        elif is_session:
-            yield "cookies-session-without-secure-flag"
+        protected = "-but-protected-by-hsts" if hsts else ""
+        yield f"cookies-without-secure-flag{protected}"
+        if is_session:
+            yield f"cookies-session-without-secure-flag{protected}"
         if same_site == "none":
             yield "cookies-samesite-flag-invalid"
     if "csrf" in name and not same_site:
@@ -101,29 +91,20 @@ def scripts(response: ObservedResponse, page: PageMarkup | None) -> str:
     found = {outcome for load in loads if (outcome := _load(*load)) is not None}
     if found:
         return worst("subresource-integrity", found)
-    foreign = any(is_foreign for is_foreign, *_ in loads)
-    return (
-        "sri-implemented-and-external-scripts-loaded-securely"
-        if foreign
-        else "sri-not-implemented-but-all-scripts-loaded-from-secure-origin"
-    )
+    if any(is_foreign for is_foreign, *_ in loads):
+        return "sri-implemented-and-external-scripts-loaded-securely"
+    return "sri-not-implemented-but-all-scripts-loaded-from-secure-origin"
 
 
 def _load(is_foreign: bool, is_secure: bool, has_integrity: bool) -> str | None:
     """The outcome for one script; None = it changes nothing."""
     if not is_foreign:
-        return (
-            "sri-implemented-and-all-scripts-loaded-securely"
-            if has_integrity and is_secure
-            else None
-        )
+        good = has_integrity and is_secure
+        return "sri-implemented-and-all-scripts-loaded-securely" if good else None
     if has_integrity:
         return None if is_secure else "sri-implemented-but-external-scripts-not-loaded-securely"
-    return (
-        "sri-not-implemented-but-external-scripts-loaded-securely"
-        if is_secure
-        else "sri-not-implemented-and-external-scripts-not-loaded-securely"
-    )
+    how = "but-external-scripts-loaded" if is_secure else "and-external-scripts-not-loaded"
+    return f"sri-not-implemented-{how}-securely"
 
 
 def _origin(src: str, response: ObservedResponse) -> tuple[bool, bool]:

@@ -1,19 +1,20 @@
-"""Everything the audit found on one page."""
+"""Everything the audit found on one page; as plain data, and as SARIF for code scanning."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, TypeAlias
 
 from sidecar.audit import outcomes
 from sidecar.audit.observatory import ObservatoryResult, look, observatory_results
 from sidecar.audit.oshp import PRESET, Coverage, coverage
-from sidecar.audit.verdicts import JudgedHeader, verdicts
+from sidecar.audit.verdicts import TEXTS, JudgedHeader, verdicts
 from sidecar.audit.visit import Visit, is_judged
 from sidecar.observed import ObservedResponse, without_query
 from sidecar.policy.headers.tokens import parse_hsts
 from sidecar.policy.lint.routes import HEADER_SIZES
+from sidecar.sarif import Finding, log, place
 
 Level: TypeAlias = Literal["error", "warning", "note", "none"]
 """The words of SARIF; none = nothing is wrong."""
@@ -96,11 +97,7 @@ def as_data(one: AuditReport) -> dict[str, Any]:
     """The report as plain data, for JSON."""
     covered = one.coverage
     return {
-        "url": one.url,
-        "host": one.host,
-        "status": one.status,
-        "grade": one.grade,
-        "score": one.score,
+        **{name: getattr(one, name) for name in ("url", "host", "status", "grade", "score")},
         "tests": [
             {"test": each.test, "outcome": each.outcome, "points": each.points}
             for each in one.results
@@ -120,3 +117,34 @@ def as_data(one: AuditReport) -> dict[str, Any]:
         ],
         "notes": list(one.notes),
     }
+
+
+def sarif(reports: Iterable[AuditReport]) -> dict[str, Any]:
+    """One run with a result for each row that is not good, and a notification for each note."""
+    held = tuple(reports)
+    bad = ((report, row) for report in held for row in report.rows if row.verdict != "good")
+    return log(
+        (_finding(report, row) for report, row in bad),
+        notes=[
+            ("error" if report.status is None else "note", f"{report.url}: {note}")
+            for report in held
+            for note in report.notes
+        ],
+        successful=all(report.status is not None for report in held),
+    )
+
+
+def _finding(report: AuditReport, row: JudgedHeader) -> Finding:
+    rule = f"{row.header.lower()}/{row.verdict}"
+    about: dict[str, Any] = {
+        "shortDescription": {"text": f"{TEXTS['about'][row.verdict].format(header=row.header)}."}
+    }
+    if row.spec:
+        about["helpUri"] = row.spec
+    location = {**place(report.url), "logicalLocations": [{"name": row.header, "kind": "header"}]}
+    same = [report.url, rule]
+    if row.header == "Set-Cookie" and row.observed:
+        same.append(row.observed[0].partition(";")[0])  # the cookie's name
+    properties = {"observed": list(row.observed), "fix": row.fix.yaml if row.fix else None}
+    said = " ".join(row.said)
+    return Finding(rule, about, report.level(row), said, location, same, properties)

@@ -13,8 +13,7 @@ from typing import Literal, TypeAlias
 
 import aiohttp
 
-from sidecar.audit.page import MAX_BODY
-from sidecar.audit.visit import HTML_TYPES, MAX_HOPS, PORTS, Visit
+from sidecar.audit.visit import HTML_TYPES, MAX_BODY, MAX_HOPS, PORTS, Visit
 from sidecar.observed import ObservedResponse, failure, join, split, without_query
 from sidecar.trust import authorities
 

@@ -21,9 +21,9 @@ from sidecar.policy.faults import Fault
 from sidecar.policy.headers import Header, cookies, destinations
 
 HeaderVerdict: TypeAlias = Literal["good", "weak", "missing", "invalid", "leaks"]
-_TEXTS = read_table("sidecar.audit", "texts.json")
+TEXTS = read_table("sidecar.audit", "texts.json")
 """What rows say, beside what the tables of headers and faults say. `copies`: how browsers treat a
-repeated header (`Header.repeats`).
+repeated header (`Header.repeats`); `about`: the verdicts in short.
 """
 _NEEDED = {
     "object-src": ("'none'",),
@@ -73,15 +73,19 @@ def verdicts(seen: JudgedVisit) -> tuple[JudgedHeader, ...]:
 def _recommended(seen: JudgedVisit) -> Iterator[JudgedHeader]:
     response = seen.response
     framed = policy_of(response.values("content-security-policy"))
+    # What the page's meta elements say in place of a header.
+    written = {"content-security-policy": seen.metas}
+    if seen.page and seen.page.referrer is not None:
+        written["referrer-policy"] = (seen.page.referrer,)
     for one in recommended():
         row = headers.get(one.header)
         if row is None:
             continue
-        if values := response.values(one.header) or _written(row, seen):
+        if values := response.values(one.header) or written.get(row.key, ()):
             found = _judged(row, values, response)
             yield _completed(found, response) if row.key == "content-security-policy" else found
         elif row.key == "x-frame-options" and framed is not None and framed.get("frame-ancestors"):
-            yield JudgedHeader(row.name, "good", _TEXTS["instead"], spec=row.spec)
+            yield JudgedHeader(row.name, "good", TEXTS["instead"], spec=row.spec)
         elif is_due(row, response):
             fix = fixes.for_header(row, present=False)
             yield JudgedHeader(row.name, "missing", row.purpose, fix=fix, spec=row.spec)
@@ -112,14 +116,6 @@ def _completed(row: JudgedHeader, response: ObservedResponse) -> JudgedHeader:
     return replace(row, verdict="weak", why=why, more=more, advice=advice, fix=fix)
 
 
-def _written(row: Header, seen: JudgedVisit) -> tuple[str, ...]:
-    """What the page's meta elements say in place of a header."""
-    if row.key == "content-security-policy":
-        return seen.metas
-    said = row.key == "referrer-policy" and seen.page and seen.page.referrer is not None
-    return (seen.page.referrer or "",) if said and seen.page else ()
-
-
 def _others(response: ObservedResponse) -> Iterator[JudgedHeader]:
     """Known headers beyond the recommended: reported where they are wrong or protect."""
     done = {one.header.lower() for one in recommended()} | {"set-cookie"} | removed().keys()
@@ -137,7 +133,7 @@ def _others(response: ObservedResponse) -> Iterator[JudgedHeader]:
             for policy in csp.parse(", ".join(values))
         ):
             advice = "Name an address with report-uri and report-to."
-            found = replace(found, verdict="invalid", why=_TEXTS["nowhere"], more=(), advice=advice)
+            found = replace(found, verdict="invalid", why=TEXTS["nowhere"], more=(), advice=advice)
         if found.verdict != "good" or row.strong or row.tokens or row.key == _REPORTING:
             yield found
 
@@ -154,23 +150,25 @@ def _judged(row: Header, values: tuple[str, ...], response: ObservedResponse) ->
     if row.grammar == "csp":
         faults |= dict.fromkeys(fault for value in values for fault in comma_faults(value))
     differ = len(set(values)) > 1 or row.repeats == "invalid"
-    copies = _TEXTS["copies"].get(row.repeats, "") if len(values) > 1 and differ else ""
+    copies = TEXTS["copies"].get(row.repeats, "") if len(values) > 1 and differ else ""
     advice = "Send it once." if copies else ""
     if row.scope == "https" and response.place.scheme == "http":
         copies = "Browsers ignore it in a response over plain HTTP."
         advice = "Send it over HTTPS only."
     found = _row(row, tuple(map(shown, values)), tuple(faults), copies, advice)
-    idle = (*_undeclared_endpoints(row, together, response), *_upgrades(row, together, response))
+    idle = list(_idle(row, together, response))
     texts = tuple(text for text, _ in idle)
     if idle and found.verdict == "good":
         return replace(found, verdict="weak", why=texts[0], more=texts[1:], advice=idle[0][1])
     return replace(found, more=(*found.more, *texts))
 
 
-def _undeclared_endpoints(
+def _idle(
     row: Header, values: tuple[str, ...], response: ObservedResponse
 ) -> Iterator[tuple[str, str]]:
-    """Endpoints that the value reports to and the response does not declare: (problem, advice)."""
+    """What is of no use in this response: (problem, advice). Endpoints that the value reports to
+    and the response does not declare, and upgrades over plain HTTP.
+    """
     declaring = destinations.DECLARING.get(row.key, "Reporting-Endpoints")
     declared = destinations.declared(declaring, ", ".join(response.values(declaring)))
     older = destinations.declared("Report-To", ", ".join(response.values("Report-To")))
@@ -178,16 +176,11 @@ def _undeclared_endpoints(
     for name in dict.fromkeys(map(shown, (one for one in named if one not in declared | older))):
         why = f"It reports to {name}, which {declaring} does not name, so these reports go nowhere."
         yield why, f"Send {declaring} with {name} in it."
-
-
-def _upgrades(
-    row: Header, values: tuple[str, ...], response: ObservedResponse
-) -> Iterator[tuple[str, str]]:
     asked = row.key == "content-security-policy" and response.place.scheme == "http"
     if asked and any(
         policy.get("upgrade-insecure-requests") for value in values for policy in csp.parse(value)
     ):
-        yield _TEXTS["upgrades"], "Send upgrade-insecure-requests over HTTPS only."
+        yield TEXTS["upgrades"], "Send upgrade-insecure-requests over HTTPS only."
 
 
 def _row(
@@ -230,7 +223,7 @@ def _cookies(visit: Visit) -> Iterator[JudgedHeader]:
             key=lambda fault: (fault.verdict, fault.code not in _WORST),
         )
         if not faults:
-            yield JudgedHeader("Set-Cookie", "good", _TEXTS["safe-cookie"], observed, spec=spec)
+            yield JudgedHeader("Set-Cookie", "good", TEXTS["safe-cookie"], observed, spec=spec)
             continue
         fix = fixes.for_cookie(cookie.name, _demands(cookie, response), breaks)
         verdict, advice = faults[0].verdict, shown(faults[0].fix)
@@ -260,13 +253,13 @@ def _cors(visit: Visit) -> Iterator[JudgedHeader]:
         fix = Fix("cors-credentials", rule, breaks)
         advice = "Compare the request's origin with a list, and name only an origin of the list."
         spec = "https://fetch.spec.whatwg.org/#http-access-control-allow-origin"
-        yield JudgedHeader(name, "weak", _TEXTS["mirrored"], (visit.origin,), (), advice, fix, spec)
+        yield JudgedHeader(name, "weak", TEXTS["mirrored"], (visit.origin,), (), advice, fix, spec)
 
 
 def _leaks(response: ObservedResponse) -> Iterator[JudgedHeader]:
     for name in dict.fromkeys(name.decode("latin-1").lower() for name, _ in response.fields):
         if name in removed():
             row, spelt = headers.get(name), removed()[name]
-            why, spec = (row.purpose, row.spec) if row else (_TEXTS["discloses"], "")
+            why, spec = (row.purpose, row.spec) if row else (TEXTS["discloses"], "")
             observed = tuple(map(shown, response.values(name)))
             yield JudgedHeader(spelt, "leaks", why, observed, fix=fixes.removal(spelt), spec=spec)

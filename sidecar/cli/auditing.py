@@ -12,16 +12,13 @@ from typing import Any
 import click
 from rich.text import Text
 
-from sidecar.audit import asvs, asvs_report, recording
-from sidecar.audit.draft import draft, gather
+from sidecar.audit import asvs
+from sidecar.audit.first_files import draft, gather
 from sidecar.audit.outcomes import GRADES
-from sidecar.audit.report import AuditReport, Level, as_data, reaches, report
-from sidecar.audit.sarif import sarif
-from sidecar.audit.visit import Visit
-from sidecar.cli.files import read_bytes
-from sidecar.cli.options import CACERT, INSECURE, PATH, format_options
-from sidecar.cli.printing import as_json, next_step, say, show, table
-from sidecar.cli.progress import steps
+from sidecar.audit.report import AuditReport, Level, as_data, reaches, report, sarif
+from sidecar.audit.visit import Visit, from_har, from_raw
+from sidecar.cli.options import CACERT, INSECURE, PATH, format_options, read_bytes
+from sidecar.cli.printing import as_json, next_step, say, show, steps, table
 from sidecar.files import write_file
 from sidecar.observed import complete
 from sidecar.source import load_policy
@@ -44,7 +41,7 @@ _LEVELS: tuple[Level, ...] = ("error", "warning", "note", "none")
 @format_options("table", "json", "markdown", "sarif")
 @click.option(
     "--profile",
-    type=click.Choice([asvs_report.PROFILE]),
+    type=click.Choice([asvs.PROFILE]),
     help="Judge by the controls V3.4.1 to V3.4.8 of OWASP ASVS 5.0 instead; exit 1 when one fails.",
 )
 @click.option(
@@ -98,7 +95,10 @@ def audit(urls: tuple[str, ...], har: Path | None, raw: Path | None, **how: Any)
     reports = [report(visit) for visit in visits]
     _print(reports, form)
     if file is not None:
-        _write(reports, file)
+        text = draft(reports)
+        load_policy(text.encode(), str(file))
+        write_file(file, text)
+        say(f"{file}: a report-only policy; read it, then: sidecar check {file}")
     least = how["min_grade"]
     if any(one.status is None for one in reports):
         next_step("start the service, or name another address: sidecar audit URL")
@@ -117,10 +117,10 @@ def _visits(
     try:
         addresses = [complete(url) for url in urls]
         if har is not None:
-            return recording.from_har(read_bytes(har), str(har), preloaded)
+            return from_har(read_bytes(har), str(har), preloaded)
         if raw is not None:
             url = addresses[0] if addresses else "https://localhost/"
-            return recording.from_raw(read_bytes(raw), url, str(raw), preloaded)
+            return from_raw(read_bytes(raw), url, str(raw), preloaded)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     options = {key: how[key] for key in ("timeout", "insecure", "http_port", "https_port")}
@@ -144,15 +144,15 @@ def _by_asvs(visits: Sequence[Visit], level: asvs.Level, form: str) -> int:
     """Print the controls; the exit status: 1 where one failed or there was no response."""
     pages = [(visit, asvs.controls(visit, level)) for visit in visits]
     if form == "json":
-        as_json(asvs_report.data(pages))
+        as_json(asvs.data(pages))
     elif form == "sarif":
-        as_json(asvs_report.sarif(pages))
+        as_json(asvs.sarif(pages))
     elif form == "markdown":
-        click.echo(asvs_report.markdown(pages), nl=False)
+        click.echo(asvs.markdown(pages), nl=False)
     else:
         for visit, results in pages:
             _controls_table(visit, results)
-        show(asvs_report.SCOPE, style="dim")
+        show(asvs.SCOPE, style="dim")
     if any(not results for _, results in pages):
         next_step("start the service, or name another address: sidecar audit URL")
     fine = all(results and all(one.outcome != "fail" for one in results) for _, results in pages)
@@ -160,7 +160,7 @@ def _by_asvs(visits: Sequence[Visit], level: asvs.Level, form: str) -> int:
 
 
 def _controls_table(visit: Visit, results: Sequence[asvs.ControlResult]) -> None:
-    show(asvs_report.address(visit), style="bold", soft_wrap=True)
+    show(asvs.address(visit), style="bold", soft_wrap=True)
     rows = []
     for one in results:
         outcome = Text(one.outcome, style=_OUTCOMES[one.outcome])
@@ -188,14 +188,14 @@ def _print(reports: list[AuditReport], form: str) -> None:
     else:
         for one in reports:
             _table(one)
-        if len(reports) > 1:
-            table("", ("page", "grade", "score", "OWASP", "findings"), map(_summary, reports))
-
-
-def _summary(one: AuditReport) -> tuple[object, ...]:
-    covered = f"{one.coverage.followed}/{one.coverage.due}" if one.coverage else "-"
-    findings = sum(row.verdict != "good" for row in one.rows)
-    return one.url, one.grade or "-", "-" if one.score is None else one.score, covered, findings
+        rows = []
+        for one in reports:
+            covered = f"{one.coverage.followed}/{one.coverage.due}" if one.coverage else "-"
+            findings = sum(row.verdict != "good" for row in one.rows)
+            score = "-" if one.score is None else one.score
+            rows.append((one.url, one.grade or "-", score, covered, findings))
+        if len(rows) > 1:
+            table("", ("page", "grade", "score", "OWASP", "findings"), rows)
 
 
 def _table(one: AuditReport) -> None:
@@ -222,10 +222,3 @@ def _table(one: AuditReport) -> None:
     for note in one.notes:
         show(f"note: {note}", style="dim", soft_wrap=True)
     show()
-
-
-def _write(reports: list[AuditReport], file: Path) -> None:
-    text = draft(reports)
-    load_policy(text.encode(), str(file))
-    write_file(file, text)
-    say(f"{file}: a report-only policy; read it, then: sidecar check {file}")

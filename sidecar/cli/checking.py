@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,20 +12,24 @@ from typing import Any
 
 import click
 
-from sidecar.cli import findings
-from sidecar.cli.files import read_bytes
-from sidecar.cli.options import PATH, format_options
-from sidecar.cli.printing import as_json, complain, next_step, say
+from sidecar.cli.options import PATH, format_options, read_bytes
+from sidecar.cli.printing import as_json, complain, next_step, plain, problem_data, say, show
+from sidecar.codes import table
 from sidecar.policy.engine.resolve import Resolved
 from sidecar.policy.problems import did_you_mean
+from sidecar.policy.terms import Path as Place
 from sidecar.policy.terms import PolicyError, Problem
 from sidecar.policy.words import counted
 from sidecar.runtime.settings_file import read_settings
-from sidecar.settings import Settings
+from sidecar.sarif import Finding, log, place
 from sidecar.source import lint_policy, load, located
 
 SHOWN = 3
 """Findings that are shown of one rule; errors are always shown."""
+_REFUSED = "policy-refused"
+_LEVELS = {"error": "error", "warning": "warning", "info": "note"}
+_COMMANDS = {"error": "error", "warning": "warning", "info": "notice"}
+_ORDER = {"error": 0, "warning": 1, "info": 2}
 
 
 @click.command()
@@ -34,7 +39,7 @@ SHOWN = 3
 )
 @click.option(
     "--explain",
-    shell_complete=lambda context, parameter, incomplete: findings.codes(incomplete),
+    shell_complete=lambda context, parameter, incomplete: codes(incomplete),
     metavar="CODE",
     help="Explain a finding's code: why, an example, the fix, the source.",
 )
@@ -65,23 +70,28 @@ def check(
     Each finding has its place and its fix.
     """
     if explain is not None:
-        findings.explain(explain, machine=form == "json")
+        explain_code(explain, machine=form == "json")
         return
     if not files:
         raise click.UsageError("name a policy file: sidecar check policy.yaml")
     settings = read_settings(config, {}) if config else None
     timed = settings.timeouts.routes if settings else {}
-    of_settings = _certificates(settings, config) if settings and config else ()
+    of_settings: tuple[Problem, ...] = ()
+    if settings and config:
+        from sidecar.proxy.certificates import examined  # most settings name none
+
+        if found := examined(settings, datetime.now(UTC)):
+            of_settings = located(found, load(config.read_bytes(), str(config)))
     checked = [_checked(file, config, timed) for file in files]
     problems = [*of_settings, *(problem for one in checked for problem in one.problems)]
     shown = [problem for problem in problems if notes or problem.severity != "info"]
     if form == "json":
-        own = {"settings": {"file": str(config), "problems": findings.as_data(of_settings)}}
+        own = {"settings": {"file": str(config), "problems": as_data(of_settings)}}
         as_json((own if config else {}) | {"files": [_summary(one) for one in checked]})
     elif form == "sarif":
-        as_json(findings.sarif(problems))
+        as_json(sarif(problems))
     elif form == "github":
-        findings.annotate(shown)
+        annotate(shown)
     else:
         complain(of_settings)
         for one in checked:
@@ -98,14 +108,6 @@ class _Checked:
     text: str
     resolved: Resolved | None
     problems: tuple[Problem, ...]
-
-
-def _certificates(settings: Settings, config: Path) -> tuple[Problem, ...]:
-    """What is wrong with the certificates that a settings file names, with their places in it."""
-    from sidecar.proxy.certificates import examined  # most settings name none
-
-    found = examined(settings, datetime.now(UTC))
-    return located(found, load(config.read_bytes(), str(config))) if found else ()
 
 
 def _checked(file: Path, config: Path | None, timed: Iterable[str]) -> _Checked:
@@ -136,12 +138,12 @@ def _summary(one: _Checked) -> dict[str, Any]:
         rules = sorted({named.name for route in found.routes for named in route.rules})
         options |= {"revision": found.revision(), "mode": found.mode}
         options |= {"rules": rules, "routes": len(found.routes)}
-    return {**options, "problems": findings.as_data(one.problems)}
+    return {**options, "problems": as_data(one.problems)}
 
 
 def _show(one: _Checked, *, notes: bool, limit: int | None) -> None:
     wanted = [problem for problem in one.problems if notes or problem.severity != "info"]
-    shown, left = findings.most_severe(wanted, limit)
+    shown, left = most_severe(wanted, limit)
     lines = one.text.splitlines()
     at = [lines[it.line - 1][:160] if 0 < it.line <= len(lines) else "" for it in shown]
     marks = [" " * (problem.column - 1) + "^" for problem in shown]
@@ -164,3 +166,120 @@ def _show(one: _Checked, *, notes: bool, limit: int | None) -> None:
         if count := sum(problem.severity == severity for problem in one.problems):
             parts.append(counted(count, word) + more)
     say(f"{one.file}: ok: {', '.join(parts)}")
+
+
+def as_data(problems: Iterable[Problem]) -> list[dict[str, Any]]:
+    """Problems for machines; findings of lint have a stable code too."""
+    return [
+        problem_data(problem) | ({"code": problem.code} if problem.code else {})
+        for problem in problems
+    ]
+
+
+def sarif(problems: Iterable[Problem]) -> dict[str, Any]:
+    """A SARIF log with a result for each problem, at its place in the file."""
+    return log(map(_finding, problems))
+
+
+def _finding(problem: Problem) -> Finding:
+    code = _code(problem)
+    about: dict[str, Any] = {
+        "shortDescription": {"text": f"{code.replace('-', ' ').capitalize()}."}
+    }
+    if row := table().get(code):
+        about["fullDescription"] = {"text": row.why}
+        if row.url.startswith("https://"):
+            about["helpUri"] = row.url
+    region = {"startLine": max(problem.line, 1), "startColumn": max(problem.column, 1)}
+    # Without line and column: the same finding keeps its print when lines are added above it.
+    same = (problem.file, code, *map(str, problem.path), problem.message)
+    level, text = _LEVELS[problem.severity], _text(problem)
+    return Finding(code, about, level, text, place(problem.file, **region), same)
+
+
+def _text(problem: Problem) -> str:
+    return f"{problem.message}; {problem.fix}" if problem.fix else problem.message
+
+
+def most_severe(
+    problems: Iterable[Problem], limit: int | None
+) -> tuple[list[Problem], dict[str, int]]:
+    """Errors first, then warnings, then infos, in the order of the file; at most `limit` of one
+    rule.
+
+    Errors, and findings of no rule, are never left out. Also: how many were left out, by rule.
+    """
+    shown: list[Problem] = []
+    counts: Counter[Place] = Counter()
+    left: Counter[str] = Counter()
+    for problem in sorted(problems, key=lambda one: _ORDER[one.severity]):
+        rule = _rule_of(problem)
+        counts[rule] += 1
+        if limit is None or not rule or problem.severity == "error" or counts[rule] <= limit:
+            shown.append(problem)
+        else:
+            in_preset = rule[0] == "extends"
+            named = problem.message.partition(",")[0] if in_preset else f"rule {str(rule[-1])!r}"
+            left[named] += 1
+    return shown, dict(left)
+
+
+def _rule_of(problem: Problem) -> Place:
+    """The path of the rule, or of the preset, that a finding is about; () = of none."""
+    path = problem.path
+    if path[:1] == ("extends",):
+        return path[:2]
+    at = path.index("rules") if "rules" in path else len(path)
+    return path[: at + 2] if len(path) > at + 1 else ()
+
+
+def codes(beginning: str) -> list[str]:
+    """The codes that begin so, for the shell to complete."""
+    return [name for name in table() if name.startswith(beginning)]
+
+
+def explain_code(name: str, *, machine: bool) -> None:
+    """What a code means, on stdout; an unknown one is a usage error that names the nearest."""
+    row = table().get(name)
+    if row is None:
+        near = did_you_mean(name, table()) or "docs/codes.md lists them"
+        raise click.UsageError(f"unknown code {name!r}; {near}")
+    found = row.finding()
+    if machine:
+        severity = found.severity if found else None
+        wrong, right = (list(it.lines) if it else [] for it in (row.wrong, row.right))
+        examples = {"wrong": wrong, "says": row.says(), "right": right}
+        about = {"code": row.name, "severity": severity, "why": row.why}
+        as_json({**about, **examples, "source": row.source, "url": row.url})
+        return
+    show((row.name, "bold"), f"  {found.severity}" if found else "")
+    show(f"\n{row.why}\n")
+    for title, example in (("wrong", row.wrong), ("right", row.right)):
+        for at, line in enumerate(example.lines if example else ()):
+            show(f"{'' if at else title:8}{line}", soft_wrap=True)
+        if title == "wrong" and found:
+            show(f"{'':8}{row.says()}", style="yellow", soft_wrap=True)
+    show(f"source  {row.source}: {row.url}", soft_wrap=True)
+
+
+def _code(problem: Problem) -> str:
+    return problem.code or _REFUSED
+
+
+def annotate(problems: Iterable[Problem]) -> None:
+    """Workflow commands on stdout, which GitHub shows beside the line."""
+    for problem in problems:
+        title = _property(_code(problem))
+        where = (
+            f"file={_property(problem.file)},line={problem.line},col={problem.column},title={title}"
+        )
+        text = _escaped(plain(_text(problem)))
+        click.echo(f"::{_COMMANDS[problem.severity]} {where}::{text}")
+
+
+def _escaped(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    return _escaped(text).replace(":", "%3A").replace(",", "%2C")

@@ -7,21 +7,27 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
 from itertools import takewhile
 from pathlib import Path
-from typing import Any
 
 import click
 from rich.text import Text
 
 from sidecar.baseline import responses
 from sidecar.baseline.file import read_baseline
-from sidecar.cli.files import read_bytes, read_har
-from sidecar.cli.options import FILE, JSON, NEW_FILE, PATH, format_options
+from sidecar.cli.options import FILE, JSON, NEW_FILE, PATH, format_options, read_bytes, read_har
 from sidecar.cli.policy import read_policy
-from sidecar.cli.printing import as_json, mode_text, next_step, refused, say, show, table
+from sidecar.cli.printing import (
+    as_json,
+    lines_text,
+    mode_text,
+    next_step,
+    refused,
+    say,
+    show,
+    table,
+)
 from sidecar.files import write_file
 from sidecar.policy.engine.compare import Comparison, PolicyEffect, RuleChange, compare, effects
 from sidecar.policy.engine.plan import compile_policy
-from sidecar.policy.headers.shapes import Lines
 from sidecar.policy.rules.conditions import Facts
 from sidecar.policy.terms import PolicyError
 from sidecar.policy.words import counted
@@ -59,27 +65,29 @@ def diff_verb(old: Path, new: Path, *, baseline: Path | None, har: Path | None, 
     differs = not found.same or bool(changed)
     asked = baseline is not None or har is not None
     if form == "json":
-        revisions = {"old": before.revision(), "new": after.revision()}
-        as_json({"same": not differs} | revisions | _data(found, changed, len(seen)))
+        as_json(
+            {
+                "same": not differs,
+                "old": before.revision(),
+                "new": after.revision(),
+                **asdict(found),
+                "more": [f"{change.route}/{change.rule}" for change in found.more],
+                "less": [f"{change.route}/{change.rule}" for change in found.less],
+                "responses": len(seen),
+                "effects": [asdict(effect) for effect in changed],
+            }
+        )
     elif form == "markdown":
-        count = len(seen) if asked else None
-        click.echo(_markdown(found, changed, count), nl=False)
+        facts = {"found": found, "changed": changed, "grouped": _by_change(found.rules)}
+        facts |= {"responses": len(seen) if asked else None, "most": _MOST}
+        click.echo(page("sidecar.cli", "diff.md.jinja", **facts), nl=False)
     else:
         _print_meaning(found)
-        _print_effects(changed, len(seen), asked=asked)
+        if asked:
+            _print_effects(changed, len(seen))
         if not differs:
             say(f"both mean the same (revision {after.revision()})")
     sys.exit(1 if differs else 0)
-
-
-def _data(found: Comparison, changed: Sequence[PolicyEffect], count: int) -> dict[str, Any]:
-    return {
-        **asdict(found),
-        "more": [_place(change) for change in found.more],
-        "less": [_place(change) for change in found.less],
-        "responses": count,
-        "effects": [asdict(effect) for effect in changed],
-    }
 
 
 def _seen(baseline: Path | None, har: Path | None) -> list[Facts]:
@@ -92,21 +100,10 @@ def _seen(baseline: Path | None, har: Path | None) -> list[Facts]:
     return found
 
 
-def _markdown(found: Comparison, changed: Sequence[PolicyEffect], responses: int | None) -> str:
-    """For a pull request; `responses`: how many were compared, None = none were given."""
-    facts = {"found": found, "changed": changed, "responses": responses, "most": _MOST}
-    return page("sidecar.cli", "diff.md.jinja", grouped=_by_change(found.rules), **facts)
-
-
-def _place(change: RuleChange) -> str:
-    return f"{change.route}/{change.rule}"
-
-
 def _print_meaning(found: Comparison) -> None:
     for key in found.about:
         was, now = key.before or "(nothing)", key.after or "(nothing)"
-        parts = (f"{key.key}: ", "bold"), (was, "red"), " -> ", (now, "green")
-        show(*parts)
+        show((f"{key.key}: ", "bold"), (was, "red"), " -> ", (now, "green"))
     for route in found.routes:
         keys = (f"{key.key} {key.before or '-'} -> {key.after or '-'}" for key in route.keys)
         said = f"{route.what}: {'; '.join(keys)}"
@@ -122,8 +119,15 @@ def _print_meaning(found: Comparison) -> None:
     if found.rules:
         rows = []
         for change, routes in _by_change(found.rules):
+            where = ", ".join(routes[:4])
+            where += f" and {len(routes) - 4} more" if len(routes) > 4 else ""
             modes = (mode_text(change.before or "-"), mode_text(change.after or "-"))
-            rows.append((change.rule, _routes(routes), change.what, *modes, _keys(change)))
+            says = "\n".join(
+                f"{key.key}: {key.before or '-'} -> {key.after or '-'}"
+                for key in change.keys
+                if key.key != "mode" or change.before == change.after
+            )
+            rows.append((change.rule, where, change.what, *modes, says))
         table("", ("rule", "on routes", "change", "was", "is", "says"), rows)
     for title, changes, style in (
         ("NEW enforces more", found.more, "green"),
@@ -142,18 +146,7 @@ def _by_change(changes: Iterable[RuleChange]) -> list[tuple[RuleChange, list[str
     return list(found.items())
 
 
-def _routes(names: Sequence[str]) -> str:
-    return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
-
-
-def _keys(change: RuleChange) -> str:
-    shown = (key for key in change.keys if key.key != "mode" or change.before == change.after)
-    return "\n".join(f"{key.key}: {key.before or '-'} -> {key.after or '-'}" for key in shown)
-
-
-def _print_effects(changed: Sequence[PolicyEffect], count: int, *, asked: bool) -> None:
-    if not asked:
-        return
+def _print_effects(changed: Sequence[PolicyEffect], count: int) -> None:
     total = sum(effect.responses for effect in changed)
     show(f"\nOf {counted(count, 'response')}, {total} would differ", style="bold")
     for effect in changed:
@@ -162,8 +155,8 @@ def _print_effects(changed: Sequence[PolicyEffect], count: int, *, asked: bool) 
         seen = f"  {counted(effect.responses, 'response')}, as {effect.example}"
         show((f"\nroute {route}", "bold"), seen)
         for header in effect.headers:
-            show(f"  - {header.header}: {_lines(header.before)}", style="red")
-            now = f"  + {header.header}: {_lines(header.after)}"
+            show(f"  - {header.header}: {lines_text(header.before)}", style="red")
+            now = f"  + {header.header}: {lines_text(header.after)}"
             weaker = f"   weaker: {header.weaker}" if header.weaker else ""
             show((now, "green"), (weaker, "yellow"))
         silent = ("no longer reported", effect.silent)
@@ -171,10 +164,6 @@ def _print_effects(changed: Sequence[PolicyEffect], count: int, *, asked: bool) 
             if complaints:
                 names = (f"{one.rule} {one.kind} ({one.header})" for one in complaints)
                 show(f"  {title}: {', '.join(names)}")
-
-
-def _lines(lines: Lines) -> str:
-    return " | ".join(lines) or "(absent)"
 
 
 @click.command("test")
@@ -250,7 +239,7 @@ def _marked(failure: Failure) -> Text:
     if failure.what == "violation":
         return Text(f"  violation not expected: {failure.got[0]}", style="red")
     subject = f"{failure.what} {failure.name}".strip()
-    expected, got = (" | ".join(lines) or "(absent)" for lines in (failure.expected, failure.got))
+    expected, got = map(lines_text, (failure.expected, failure.got))
     pairs = zip(expected, got, strict=False)
     same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
     mark = f"\n             {' ' * same}^" if failure.expected and failure.got else ""

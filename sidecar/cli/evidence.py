@@ -160,7 +160,15 @@ def print_evidence(found: Sequence[Evidence], verdicts: Sequence[Verdict]) -> No
         mode = Text.assemble(mode_text(item.mode), f" {item.climb}" if item.climb else "")
         watched = span(verdict.at - item.since)
         unknown = number(item.outcomes.get("unknown", 0.0))
-        counts = (number(item.evaluated), number(item.affected), _observed(item), _against(item))
+        broken = item.outcomes.get("break", 0.0) + item.outcomes.get("plain", 0.0)
+        safe = item.outcomes.get("safe", 0.0)
+        saw = counted(safe + broken, "request") if item.outcomes else "-"
+        if item.mode == "trial" and item.trial.settle:
+            saw = counted(item.trial.loads + safe, "page load")
+        causes = sum(1 for cause in item.trial.causes if cause.kind != "noise")
+        against = ((broken, "request"), (causes, "cause"))
+        breaks = ", ".join(counted(count, noun) for count, noun in against if count) or "0"
+        counts = (number(item.evaluated), number(item.affected), saw, breaks)
         rule = (item.rule, item.route, mode, watched, witness)
         rows.append((*rule, *counts, unknown, Text(*outcome)))
     names = ("rule", "route", "mode", "watched", "who can tell")
@@ -187,25 +195,6 @@ def _print_next(found: Sequence[Evidence], verdicts: Sequence[Verdict]) -> None:
 
 def _at_top(item: Evidence) -> bool:
     return item.mode == "enforce" and (item.climb is None or item.climb.top)
-
-
-def _observed(item: Evidence) -> str:
-    """What the rule's witness saw: page loads in trial, or requests that say enough."""
-    safe = item.outcomes.get("safe", 0.0)
-    if item.mode == "trial" and item.trial.settle:
-        return counted(item.trial.loads + safe, "page load")
-    return counted(safe + _counter(item), "request") if item.outcomes else "-"
-
-
-def _counter(item: Evidence) -> float:
-    return item.outcomes.get("break", 0.0) + item.outcomes.get("plain", 0.0)
-
-
-def _against(item: Evidence) -> str:
-    """Requests that would have broken or came over plain http, and causes of reports."""
-    causes = sum(1 for cause in item.trial.causes if cause.kind != "noise")
-    counts = ((_counter(item), "request"), (causes, "cause"))
-    return ", ".join(counted(count, noun) for count, noun in counts if count) or "0"
 
 
 @click.command("evidence")

@@ -15,11 +15,30 @@ from typing import Any
 import click
 from rich.text import Text
 
-from sidecar.cli.files import read_har, read_token, trust
-from sidecar.cli.options import CACERT, FILE, HEADER, INSECURE, JSON, PATH, POLICY_TO_READ
+from sidecar.cli.options import (
+    CACERT,
+    FILE,
+    HEADER,
+    INSECURE,
+    JSON,
+    PATH,
+    POLICY_TO_READ,
+    read_har,
+    read_token,
+    trust,
+)
 from sidecar.cli.policy import read_policy
-from sidecar.cli.printing import as_json, give_up, next_step, plain, say, show, table
-from sidecar.cli.progress import steps
+from sidecar.cli.printing import (
+    as_json,
+    give_up,
+    lines_text,
+    next_step,
+    plain,
+    say,
+    show,
+    steps,
+    table,
+)
 from sidecar.exporting import TARGETS, export
 from sidecar.exporting.replay import ReplayRequest, examples, named, recorded
 from sidecar.exporting.target import WEIGHTS
@@ -229,8 +248,7 @@ def _print(
             show()
             show(plain(head), style=_STYLES[row.verdict])
             for mark, lines in (("- expected", example.expected), ("+ got     ", example.got)):
-                text = " | ".join(lines) or "(absent)"
-                show(plain(f"  {mark} {row.header}: {text}"))
+                show(plain(f"  {mark} {row.header}: {lines_text(lines)}"))
     seen = counts(rows)
     said = ", ".join(f"{verdict} {number}" for verdict, number in seen.items() if number)
     said = f"rules: {said}" if said else "no rule is enforced"

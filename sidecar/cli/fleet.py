@@ -5,22 +5,17 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
-from datetime import datetime
 from typing import Any
 
 import click
 
 from sidecar.cli.options import together
-from sidecar.cli.printing import as_json, give_up, mode_text, plain, say, show, table
+from sidecar.cli.printing import as_json, give_up, local_time, mode_text, plain, say, show, table
 from sidecar.policy.words import counted
 
 _LIVES = 10
 """Seconds since a replica was last seen, after which it counts as gone."""
 _WAIT = 3.0
-
-Get = Callable[[str], Any]
-"""GET from the admin API, as data."""
-
 
 fleet_options = together(
     click.option(
@@ -42,7 +37,7 @@ fleet_options = together(
 """The options of every order that a fleet shares; the verb gets `fleet` and `version`."""
 
 
-def print_progress(get: Get, fleet: dict[str, Any] | None) -> None:
+def print_progress(get: Callable[[str], Any], fleet: dict[str, Any] | None) -> None:
     """Print how far an order has come; waits a little for the others."""
     if fleet is None:
         return
@@ -103,15 +98,10 @@ def show_journal(fleet: dict[str, Any] | None, last: int, *, machine: bool) -> N
 
 
 def _row(entry: dict[str, Any]) -> tuple[str, ...]:
-    moment = datetime.fromtimestamp(entry["at"]).astimezone().isoformat(timespec="seconds")
-    who = (str(entry.get(key, "")) for key in ("who", "replica", "reason"))
-    return (moment, str(entry.get("event", "")), _what(entry), *who)
-
-
-def _what(entry: dict[str, Any]) -> str:
-    """What was decided: the mode's limit (enforce = none), the revision, or the moved rules."""
-    if entry.get("event") == "mode.overridden":
-        return str((entry.get("override") or {"mode": "enforce"}).get("mode"))
     from sidecar.revisions.granted import moved  # a rollback does not wait for it
 
-    return moved(entry) or str(entry.get("revision", ""))
+    what = moved(entry) or str(entry.get("revision", ""))
+    if entry.get("event") == "mode.overridden":  # enforce = no limit any more
+        what = str((entry.get("override") or {"mode": "enforce"}).get("mode"))
+    who = (str(entry.get(key, "")) for key in ("who", "replica", "reason"))
+    return (local_time(entry["at"]), str(entry.get("event", "")), what, *who)

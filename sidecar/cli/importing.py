@@ -11,12 +11,9 @@ from typing import Any
 
 import click
 
-from sidecar.cli import findings
-from sidecar.cli.checking import SHOWN
-from sidecar.cli.files import read_har, read_text, trust
-from sidecar.cli.options import CACERT, PATH
-from sidecar.cli.printing import as_json, complain, next_step, problem_data, say
-from sidecar.cli.progress import steps
+from sidecar.cli.checking import SHOWN, as_data, most_severe
+from sidecar.cli.options import CACERT, PATH, read_har, read_text, trust
+from sidecar.cli.printing import as_json, complain, next_step, problem_data, say, steps
 from sidecar.files import write_file
 from sidecar.importing.draft import Imported
 from sidecar.importing.formats import FORMATS, convert, from_observations, guess, unread
@@ -92,13 +89,13 @@ def import_verb(
     mistakes = [problem for problem in found if problem.severity == "warning"]
     if machine:
         notes = [problem_data(note) for note in imported.notes]
-        wrong = findings.as_data(mistakes)
+        wrong = as_data(mistakes)
         data = {"from": form, "policy": imported.policy_yaml, "notes": notes, "mistakes": wrong}
         as_json(data)
     else:
         if output is None:
             click.echo(imported.policy_yaml, nl=False)
-        shown, left = findings.most_severe(mistakes, SHOWN)
+        shown, left = most_severe(mistakes, SHOWN)
         complain((*imported.notes, *shown))
         for rule, count in left.items():
             say(f"{where}: {count} more on {rule}")

@@ -18,32 +18,12 @@ from sidecar.policy.headers.table import ALL, DISCLOSURE, Grammar, Header, Repea
 from sidecar.policy.problems import did_you_mean
 
 _WORDS = read_table("sidecar.cli", "headers.json")
+"""Words for what the table of headers says; `codes`: how the codes of faults begin that a grammar
+has; `short`: what people call headers.
+"""
 GRAMMARS: Mapping[Grammar, str] = _WORDS["grammar"]
 SCOPES: Mapping[Scope, str] = _WORDS["scope"]
 REPEATS: Mapping[Repeats, str] = _WORDS["repeats"]
-_CODES: Mapping[Grammar, str] = {
-    "csp": "csp-",
-    "permissions": "pp-",
-    "endpoints": "reporting-bad-endpoint",
-    "integrity": "integrity-",
-    "hsts": "hsts-",
-    "referrer": "referrer-",
-    "cache": "cache-",
-    "site-data": "site-data-",
-    "cookie": "cookie-",
-}
-"""Grammars with faults of their own: how the codes of these begin."""
-
-
-_SHORT = {
-    "csp": "Content-Security-Policy",
-    "hsts": "Strict-Transport-Security",
-    "coep": "Cross-Origin-Embedder-Policy",
-    "coop": "Cross-Origin-Opener-Policy",
-    "corp": "Cross-Origin-Resource-Policy",
-    "xfo": "X-Frame-Options",
-}
-"""What people call headers."""
 
 
 @click.command("headers")
@@ -64,7 +44,7 @@ def headers_verb(name: str | None, machine: bool) -> None:
             )
             table("", ("header", "for", "matters on", "copies", "recommended"), rows)
         return
-    row = headers.get(_SHORT.get(name.lower(), name))
+    row = headers.get(_WORDS["short"].get(name.lower(), name))
     if row is None:
         if name.lower() in DISCLOSURE:
             raise click.UsageError(
@@ -73,10 +53,12 @@ def headers_verb(name: str | None, machine: bool) -> None:
             )
         hint = did_you_mean(name, (one.name for one in ALL)) or "see: sidecar headers"
         raise click.UsageError(f"unknown header {name!r}; {hint}")
+    judged = _judged(row)
     if machine:
-        as_json(_whole(row))
+        keys = ("code", "verdict", "why")
+        as_json(_summary(row) | {"judged": [dict(zip(keys, one, strict=True)) for one in judged]})
     else:
-        _show(row)
+        _show(row, judged)
 
 
 def _summary(row: Header) -> dict[str, Any]:
@@ -95,19 +77,14 @@ def _values(row: Header) -> list[str]:
     return [*tokens.REFERRER_POLICIES] if row.grammar == "referrer" else [*row.tokens]
 
 
-def _whole(row: Header) -> dict[str, Any]:
-    judged = [{"code": code, "verdict": verdict, "why": why} for code, verdict, why in _judged(row)]
-    return _summary(row) | {"judged": judged}
-
-
 def _judged(row: Header) -> list[tuple[str, FaultVerdict, str]]:
     """What is judged in the header's value: code, verdict, and why."""
-    begin = _CODES.get(row.grammar)
+    begin = _WORDS["codes"].get(row.grammar)
     found = [Fault(code, "...", "...") for code in ROWS if begin and code.startswith(begin)]
     return [(fault.code, fault.verdict, fault.text) for fault in found]
 
 
-def _show(row: Header) -> None:
+def _show(row: Header, judged: list[tuple[str, FaultVerdict, str]]) -> None:
     show((row.name, "bold"), ("  deprecated" if row.deprecated else "", "red"))
     show(row.purpose)
     facts = (
@@ -124,6 +101,6 @@ def _show(row: Header) -> None:
     )
     show()
     table("", ("", ""), [(Text(key, style="bold"), text) for key, text in facts if text])
-    if judged := _judged(row):
+    if judged:
         show()
         table("What is judged in a value", ("code", "verdict", "why"), judged)

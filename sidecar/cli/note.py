@@ -8,9 +8,8 @@ from pathlib import Path
 
 import click
 
-from sidecar.cli.files import read_bytes, read_text
 from sidecar.cli.operate import Admin, admin_options
-from sidecar.cli.options import NEW_FILE
+from sidecar.cli.options import NEW_FILE, read_bytes, read_text
 from sidecar.cli.printing import as_json, next_step, say
 from sidecar.files import write_file
 from sidecar.policy.words import counted

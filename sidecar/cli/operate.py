@@ -9,7 +9,6 @@ import sys
 import time
 import urllib.parse
 from collections.abc import Callable
-from datetime import datetime
 from functools import wraps
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
@@ -17,11 +16,11 @@ from typing import Any, NoReturn, TypeVar
 import click
 
 from sidecar.cli import fleet as replicas
-from sidecar.cli.files import read_token
-from sidecar.cli.options import FILE, JSON
+from sidecar.cli.options import FILE, JSON, read_token
 from sidecar.cli.printing import (
     as_json,
     give_up,
+    local_time,
     mode_text,
     next_step,
     plain,
@@ -209,10 +208,10 @@ def status(client: Admin, machine: bool, fleet: bool) -> None:
         show((f"{label:<10}", "bold"), *parts, style=style)
 
     line("policy", f"{data['name']} (owner: {data['owner'] or 'nobody'})")
-    line("revision", f"{data['revision']}, since {_time(data['activated'])} by {data['who']}")
+    line("revision", f"{data['revision']}, since {local_time(data['activated'])} by {data['who']}")
     line("mode", mode_text(data["mode"]), f"  (policy says {data['policy_mode']})")
     if override := data["override"]:
-        until = f" until {_time(override['until'])}" if override["until"] else ""
+        until = f" until {local_time(override['until'])}" if override["until"] else ""
         reason = override["reason"] or "no reason given"
         line("override", mode_text(override["mode"]), f" by {override['who']}{until}: {reason}")
     if pinned := data["pinned"]:
@@ -377,7 +376,3 @@ def _difference(client: Admin, revision: str, active: str) -> str:
     paths = [f"/api/revisions/{urllib.parse.quote(one, safe='')}" for one in (revision, active)]
     before, after = (client.get(path)["text"] for path in paths)
     return difference(before, after, revision, f"{active} (in force)")
-
-
-def _time(stamp: float) -> str:
-    return datetime.fromtimestamp(stamp).astimezone().isoformat(timespec="seconds")

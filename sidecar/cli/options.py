@@ -1,41 +1,29 @@
-"""Options that several verbs take."""
+"""Options that several verbs take, and the files that they name, read whole."""
 
 from __future__ import annotations
 
 import shlex
+import sys
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import click
 from click.core import ParameterSource
+
+from sidecar.policy.terms import PolicyError, Problem
+
+if TYPE_CHECKING:
+    import ssl
+
+    from sidecar.observed import ObservedResponse
 
 T = TypeVar("T")
 
 PATH = click.Path(path_type=Path)
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 """A file that is there."""
-
-
-def absent(file: str | Path, first: str) -> click.UsageError:
-    """The error for a file that is not there; `first`: the command that writes one, if any."""
-    hint = f"; a first one is written by: {first}" if first else ""
-    return click.UsageError(f"{file}: No such file or directory{hint}")
-
-
-class Present(click.Path):
-    """A file that is there; where it is not, the error names the command that writes one."""
-
-    def __init__(self, first: str) -> None:
-        super().__init__(exists=True, dir_okay=False, path_type=Path)
-        self._first = first
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The path; raises UsageError."""
-        if not Path(value).exists():
-            raise absent(value, self._first)
-        return super().convert(value, param, ctx)
 
 
 NEW_FILE = click.Path(dir_okay=False, path_type=Path)
@@ -138,3 +126,88 @@ def header_line(text: object) -> tuple[str, str]:
 
 
 HEADER = ParsedOption("header", header_line)
+
+
+def read_bytes(file: Path, most: int = 256 << 20, *, first: str = "") -> bytes:
+    """A file's bytes; `-` is stdin.
+
+    Args:
+        file: which.
+        most: bytes that are read.
+        first: the command that writes a first one, for where there is none.
+
+    Raises:
+        UsageError: it cannot be read, or has more bytes than `most`.
+    """
+    try:
+        if str(file) == "-":
+            data = sys.stdin.buffer.read(most + 1)
+        else:
+            with file.open("rb") as reading:
+                data = reading.read(most + 1)
+    except FileNotFoundError as error:
+        hint = f"; a first one is written by: {first}" if first else ""
+        raise click.UsageError(f"{file}: {error.strerror}{hint}") from error
+    except OSError as error:
+        raise click.UsageError(f"{file}: {error.strerror or error}") from error
+    if len(data) > most:
+        raise click.UsageError(f"{file}: it is larger than {most >> 20} MiB; give a smaller one")
+    return data
+
+
+def read_text(file: Path, *, first: str = "") -> str:
+    """A text file's text; `first` as for `read_bytes`.
+
+    Raises:
+        UsageError: it cannot be read.
+        PolicyError: it is not UTF-8.
+    """
+    data = read_bytes(file, first=first)
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise PolicyError(
+            (Problem("the file is not UTF-8", "save it as UTF-8", file=str(file), line=line),)
+        ) from error
+
+
+def read_har(file: Path) -> tuple[ObservedResponse, ...]:
+    """The responses of an HTTP archive.
+
+    Raises:
+        UsageError: it cannot be read.
+        NoResponse: it is no archive, or holds no response.
+    """
+    from sidecar.observed.records import from_har
+
+    return from_har(read_bytes(file), str(file))
+
+
+def trust(cacert: Path | None, *, insecure: bool = False) -> ssl.SSLContext | None:
+    """What certificates are checked by; None = the system's authorities.
+
+    Raises:
+        UsageError: the file of authorities cannot be used.
+    """
+    if cacert is None and not insecure:
+        return None
+    import ssl
+
+    from sidecar.trust import authorities
+
+    try:
+        made = authorities(cacert)
+    except OSError as error:
+        raise click.UsageError(f"{cacert}: {error.strerror or error}") from error
+    if insecure:
+        made.check_hostname, made.verify_mode = False, ssl.CERT_NONE
+    return made
+
+
+def read_token(file: Path) -> str:
+    """The token in a file, fit for a header; what is none is not printed."""
+    token = read_text(file).strip()
+    if not (token.isascii() and token.isprintable()):
+        raise click.UsageError(f"{file} holds no token: it must be one line of printable ASCII")
+    return token

@@ -9,8 +9,7 @@ from typing import Any
 import click
 from rich.text import Text
 
-from sidecar.cli.files import read_bytes
-from sidecar.cli.options import HEADER, JSON, POLICY_TO_READ, ParsedOption, header_line
+from sidecar.cli.options import HEADER, JSON, POLICY_TO_READ, ParsedOption, header_line, read_bytes
 from sidecar.cli.printing import as_json, mode_text, plain, show, table
 from sidecar.policy.engine.explain import Explanation, explain
 from sidecar.policy.engine.nonces import SOURCE
@@ -22,6 +21,10 @@ from sidecar.policy.rules.matching import shown
 from sidecar.policy.terms import MODES, Mode
 from sidecar.policy.values import request_method, request_path
 from sidecar.source import load_policy, preset_texts
+
+_NONCE = (
+    "another nonce in each response; the service receives it in a request header (forwarding.nonce)"
+)
 
 
 def read_policy(file: Path) -> Resolved:
@@ -99,7 +102,22 @@ def explain_verb(
     matched = plan.matched(host, method, path)
     data = explain(matched.route, Facts(method, host, path, scheme, sent, status, fields))
     if machine:
-        as_json(_explained(data, matched, plan.mode))
+        as_json(
+            {
+                "route": data.route,
+                "path": shown(matched.reading),
+                "readings": [
+                    {"path": shown(way), "route": route.name} for way, route in matched.ways
+                ],
+                "mode": plan.mode,
+                "classes": data.classes,
+                "before": data.before,
+                "steps": [
+                    {**asdict(step), "finding": _finding(step.finding)} for step in data.steps
+                ],
+                "after": data.after,
+            }
+        )
     else:
         _print(data, matched, plan.mode)
 
@@ -129,28 +147,10 @@ def _shown(values: tuple[bytes, ...]) -> str:
     return ", ".join(value.decode("latin-1") for value in values)
 
 
-def _explained(data: Explanation, matched: Matched, mode: Mode) -> dict[str, Any]:
-    return {
-        "route": data.route,
-        "path": shown(matched.reading),
-        "readings": [{"path": shown(way), "route": route.name} for way, route in matched.ways],
-        "mode": mode,
-        "classes": data.classes,
-        "before": data.before,
-        "steps": [{**asdict(step), "finding": _finding(step.finding)} for step in data.steps],
-        "after": data.after,
-    }
-
-
 def _finding(found: Finding | None) -> dict[str, Any] | None:
     if found is None:
         return None
     return {name: getattr(found, name) for name in ("kind", "action", "made", "before", "after")}
-
-
-_NONCE = (
-    "another nonce in each response; the service receives it in a request header (forwarding.nonce)"
-)
 
 
 def _print(data: Explanation, matched: Matched, mode: Mode) -> None:

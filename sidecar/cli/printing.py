@@ -10,7 +10,9 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
 from textwrap import indent
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -18,11 +20,13 @@ import click
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.progress import Progress, TaskID
     from rich.text import Text
 
     from sidecar.policy.terms import Problem
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+SEVERITY_STYLES = {"error": "red", "warning": "yellow", "info": "cyan"}
 MODE_STYLES = {"off": "dim", "report-only": "yellow", "trial": "cyan", "enforce": "green"}
 
 
@@ -67,20 +71,19 @@ def plain(text: str) -> str:
 
 def as_json(data: Any) -> None:
     """One JSON document on stdout."""
-    click.echo(json.dumps(data, indent=2, default=_plain_data))
 
+    def plain_data(value: object) -> str:
+        """What JSON has no form for; bytes are header lines."""
+        return value.decode("latin-1") if isinstance(value, bytes) else str(value)
 
-def _plain_data(value: object) -> str:
-    """What JSON has no form for; bytes are header lines."""
-    return value.decode("latin-1") if isinstance(value, bytes) else str(value)
+    click.echo(json.dumps(data, indent=2, default=plain_data))
 
 
 def complain(problems: Iterable[Problem], excerpts: Iterable[str] = ()) -> None:
     """Problems on stderr, a line each, with the source line below where it is known."""
     shown = list(excerpts)
     for position, problem in enumerate(problems):
-        style = {"error": "red", "warning": "yellow", "info": "cyan"}[problem.severity]
-        say(str(problem), style)
+        say(str(problem), SEVERITY_STYLES[problem.severity])
         if position < len(shown) and shown[position]:
             say(indent(shown[position], " " * 4), "dim")
 
@@ -186,8 +189,52 @@ def run_again(files: Iterable[str] = ()) -> None:
     next_step(f"correct {' and '.join(files) or 'that'}, and run again: sidecar {verb}")
 
 
+def lines_text(lines: Sequence[str]) -> str:
+    """The lines of a header, as one."""
+    return " | ".join(lines) or "(absent)"
+
+
+def local_time(stamp: float) -> str:
+    """Epoch seconds as a date and time of this machine's zone."""
+    return datetime.fromtimestamp(stamp).astimezone().isoformat(timespec="seconds")
+
+
 def mode_text(mode: str) -> Text:
     """A mode in its colour."""
     from rich.text import Text
 
     return Text(mode, style=MODE_STYLES.get(mode, ""))
+
+
+class Steps:
+    """A running progress bar: call it after each step; `aside` hides it while something prints."""
+
+    def __init__(self, progress: Progress, task: TaskID) -> None:
+        self._progress, self._task = progress, task
+
+    def __call__(self) -> None:
+        """One more step is done."""
+        self._progress.advance(self._task)
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """Without the bar, so that what is printed has lines of its own."""
+        self._progress.stop()
+        yield
+        self._progress.start()
+
+
+@contextmanager
+def steps(label: str, total: int | None) -> Iterator[Steps]:
+    """A progress bar on stderr; none without a terminal or for one step. `total` None: unknown."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    hidden = not sys.stderr.isatty() or total == 1
+    count = [] if total is None else [MofNCompleteColumn()]
+    columns = (TextColumn("{task.description}"), BarColumn(), *count)
+    console = Console(stderr=True)
+    with Progress(
+        *columns, console=console, transient=True, disable=hidden, redirect_stdout=False
+    ) as progress:
+        yield Steps(progress, progress.add_task(label, total=total))

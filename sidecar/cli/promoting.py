@@ -4,6 +4,7 @@ policy file.
 
 from __future__ import annotations
 
+import json
 import shlex
 import sys
 import time
@@ -14,12 +15,10 @@ from typing import Any
 
 import click
 
-from sidecar.cli import configmap
 from sidecar.cli import fleet as replicas
 from sidecar.cli.evidence import STYLES, gather, minimums, print_evidence, source_options, warn_of
-from sidecar.cli.files import read_text
 from sidecar.cli.operate import Admin, admin_options
-from sidecar.cli.options import NEW_FILE, absent
+from sidecar.cli.options import NEW_FILE, read_text
 from sidecar.cli.printing import as_json, next_step, say, show, show_diff
 from sidecar.files import edit_file
 from sidecar.policy.terms import Mode, PolicyError
@@ -29,6 +28,16 @@ _PATIENCE = 10.0
 """Seconds that `promote` waits for reports; the Reporting API's minute is left to the operator."""
 _READING = 1.5
 """Seconds until the sidecar's next reading of its counters is in."""
+_KEY = "policy.yaml"
+"""Of a ConfigMap's data, as the chart and the components have it."""
+
+
+def _config_map(_context: click.Context, _parameter: click.Parameter, text: str | None) -> Any:
+    """An option's value: NAME, or NAMESPACE/NAME."""
+    parts = (text or "x").split("/")
+    if len(parts) > 2 or not all(parts):
+        raise click.BadParameter(f"unknown ConfigMap {text!r}; write NAME or NAMESPACE/NAME")
+    return text
 
 
 @click.command("promote")
@@ -70,7 +79,7 @@ _READING = 1.5
     "--configmap",
     "configmap_name",
     metavar="[NAMESPACE/]NAME",
-    callback=configmap.named,
+    callback=_config_map,
     help="Print the kubectl command that puts the edit into this ConfigMap.",
 )
 @admin_options
@@ -94,7 +103,12 @@ def promote_verb(
 
     With --fleet the policy that all replicas have in force is edited, on all of them at once.
     """
-    _check_words(override, back=back, beside=bool(to or override or waived))
+    if override is not None and not override.strip():
+        raise click.UsageError('--override needs a reason: --override "why the rule is safe"')
+    if back and (to or override or waived):
+        raise click.UsageError(
+            "--step-back asks for no evidence: it takes no --to, --override, --waive"
+        )
     move = "back" if back else to or "enforce"
     order = {"rules": list(rules), "move": move, "waived": list(waived), "override": override}
     decided = _decided(client, order | {"dry_run": dry_run or None}, file, options)
@@ -105,9 +119,14 @@ def promote_verb(
         _print_verdicts(client, decided)
         warn_of(decided["silent"])
     if done and holds:
-        _write(decided, file, fleet=fleet)
+        try:
+            edit_file(file, decided["policy"], decided["edited"])
+        except PolicyError as error:
+            if not fleet:  # which has the edit in force already, whatever becomes of a file
+                raise
+            say(str(error), "yellow")
     applied = configmap_name if decided["granted"] and changes else None
-    patch = configmap.patch(decided["policy"], decided["edited"]) if applied else None
+    patch = _patch(decided["policy"], decided["edited"]) if applied else None
     if machine:
         shown = ("promotion", "to", "verdicts", "source", "silent", "kept", "diff", "revision")
         as_json(
@@ -131,7 +150,10 @@ def promote_verb(
         for promise in decided["kept"]:
             say(promise, "yellow")
         if applied and patch:
-            click.echo(configmap.command(applied, patch))
+            namespace, _, name = applied.rpartition("/")
+            words = ["--namespace", namespace] if namespace else []
+            words += ["patch", "configmap", name, "--type", "json", "--patch", json.dumps(patch)]
+            click.echo(shlex.join(["kubectl", *words]))
         if done and not fleet:
             next_step(_NEXT[move])
     sys.exit(0 if decided["granted"] else 1)
@@ -145,14 +167,13 @@ _NEXT: dict[str, str] = {
 """What to do after each move."""
 
 
-def _check_words(override: str | None, *, back: bool, beside: bool) -> None:
-    """Refuse an override without a reason, and a step back with what asks for evidence."""
-    if override is not None and not override.strip():
-        raise click.UsageError('--override needs a reason: --override "why the rule is safe"')
-    if back and beside:
-        raise click.UsageError(
-            "--step-back asks for no evidence: it takes no --to, --override, --waive"
-        )
+def _patch(before: str, after: str) -> list[dict[str, Any]]:
+    """The edit as a JSON patch (RFC 6902), which fails where the text is not `before` any more."""
+    path = f"/data/{_KEY}"
+    return [
+        {"op": "test", "path": path, "value": before},
+        {"op": "replace", "path": path, "value": after},
+    ]
 
 
 def _decided(
@@ -161,7 +182,10 @@ def _decided(
     """What the sidecar decides on an order, given the policy and, of Prometheus, the evidence."""
     before, fleet, evidence = _policy(file, fleet=options["fleet"]), options["fleet"], None
     if options["prometheus"] and order["move"] != "back":
-        evidence = _of_prometheus(client, order["rules"], options)
+        # Whoever orders reaches Prometheus, and the sidecar need not.
+        seen = gather(client, options)
+        wanted = [item for item in seen.found if item.rule in order["rules"]]
+        evidence = asdict(replace(seen, found=wanted))
     elif order["move"] == "enforce":
         _await_reports(client, order["rules"], fleet=fleet)
     decided: dict[str, Any] = client.post(
@@ -179,19 +203,11 @@ def _decided(
 
 def _policy(file: Path, *, fleet: bool) -> str | None:
     """The text to edit; None = no file here need hold what a fleet has in force."""
-    if file.is_file():
-        if text := read_text(file):
-            return text
-        raise click.UsageError(f"{file} is empty; a first policy is written by: sidecar init")
-    if fleet:
+    if fleet and not file.is_file():
         return None
-    raise absent(file, "sidecar init")
-
-
-def _of_prometheus(client: Admin, rules: Sequence[str], options: dict[str, Any]) -> dict[str, Any]:
-    """What Prometheus says of these rules: whoever orders reaches it, and the sidecar need not."""
-    seen = gather(client, options)
-    return asdict(replace(seen, found=[item for item in seen.found if item.rule in rules]))
+    if text := read_text(file, first="sidecar init"):
+        return text
+    raise click.UsageError(f"{file} is empty; a first policy is written by: sidecar init")
 
 
 def _await_reports(client: Admin, rules: Sequence[str], *, fleet: bool) -> None:
@@ -205,16 +221,6 @@ def _await_reports(client: Admin, rules: Sequence[str], *, fleet: bool) -> None:
     if late and max(late) <= _PATIENCE:
         say(f"reports of the last page loads may still be on their way: waiting {max(late):g} s")
         time.sleep(max(late) + _READING)
-
-
-def _write(decided: dict[str, Any], file: Path, *, fleet: bool) -> None:
-    """Replace the file; a fleet has the edit in force already, whatever becomes of a file."""
-    try:
-        edit_file(file, decided["policy"], decided["edited"])
-    except PolicyError as error:
-        if not fleet:
-            raise
-        say(str(error), "yellow")
 
 
 def _print_written(file: Path, *, fleet: bool, holds: bool) -> None:

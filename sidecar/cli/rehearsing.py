@@ -12,10 +12,8 @@ from rich.text import Text
 
 from sidecar.baseline import responses
 from sidecar.baseline.file import read_baseline
-from sidecar.cli.files import read_bytes, read_har
-from sidecar.cli.options import FILE, JSON, SERVICE
-from sidecar.cli.printing import as_json, next_step, show
-from sidecar.cli.progress import Steps, steps
+from sidecar.cli.options import FILE, JSON, SERVICE, read_bytes, read_har
+from sidecar.cli.printing import Steps, as_json, next_step, show, steps
 from sidecar.runtime.settings_file import read_settings
 
 

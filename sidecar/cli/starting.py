@@ -60,8 +60,12 @@ def init(
     asks = not yes and sys.stdin.isatty()
     _free((output, tests), asks=asks, force=force)
     visit = _seen(url, insecure=insecure, needed=preset is None)
+    parts = urlsplit(url if "://" in url else f"http://{url}")
+    host = parts.hostname or ""
+    is_name = any(char.isalpha() for char in host) and host != "localhost"
+    called = host if is_name else Path.cwd().name or "service"
     wishes = InitChoices(
-        name=name or _ask("What is the service called?", _called(url), asks=asks),
+        name=name or _ask("What is the service called?", called, asks=asks),
         owner=owner or _ask("Who is responsible for the policy (mail or team)?", "", asks=asks),
         preset=preset or _start(visit, asks=asks),
         policy_file=output.name,
@@ -80,7 +84,8 @@ def init(
         text = f"browsers ignore some of what the service sends ({names}): sidecar audit {url}"
         say(text)
     say(f"next: sidecar check {output} && sidecar test {tests}")
-    say(f"then: sidecar run --policy {output} --upstream {_origin(url)}")
+    upstream = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+    say(f"then: sidecar run --policy {output} --upstream {upstream}")
 
 
 def _free(files: tuple[Path, ...], *, asks: bool, force: bool) -> None:
@@ -134,14 +139,3 @@ def _start(visit: Visit | None, *, asks: bool) -> str:
         err=True,
     )
     return "" if choice == _SEEN else str(choice)
-
-
-def _called(url: str) -> str:
-    host = urlsplit(url if "://" in url else f"//{url}").hostname or ""
-    is_name = any(char.isalpha() for char in host) and host != "localhost"
-    return host if is_name else Path.cwd().name or "service"
-
-
-def _origin(url: str) -> str:
-    parts = urlsplit(url if "://" in url else f"http://{url}")
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"

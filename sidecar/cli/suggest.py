@@ -15,11 +15,9 @@ import click
 from rich.text import Text
 
 from sidecar.cli.evidence import print_nothing_reported
-from sidecar.cli.files import read_bytes, read_text, trust
 from sidecar.cli.operate import Admin, admin_options
-from sidecar.cli.options import CACERT, FILE, ParsedOption, Present
-from sidecar.cli.printing import as_json, plain, say, show, show_diff
-from sidecar.cli.progress import steps
+from sidecar.cli.options import CACERT, FILE, PATH, ParsedOption, read_bytes, read_text, trust
+from sidecar.cli.printing import as_json, plain, say, show, show_diff, steps
 from sidecar.files import edit_file
 from sidecar.observed import NoResponse, ObservedResponse, without_query
 from sidecar.observed.client import ask
@@ -29,13 +27,11 @@ from sidecar.rollout.edits import difference
 from sidecar.rollout.model import Cause
 from sidecar.rollout.note import digest
 from sidecar.suggest import Suggestion, suggest
-from sidecar.suggest.model import PageContents, Proposal, Snippet, Terms
+from sidecar.suggest.model import Proposal, Snippet, Terms
 from sidecar.suggest.pages import Load, from_loads, from_routes
 
 _STYLES = {"add": "green", "allowed": "dim", "refused": "red"}
 """By outcome; any other is yellow."""
-_REPORTS = {False: "/api/reports", True: "/api/reports?fleet=true"}
-"""Where the causes are, by whether those of all replicas are asked for."""
 _LOADS = 2
 """How often a page is read: what differs between two loads varies."""
 _MAX_PAGE = 4 << 20
@@ -49,7 +45,7 @@ _MAX_SHOWN = 32_768
 @click.option(
     "--policy",
     "file",
-    type=Present("sidecar init"),
+    type=PATH,
     default=Path("policy.yaml"),
     help="The file to edit.",
 )
@@ -108,13 +104,18 @@ def suggest_verb(
     machine: bool,
 ) -> None:
     """Propose the smallest edit that prevents what browsers reported."""
-    before = read_text(file)
-    pages = _read_pages(urls, har, cacert)
-    causes = client.rows(Cause, client.get(_REPORTS[fleet])["causes"])
-    _check_accepted(accepted, causes)
+    before = read_text(file, first="sidecar init")
+    pages = from_loads([*_fetched(urls, cacert), *_recorded(har)])
+    causes = client.rows(
+        Cause, client.get(f"/api/reports{'?fleet=true' if fleet else ''}")["causes"]
+    )
+    known = {cause.id for cause in causes}
+    if unknown := [one for one in accepted if one not in known]:
+        raise click.UsageError(f"no cause has the id {unknown[0]!r}; see `sidecar reports`")
     terms = Terms(min_clients, min_time, frozenset(accepted))
     contents = from_routes(client.get("/api/pages")["routes"], terms) | pages
-    how: dict[str, Any] = {"comments": from_trial, "running": _running(client), "name": str(file)}
+    running = client.get(f"/api/revisions/{client.get('/api/status')['revision']}")["text"]
+    how: dict[str, Any] = {"comments": from_trial, "running": running, "name": str(file)}
     found = suggest(before, causes, contents, terms, rule=rule, **how)
     diff = difference(before, found.text, f"{file} (before)", f"{file} (suggested)")
     written = write and found.text != before
@@ -131,13 +132,6 @@ def suggest_verb(
             say("nothing to do")
             print_nothing_reported(client, rule)
     sys.exit(1 if any(one.needs_person for one in found.proposals) else 0)
-
-
-def _running(client: Admin) -> str:
-    """The text of the policy in force."""
-    revision = client.get("/api/status")["revision"]
-    text: str = client.get(f"/api/revisions/{revision}")["text"]
-    return text
 
 
 def _write(client: Admin, file: Path, before: str, found: Suggestion, diff: str) -> None:
@@ -157,21 +151,9 @@ def _write(client: Admin, file: Path, before: str, found: Suggestion, diff: str)
     edit_file(file, before, found.text)
 
 
-def _check_accepted(accepted: Sequence[str], causes: Sequence[Cause]) -> None:
-    known = {cause.id for cause in causes}
-    for one in accepted:
-        if one not in known:
-            raise click.UsageError(f"no cause has the id {one!r}; see `sidecar reports`")
-
-
-def _read_pages(urls: Sequence[str], har: Path | None, cacert: Path | None) -> PageContents:
-    """What pages hold that are named on the command line."""
-    if not urls and har is None:
-        return PageContents()
-    return from_loads([*_fetched(urls, cacert), *(_recorded(har) if har else ())])
-
-
 def _fetched(urls: Sequence[str], cacert: Path | None) -> Iterator[Load]:
+    if not urls:
+        return
     authorities = trust(cacert)
     with steps("read", len(urls)) as done:
         for url in urls:
@@ -192,16 +174,16 @@ def _page(url: str, authorities: ssl.SSLContext | None) -> ObservedResponse:
     return page
 
 
-def _recorded(har: Path) -> Iterator[Load]:
-    from sidecar.audit.recording import from_har
+def _recorded(har: Path | None) -> Iterator[Load]:
+    from sidecar.audit.visit import from_har
 
-    for visit in from_har(read_bytes(har), str(har)):
+    for visit in from_har(read_bytes(har), str(har)) if har else ():
         if visit.page is not None:
             yield _load(visit.page)
 
 
 def _load(page: ObservedResponse) -> Load:
-    from sidecar.audit.page import decoded
+    from sidecar.audit.visit import decoded
 
     return Load(page.url, decoded(page) or b"", page.charset)
 

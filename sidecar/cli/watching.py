@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,12 +16,28 @@ from sidecar.baseline import Baseline, Cell, since, stamp
 from sidecar.baseline.capture import Tally
 from sidecar.baseline.drift import SEVERITIES, DriftReport, accept, drift
 from sidecar.baseline.file import from_data, read_baseline, to_data, yaml_text
-from sidecar.cli.files import read_bytes, read_har
 from sidecar.cli.operate import Admin, admin_options, who
-from sidecar.cli.options import FILE, NEW_FILE, PATH, ParsedOption, Present, together
+from sidecar.cli.options import (
+    FILE,
+    NEW_FILE,
+    PATH,
+    ParsedOption,
+    read_bytes,
+    read_har,
+    together,
+)
 from sidecar.cli.policy import read_policy
-from sidecar.cli.printing import as_json, give_up, next_step, say, show, table
-from sidecar.cli.progress import steps
+from sidecar.cli.printing import (
+    SEVERITY_STYLES,
+    as_json,
+    give_up,
+    lines_text,
+    next_step,
+    say,
+    show,
+    steps,
+    table,
+)
 from sidecar.files import write_file
 from sidecar.observed import NoResponse, is_silent
 from sidecar.observed.client import ask
@@ -32,9 +48,6 @@ from sidecar.policy.rules.conditions import Facts
 from sidecar.policy.terms import Severity
 from sidecar.policy.values import seconds
 from sidecar.policy.words import counted
-
-_STYLES = {"error": "red", "warning": "yellow", "info": "cyan"}
-
 
 _source_options = together(
     click.option(
@@ -78,10 +91,9 @@ def capture_verb(
     if machine:
         as_json(to_data(baseline))
         return
-    counts = [(cell.responses, len(cell.headers), len(cell.cookies)) for cell in cells]
     rows = [
-        (*cell.key, *count, cell.first, cell.last)
-        for cell, count in zip(cells, counts, strict=True)
+        (*cell.key, cell.responses, len(cell.headers), len(cell.cookies), cell.first, cell.last)
+        for cell in cells
     ]
     seen = ("sampled", "headers", "cookies", "first", "last")
     table("", ("route", "status", "content", *seen), rows)
@@ -89,7 +101,7 @@ def capture_verb(
 
 
 @click.command("drift")
-@click.argument("file", type=Present("sidecar capture --output FILE"))
+@click.argument("file", type=PATH)
 @_source_options
 @click.option(
     "--for",
@@ -130,7 +142,8 @@ def drift_verb(
     """Compare what the service sends now with a baseline."""
     if accepting and not (reason and reason.strip()):
         raise click.UsageError("--accept needs --reason WHY")
-    baseline = read_baseline(read_bytes(file), str(file))
+    data = read_bytes(file, first="sidecar capture --output FILE")
+    baseline = read_baseline(data, str(file))
     cells, _ = _gather(context, options, lasting)
     report, taken, failed = drift(baseline, cells), baseline, False
     if accepting:
@@ -162,27 +175,27 @@ def _gather(
     """The cells, and where they come from in a word."""
     urls, hars = options["urls"], options["hars"]
     if not urls and not hars:
-        return _live(options["client"], lasting)
+        client: Admin = options["client"]
+        cells = from_data(client.get("/api/baseline")["tally"]).cells
+        if lasting is not None:
+            time.sleep(lasting)
+            cells = since(from_data(client.get("/api/baseline")["tally"]).cells, cells)
+        return cells, client.url
     if context.get_parameter_source("admin") is ParameterSource.COMMANDLINE or lasting is not None:
         raise click.UsageError("give either a running sidecar (--admin, --for), or URLs and --har")
-    source = "urls" if urls else ", ".join(har.name for har in hars)
-    return _tallied(_responses(urls, hars), options["policy"]), source
+    policy = options["policy"]
+    plan = compile_policy(read_policy(policy) if policy else resolve({"version": 1}, {}))
+    tally = Tally(per_second=float("inf"))
+    for facts in _responses(urls, hars):
+        tally.observe(plan.route(facts.host, facts.method, facts.path), facts)
+    return tally.cells(), "urls" if urls else ", ".join(har.name for har in hars)
 
 
-def _live(client: Admin, lasting: float | None) -> tuple[tuple[Cell, ...], str]:
-    cells = from_data(client.get("/api/baseline")["tally"]).cells
-    if lasting is not None:
-        time.sleep(lasting)
-        cells = since(from_data(client.get("/api/baseline")["tally"]).cells, cells)
-    return cells, client.url
-
-
-def _responses(urls: Iterable[str], hars: Iterable[Path]) -> list[Facts]:
+def _responses(urls: Sequence[str], hars: Iterable[Path]) -> list[Facts]:
     try:
-        addresses = list(urls)
         found = []
-        with steps("ask", len(addresses)) as done:
-            for url in addresses:
+        with steps("ask", len(urls)) as done:
+            for url in urls:
                 found.append(ask(url).facts())
                 done()
         for har in hars:
@@ -197,14 +210,6 @@ def _responses(urls: Iterable[str], hars: Iterable[Path]) -> list[Facts]:
     return found
 
 
-def _tallied(responses: Iterable[Facts], policy: Path | None) -> tuple[Cell, ...]:
-    plan = compile_policy(read_policy(policy) if policy else resolve({"version": 1}, {}))
-    tally = Tally(per_second=float("inf"))
-    for facts in responses:
-        tally.observe(plan.route(facts.host, facts.method, facts.path), facts)
-    return tally.cells()
-
-
 def _write(file: Path, baseline: Baseline) -> None:
     """Replace the file whole; what would not load back is not written."""
     text = yaml_text(baseline)
@@ -215,7 +220,7 @@ def _write(file: Path, baseline: Baseline) -> None:
 def _print(report: DriftReport) -> None:
     rows = []
     for found in report.findings:
-        severity = Text(found.severity, style=_STYLES[found.severity])
+        severity = Text(found.severity, style=SEVERITY_STYLES[found.severity])
         where = f"{found.route} {found.status} {found.content}"
         what = (f"{found.header} {found.part}".strip(), _shown(found.before), _shown(found.now))
         seen = f"{found.seen} of {found.responses}"
@@ -236,4 +241,4 @@ def _print(report: DriftReport) -> None:
 
 
 def _shown(variants: tuple[Lines, ...]) -> str:
-    return "\n".join(" | ".join(lines) or "(absent)" for lines in variants[:3]) or "(absent)"
+    return "\n".join(map(lines_text, variants[:3])) or "(absent)"

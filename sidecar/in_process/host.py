@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Generic, TypeVar
 
 from sidecar.policy.terms import PolicyError, Problem
 from sidecar.revisions import Active
@@ -133,7 +133,9 @@ class Host:
             if self._failure is not None:
                 raise self._failure
             self._process = os.getpid()
-            _at_exit(self.stop)
+            # Before Python joins the threads of executors: one of them waits for the policy file
+            # until it is told to stop, and to keep the evidence takes another.
+            getattr(threading, "_register_atexit", atexit.register)(self.stop)
 
     def stop(self) -> None:
         """Keep the evidence and close the listeners, if it runs in this process."""
@@ -222,17 +224,41 @@ class Host:
             self._claim = claim
             if number == 1:
                 return said
-            free = {name: _free(getattr(said, name)) for name in ("admin", "health")}
+            hosts = {name: getattr(said, name).rpartition(":")[0] for name in ("admin", "health")}
+            free = {name: f"{host}:0" for name, host in hosts.items()}
             return said.model_copy(update={"state": str(folder), **free})
         text = f"{_PROCESSES} processes use the state folder {said.state}"
         raise PolicyError((Problem(text, "choose another: state=DIR"),))
 
 
-def _at_exit(stop: Callable[[], None]) -> None:
-    """Call when the process ends, before Python joins the threads of executors: one of them waits
-    for the policy file until it is told to stop, and to keep the evidence takes another.
+App = TypeVar("App")
+
+
+class PolicyWrapper(Generic[App]):
+    """An application around another: each response passes through the policy.
+
+    Args:
+        app: the application.
+        policy: the policy file. [default: as the settings say, policy.yaml]
+        config: the settings file.
+        events: the file that events are appended to, as JSON lines. [default: stdout]
+        settings: single settings, as in the settings file: `admin="127.0.0.1:0"`.
+
+    Raises:
+        PolicyError: the settings or the policy cannot be used; with every problem.
     """
-    getattr(threading, "_register_atexit", atexit.register)(stop)
+
+    def __init__(
+        self,
+        app: App,
+        policy: str | os.PathLike[str] | None = None,
+        *,
+        config: str | os.PathLike[str] | None = None,
+        events: str | os.PathLike[str] | None = None,
+        **settings: Any,
+    ) -> None:
+        self._app = app
+        self.host = Host(policy, config, events, settings)
 
 
 @contextlib.contextmanager
@@ -249,10 +275,6 @@ def _arguments_named() -> Iterator[None]:
 
 def _argument(text: str) -> str:
     return _FLAG.sub(r"\1=", text)
-
-
-def _free(address: str) -> str:
-    return f"{address.rpartition(':')[0]}:0"
 
 
 def _sound(settings: Settings) -> None:

@@ -8,8 +8,7 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.audit.asvs import controls
-from sidecar.audit.asvs_report import markdown, sarif
+from sidecar.audit.asvs import controls, markdown, sarif
 from sidecar.audit.visit import Visit
 from sidecar.cli.auditing import audit
 from sidecar.observed import ObservedResponse

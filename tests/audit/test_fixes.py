@@ -4,7 +4,7 @@ that the policy was to fix.
 
 import pytest
 
-from sidecar.audit.draft import draft
+from sidecar.audit.first_files import draft
 from sidecar.audit.report import report
 from sidecar.audit.visit import Visit
 from sidecar.observed import ObservedResponse

@@ -7,14 +7,12 @@ import json
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sidecar.audit.draft import draft, gather
+from sidecar.audit.first_files import draft, gather
 from sidecar.audit.observatory import TESTS
 from sidecar.audit.oshp import recommended, removed
 from sidecar.audit.outcomes import POINTS
-from sidecar.audit.recording import from_har, from_raw
-from sidecar.audit.report import as_data, report
-from sidecar.audit.sarif import sarif
-from sidecar.audit.visit import Visit, shown
+from sidecar.audit.report import as_data, report, sarif
+from sidecar.audit.visit import Visit, from_har, from_raw, shown
 from sidecar.observed import NoResponse, ObservedResponse
 from sidecar.policy.headers.table import ALL
 from sidecar.source import load_policy

@@ -3,7 +3,7 @@
 import pytest
 
 from sidecar.audit.observatory_page import same_site
-from sidecar.audit.page import MAX_BODY, PageMarkup, ScriptElement, read_page
+from sidecar.audit.visit import MAX_BODY, PageMarkup, ScriptElement, read_page
 from tests.portion import FULL
 
 

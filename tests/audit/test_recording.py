@@ -9,7 +9,7 @@ import json
 import pytest
 
 from sidecar.audit.observatory import look, observatory_results
-from sidecar.audit.recording import from_har, from_raw
+from sidecar.audit.visit import from_har, from_raw
 from sidecar.observed import NoResponse
 
 

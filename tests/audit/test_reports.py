@@ -12,11 +12,9 @@ import pytest
 from click.testing import CliRunner
 
 import sidecar
-from sidecar.audit.draft import draft
-from sidecar.audit.recording import from_raw
-from sidecar.audit.report import as_data, reaches, report
-from sidecar.audit.sarif import sarif
-from sidecar.audit.visit import Visit
+from sidecar.audit.first_files import draft
+from sidecar.audit.report import as_data, reaches, report, sarif
+from sidecar.audit.visit import Visit, from_raw
 from sidecar.cli import printing
 from sidecar.cli.auditing import audit
 from sidecar.source import load_policy
