@@ -27,7 +27,7 @@ FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 NEW_FILE = click.Path(dir_okay=False, path_type=Path)
-"""A file that is written."""
+"""A file that is written, or that a verb reads where it is there."""
 
 JSON = click.option("--json", "machine", is_flag=True, help="JSON on stdout.")
 CACERT = click.option(

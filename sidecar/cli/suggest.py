@@ -16,7 +16,7 @@ from rich.text import Text
 
 from sidecar.cli.evidence import print_nothing_reported
 from sidecar.cli.operate import Admin, admin_options
-from sidecar.cli.options import CACERT, FILE, PATH, ParsedOption, read_bytes, read_text, trust
+from sidecar.cli.options import CACERT, FILE, NEW_FILE, ParsedOption, read_bytes, read_text, trust
 from sidecar.cli.printing import as_json, plain, say, show, show_diff, steps
 from sidecar.files import edit_file
 from sidecar.observed import NoResponse, ObservedResponse, without_query
@@ -45,7 +45,7 @@ _MAX_SHOWN = 32_768
 @click.option(
     "--policy",
     "file",
-    type=PATH,
+    type=NEW_FILE,
     default=Path("policy.yaml"),
     help="The file to edit.",
 )

@@ -101,7 +101,7 @@ def capture_verb(
 
 
 @click.command("drift")
-@click.argument("file", type=PATH)
+@click.argument("file", type=NEW_FILE)
 @_source_options
 @click.option(
     "--for",
