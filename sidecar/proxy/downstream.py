@@ -16,7 +16,14 @@ from sidecar.proxy.deadlines import NEVER
 from sidecar.proxy.exchange import Exchange
 from sidecar.proxy.faults import ClientGone, Refused
 from sidecar.proxy.http1.requests import Request
-from sidecar.proxy.incoming import HELD, LINGER_BYTES, Incoming, header_late
+from sidecar.proxy.incoming import (
+    HELD,
+    LINGER_BYTES,
+    LINGER_PAUSE,
+    Incoming,
+    end_in_time,
+    header_late,
+)
 from sidecar.proxy.responder import Rest
 from sidecar.proxy.waiter import Waiter
 
@@ -29,7 +36,7 @@ if TYPE_CHECKING:
 HIGH_WATER: Final = 131_072
 """Bytes of responses that wait for a slow client before more is written."""
 
-LINGER_SECONDS: Final = 2.0
+LINGER_SECONDS: Final = 30.0
 """How long a client that got an early response is read on, up to LINGER_BYTES."""
 
 FIRST_REQUEST: Final = 0.5
@@ -59,6 +66,8 @@ class Downstream(Incoming):
         self._rest: Rest | None = None
         self._waiting: Waiter | asyncio.Future[Any] | None = None
         self._used = False
+        self._unread = 0
+        """Bytes that the client had still to read when it was last looked at."""
 
     # What the exchange asks.
 
@@ -67,13 +76,11 @@ class Downstream(Incoming):
         return Waiter(self.advance)
 
     async def drained(self) -> None:
-        """Wait until the client has read enough; raises ClientGone when it stops reading for
+        """Wait until the client has read enough; raises ClientGone when it reads nothing for
         timeouts.idle.
         """
         if self.writing_paused and self.transport is not None:
-            waiter = self._drained = self.waiter()
-            self.expect(self._context.bounds.idle, _client_stuck)
-            await waiter
+            await self._until_drained(self.transport)
 
     def upgrade(self, tunnel: Tunnel) -> bytes:
         """From here on bytes go to `tunnel`; returns those that came behind the request."""
@@ -98,6 +105,8 @@ class Downstream(Incoming):
         is refused, or none is waited for.
         """
         self.due = NEVER
+        if self._reads_on():
+            return
         if isinstance(self._waiting, Waiter):
             self._waiting.set_exception(error)
         elif self._rest is not None:
@@ -182,10 +191,9 @@ class Downstream(Incoming):
             return self._drive(self._rest, error)
         if self._exchange is not None:
             return self._goes_on(self._exchange.respond())
-        if self.writing_paused and self._busy:
+        if self.writing_paused and self._busy and self.transport is not None:
             # Responses to requests that came ahead wait too, for a client that does not read.
-            self._drained = self.waiter()
-            self.expect(self._context.bounds.idle, _client_stuck)
+            self._until_drained(self.transport)
             return False
         incoming = self._next()
         if incoming is None:
@@ -225,7 +233,24 @@ class Downstream(Incoming):
         if (transport := self.transport) is not None:
             transport.close()
             if transport.get_write_buffer_size():
-                self._loop.call_later(self._context.bounds.idle, transport.abort)
+                end_in_time(self._loop, transport, self._context.bounds.idle)
+
+    def _until_drained(self, transport: asyncio.Transport) -> Waiter:
+        waiter = self._drained = self.waiter()
+        self._unread = transport.get_write_buffer_size()
+        self.expect(self._context.bounds.idle, _client_stuck)
+        return waiter
+
+    def _reads_on(self) -> bool:
+        """A client that is waited for has read something, though not enough: it gets more time."""
+        if self._drained is None or self.transport is None:
+            return False
+        left = self.transport.get_write_buffer_size()
+        if left >= self._unread:
+            return False
+        self._unread = left
+        self.expect(self._context.bounds.idle, _client_stuck)
+        return True
 
     def _next(self) -> Request | Refused | None:
         """The next request, or the refusal in its place; None = it has not come yet, or will
@@ -277,4 +302,5 @@ class Downstream(Incoming):
         if transport.can_write_eof():
             with suppress(OSError):  # the client may have gone already
                 transport.write_eof()
-        self.expect(LINGER_SECONDS, _idle_over)
+        self._lingers_until = self._loop.time() + LINGER_SECONDS
+        self.expect(LINGER_PAUSE, _idle_over)

@@ -205,7 +205,7 @@ class Exchange(Responder):
         """Send the request."""
         self._upstream, total = upstream, self._context.bounds.total
         if total and self._total is None:
-            self._total = self._context.loop.call_later(total, self._expire)
+            self._total = self._context.loop.call_at(self._started + total, self._expire)
         upstream.ask(request.method, self._data, self._route.judge.looks, self)
 
     async def _ask(self, *, fresh: bool = False) -> bool:
@@ -271,6 +271,7 @@ class Exchange(Responder):
             self._client.write(message(response.leaving(), b""))
 
     def _expire(self) -> None:
+        self._total = None  # set again where another connection is being waited for
         if self._upstream is not None:
             self._upstream.abort(_total_late())
 
@@ -309,7 +310,12 @@ class Exchange(Responder):
             self._failed(failure.reason, failure.detail)
             self._cut(visible=not until_close)
             raise ClientGone from None
-        except (Refused, ClientGone, ConnectionError):
+        except Refused as refusal:  # what came of the body while the response was on its way
+            self._rejected(refusal, response.status)
+            self._cut(visible=not until_close)
+            raise ClientGone from None
+        except (ClientGone, ConnectionError):
+            self._context.telemetry.aborts.n += 1
             self._cut(visible=not until_close)
             raise ClientGone from None
         return self._relayed(upstream, keep_alive=keep_alive)

@@ -32,14 +32,35 @@ if TYPE_CHECKING:
 HELD: Final = 65_536
 """Bytes behind a request that is being served; more are not read."""
 
-LINGER_BYTES: Final = 1 << 20
-"""After an early response the client may still be sending; without reading on, a reset would
-destroy the response.
+LINGER_BYTES: Final = 1 << 30
+"""After an early response the client may still be sending, and many look at no response before they
+have sent all; without reading on, a reset would destroy it.
 """
+LINGER_PAUSE: Final = 5.0
+"""Seconds without a byte after which such a client is read no longer."""
 
 _NOTHING: Final = Sized(0)
 _RESET: Final = struct.pack("ii", 1, 0)
 header_late: Final = partial(Refused, 408, "header_timeout")
+
+
+def end_in_time(
+    loop: asyncio.AbstractEventLoop, transport: asyncio.Transport, patience: float
+) -> None:
+    """Behind `close`: what was written still leaves, as long as some of it does in `patience`
+    seconds.
+    """
+    left = transport.get_write_buffer_size()
+
+    def look() -> None:
+        nonlocal left
+        before, left = left, transport.get_write_buffer_size()
+        if 0 < left < before:
+            loop.call_later(patience, look)
+        else:
+            transport.abort()
+
+    loop.call_later(patience, look)
 
 
 class Incoming(asyncio.Protocol, ABC):
@@ -69,6 +90,7 @@ class Incoming(asyncio.Protocol, ABC):
         self._head_started = False
         self._held = b""
         self._budget = 0
+        self._lingers_until = 0.0
 
     @abstractmethod
     def arrived(self) -> None:
@@ -161,8 +183,11 @@ class Incoming(asyncio.Protocol, ABC):
             self._tunnel.from_client(data)
         elif self._deaf:
             self._budget -= len(data)
-            if self._budget < 0 and self.transport is not None and not self._busy:
+            if self.transport is None or self._busy:
+                return
+            if self._budget < 0:
                 self.transport.abort()
+            self.due = min(self._loop.time() + LINGER_PAUSE, self._lingers_until)
         elif not self._busy:
             self._feed_head(data)
             if self._incoming is not None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Coroutine, Iterable
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from sidecar.policy.engine.nonces import hidden
 from sidecar.policy.rules.conditions import Facts
@@ -136,14 +136,17 @@ class Responder:
 
     def _refused(self, refusal: Refused) -> bool:
         self._request_id = self._request_id or self._context.forwarder.new_id()
+        self._rejected(refusal, refusal.status)
+        return self._own(refusal.status, refusal.fields)
+
+    def _rejected(self, refusal: Refused, status: int) -> None:
         self._context.telemetry.request_rejected(
             refusal.reason,
-            status=refusal.status,
+            status=status,
             request_id=self._request_id,
             client=self._client.peer.address,
             head=self._seen,
         )
-        return self._own(refusal.status, refusal.fields)
 
     def _own(
         self, status: int, extra: tuple[tuple[bytes, bytes], ...] = (), *, origin: str = "sidecar"
@@ -203,7 +206,9 @@ class Responder:
                 self._span.end()
 
 
-_FORWARDS = re.compile(rb"(?im)^(max-forwards:[\t ]*)([0-9]{1,18})(?=[\t ]*\r$)")
+_FORWARDS = re.compile(rb"(?im)^(max-forwards:[\t ]*)([0-9]+)(?=[\t ]*\r$)")
+_MOST: Final = 10**18
+"""A larger number of forwards is read as this."""
 
 
 def _passes_on(request: Request) -> bool:
@@ -211,8 +216,13 @@ def _passes_on(request: Request) -> bool:
     none (RFC 9110 section 7.6.2).
     """
     head = b"".join(request.lines)
-    if any(int(number) == 0 for _, number in _FORWARDS.findall(head)):
+    if any(_forwards(digits) == 0 for _, digits in _FORWARDS.findall(head)):
         return False
-    less = _FORWARDS.sub(lambda found: b"%b%d" % (found[1], int(found[2]) - 1), head)
+    less = _FORWARDS.sub(lambda found: b"%b%d" % (found[1], _forwards(found[2]) - 1), head)
     request.lines = [less]
     return True
+
+
+def _forwards(digits: bytes) -> int:
+    digits = digits.lstrip(b"0") or b"0"
+    return int(digits) if len(digits) <= 18 else _MOST

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from sidecar.proxy.faults import ClientGone
 from sidecar.proxy.http1.requests import Request
 from sidecar.proxy.http1.responses import Response
+from sidecar.proxy.incoming import end_in_time
 
 if TYPE_CHECKING:
     from sidecar.proxy.context import Context
@@ -26,7 +27,7 @@ _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 section 1.3
 _GOING_AWAY = b"\x88\x02\x03\xe9"
 """A close frame, unmasked, with 1001 (RFC 6455 sections 5.5.1 and 7.4.1)."""
 GRACE = 5.0
-"""Seconds in which what was written before the end must have left."""
+"""Seconds in which some of what was written before the end must have left."""
 
 _idle_over = partial(ClientGone, "tunnel idle")
 
@@ -92,7 +93,7 @@ class Tunnel:
         for transport in (self._client.transport, self._upstream.transport):
             if transport is not None:
                 transport.close()
-                self._context.loop.call_later(GRACE, transport.abort)
+                end_in_time(self._context.loop, transport, GRACE)
 
     def from_client(self, data: bytes) -> None:
         """Bytes for the upstream."""

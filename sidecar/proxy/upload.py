@@ -172,11 +172,14 @@ class Upload:
                 if not chunked and self._spliced is None and len(self.begun) == self._watched:
                     source, target = self._client.transport, upstream.transport
                     self._spliced = splice(context.pipe, self._client, source, target, alive)
-                room = upstream.room(Waiter(self._advance))
-                if room is not None:
+                while (room := upstream.room(Waiter(self._advance))) is not None:
+                    unread = upstream.transport.get_write_buffer_size()
                     deadlines.set(room, bounds.idle, _idle_late)
                     try:
                         await room
+                    except UpstreamFailed:
+                        if upstream.transport.get_write_buffer_size() >= unread:
+                            raise
                     finally:
                         deadlines.drop(room)
             if chunked and not upstream.transport.is_closing():

@@ -268,7 +268,8 @@ class Connection(asyncio.BufferedProtocol):
             response = self._reader.read(data, self._method, self._looks)
             if response is None:
                 break
-            data = data[response.head.stop + 2 :]
+            head = response.head
+            data = head.data[head.stop + 2 :]
             if response.status >= 200 or response.status == 101:
                 self._begin(response, data)
                 return

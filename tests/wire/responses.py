@@ -225,6 +225,9 @@ GOOD: dict[str, Good] = {
         sized(b"Date: x", b"Server: y"), body=b"hi", has=(("Date", "x"), ("Server", "y"))
     ),
     "no reason": Good(sized(start=b"HTTP/1.1 200\r\n"), body=b"hi"),
+    "no reason, behind 103": Good(
+        b"HTTP/1.1 103\r\n\r\n" + sized(start=b"HTTP/1.1 200\r\n"), body=b"hi", interim=(103,)
+    ),
     "status 599": Good(sized(start=b"HTTP/1.1 599 X\r\n"), status=599, body=b"hi"),
     "204": Good(
         ok(start=b"HTTP/1.1 204 N\r\n"),

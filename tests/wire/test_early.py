@@ -151,6 +151,17 @@ def test_early_response_and_close(stage: Stage, pause: float) -> None:
     stage.canary()
 
 
+def test_refused_upload_is_read_to_its_end(stage: Stage) -> None:
+    """2.4 Lingering close: a client that looks at no response before it has sent all of 20 MB gets
+    its 413; no byte meets a closed connection.
+    """
+    with stage.connect() as client:
+        client.sendall(post(b"Content-Length: 20000000", body=b"x" * 20_000_000))
+        (reply,) = read_responses(client, method="POST")
+    assert (reply.status, reply.values("connection")) == (413, ["close"])
+    stage.canary()
+
+
 @both_loops
 @pytest.mark.parametrize("large", [False, True], ids=["read", "spliced"])
 def test_early_response_and_reset(loop: Loop, large: bool) -> None:

@@ -11,6 +11,7 @@ import select
 import socket
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -135,11 +136,113 @@ def test_client_stops_reading(tight: Stage) -> None:
     is let go.
     """
     tight.origin.script = play(ok(b"Content-Length: 50000000", body=b"x" * 50_000_000))
+    aborts = tight.count("sidecar_client_aborts_total")
     with tight.connect() as client:
         client.sendall(get())
         tight.until(lambda: tight.telemetry.in_flight.n == 1)
         with tight.flying():
             tight.settle()
+    assert tight.count("sidecar_client_aborts_total") == aborts + 1
+    tight.canary()
+
+
+@pytest.mark.parametrize(
+    ("request_", "lines", "size"),
+    [
+        (get(), (b"Content-Length: 400000",), 400_000),
+        (get(), (), 400_000),
+        (get(b"Connection: close"), (b"Content-Length: 100000",), 100_000),
+    ],
+    ids=["by its length, spliced", "until close", "closing, all of it written"],
+)
+def test_client_reads_slowly(
+    tmp_path: Path, request_: bytes, lines: tuple[bytes, ...], size: int
+) -> None:
+    """2.5 Slow reader: a client that reads on gets all, however long it takes."""
+    with Stage(TIGHT, listen=f"unix:{tmp_path}/in").running() as stage, stage.connect() as client:
+        stage.origin.script = play(ok(*lines, body=b"x" * size), ends=True)
+        stage.until(lambda: len(stage.plane._listener.open) == 1)
+        (connection,) = stage.plane._listener.open
+        transport = connection.transport
+        _small(transport)
+        client.sendall(request_)
+        stage.until(lambda: transport.get_write_buffer_size() > 50_000)
+        received = _slowly(stage, client, transport)
+        while received.count(b"x") < size:
+            received += _more(client)
+
+
+def _small(transport: asyncio.Transport) -> None:
+    """Let the system keep little for who reads: the rest waits with us."""
+    transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+
+
+def _slowly(stage: Stage, reader: socket.socket, transport: asyncio.Transport) -> bytes:
+    """Read so that something leaves in each of a few minutes, and never all that waits."""
+    received = b""
+    for _ in range(4):
+        before = transport.get_write_buffer_size()
+        while transport.get_write_buffer_size() >= before:
+            received += _more(reader)
+        stage.forward(50)
+    assert transport.get_write_buffer_size(), "what waits has not left meanwhile"
+    return received
+
+
+def test_upstream_reads_slowly(tmp_path: Path) -> None:
+    """2.5 Big upload: an upstream that reads on gets all, however long it takes."""
+    size = 600_000
+    with (
+        socket.socket(socket.AF_UNIX) as listening,
+        Stage(TIGHT, upstream=f"unix:{tmp_path}/out").running() as stage,
+        stage.connect() as client,
+    ):
+        listening.bind(f"{tmp_path}/out")
+        listening.listen()
+        listening.settimeout(PATIENCE)
+        client.sendall(chunked(b"1\r\ny\r\n"))
+        upstream, _ = listening.accept()
+        upstream.settimeout(PATIENCE)
+        received = b""
+        while not received.endswith(b"y\r\n"):
+            received += _more(upstream)
+        (connection,) = stage.plane._listener.open
+        transport = connection._exchange._upstream.transport
+        _small(transport)
+        body = b"%x\r\n%b\r\n0\r\n\r\n" % (size, b"x" * size)
+        writing = threading.Thread(target=send, args=(client, body), daemon=True)
+        writing.start()
+        stage.until(lambda: transport.get_write_buffer_size() > 50_000)
+        received = _slowly(stage, upstream, transport)
+        while not received.endswith(b"0\r\n\r\n"):
+            received += _more(upstream)
+        writing.join(PATIENCE)
+        upstream.sendall(sized())
+        upstream.close()
+        assert read_responses(client, method="POST")[0].body == b"hi"
+    assert received.count(b"x") == size
+
+
+def test_body_that_goes_wrong_behind_its_response(tight: Stage) -> None:
+    """2.1 Chunk size syntax: what is wrong with a body while the response is on its way cuts that,
+    and is counted.
+    """
+
+    async def early(line: Line) -> None:
+        await line.send(ok(b"Transfer-Encoding: chunked", body=b"2\r\nhi\r\n"))
+        await line.reader.read()
+
+    tight.origin.early = early
+    before = tight.count("sidecar_rejected_requests_total", "framing")
+    with tight.connect() as client:
+        client.sendall(chunked(b"1\r\nx\r\n"))
+        begun = b""
+        while not begun.endswith(b"hi\r\n"):
+            begun += client.recv(4096)
+        client.sendall(b"zz\r\n")
+        (reply,) = read_responses(client, method="POST", rest=begun)
+    assert (reply.status, reply.body, reply.whole) == (200, b"hi", False)
+    assert tight.count("sidecar_rejected_requests_total", "framing") == before + 1
     tight.canary()
 
 
@@ -309,6 +412,36 @@ def test_total() -> None:
         with stage.flying():
             (reply,) = stage.talk(get())
         assert (reply.status, reply.whole) == (200, False)
+        assert stage.count("sidecar_upstream_errors_total", "total_timeout") == 1
+
+
+def test_total_counts_the_wait() -> None:
+    """2.4 timeouts.total is that of the whole exchange, also where it waited for a connection."""
+    go = asyncio.Event()
+
+    async def first(line: Line) -> None:
+        await go.wait()
+        await line.send(sized())
+
+    timeouts = {"total": "10m", "connect": "1h", "response": "1h"}
+    with (
+        Stage({"timeouts": timeouts, "limits": {"upstream_connections": 1}}).running() as stage,
+        stage.connect() as one,
+    ):
+        stage.origin.script = first
+        one.sendall(get())
+        stage.until(lambda: bool(stage.origin.requests))
+        stage.forward(300)
+        with stage.connect() as other:
+            other.sendall(get())
+            stage.until(lambda: stage.telemetry.in_flight.n == 2)
+            stage.origin.script = stall
+            stage.forward(299)
+            stage.loop.call_soon_threadsafe(go.set)
+            assert read_responses(one)[0].status == 200
+            stage.until(lambda: len(stage.origin.requests) == 2)
+            stage.forward(302)
+            assert [reply.status for reply in read_responses(other)] == [504]
         assert stage.count("sidecar_upstream_errors_total", "total_timeout") == 1
 
 

@@ -115,6 +115,18 @@ def test_report_only_changes_no_octet() -> None:
         assert [json.loads(line)["event"] for line in stage.events.lines] == ["header.would_change"]
 
 
+@pytest.mark.parametrize("version", [b"HTTP/1.1", b"HTTP/1.0"])
+def test_status_line_without_a_reason(stage: Stage, version: bytes) -> None:
+    """RFC 9112 section 4: the space behind the status leaves also where the service sent none."""
+    stage.origin.script = play(sized(start=version + b" 103\r\n\r\n" + version + b" 200\r\n"))
+    with stage.connect() as client:
+        client.sendall(get(b"Connection: close"))
+        received = b""
+        while data := client.recv(4096):
+            received += data
+    assert received.startswith(b"HTTP/1.1 103 \r\n\r\nHTTP/1.1 200 \r\nContent-Length: 2\r\n")
+
+
 SECRET = b"s3cr3t-marker"
 
 

@@ -194,6 +194,8 @@ def test_http10_gets_no_chunks_and_no_interim(
         ([b"5"], 200, ["4"]),
         ([b"5", b"0"], 204, []),
         ([b"5", b"1"], 200, ["4", "0"]),
+        ([b"0" * 30], 204, []),
+        ([b"9" * 30], 200, ["9" * 18]),
     ],
 )
 def test_max_forwards(stage: Stage, values: list[bytes], status: int, passed: list[str]) -> None:

@@ -151,6 +151,8 @@ class ResponseReader:
                 return None
             if _LATER.match(data) is not None:  # RFC 9112 section 2.3: read as 1.1
                 data = b"HTTP/1.1" + data[8:]
+            if end == 12:  # RFC 9112 section 4: the space stands also ahead of no reason
+                data, end = data[:12] + b" " + data[12:], 13
             start = self._starts.get(data[:end])
             self._said = self._start(data[:end]) if start is None else start
             self._last = data[: end + 2]
