@@ -27,7 +27,7 @@ from sidecar.rollout.isolation import (
     unreported,
 )
 from sidecar.rollout.model import Cause, CauseKind
-from sidecar.rollout.served_pages import Clients, ServedPages
+from sidecar.rollout.served_pages import ServedPages, hashed_clients
 
 MAX_OF_RULE = 200
 MAX_CAUSES = 2_000
@@ -153,7 +153,7 @@ class Causes:
     ) -> None:
         self._clock = clock
         self._served = served or ServedPages()
-        self._client = Clients()
+        self._client = hashed_clients()
         self._held: dict[tuple[str, str], dict[str, _OpenCause]] = {}
         self._keys: Mapping[str, tuple[str, str]] = {}
         self._plan: Plan

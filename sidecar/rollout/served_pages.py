@@ -33,23 +33,20 @@ from sidecar.policy.browsers.reports import BrowserReport
 from sidecar.policy.engine.plan import Plan
 
 
-class Clients:
-    """Clients by a hash that this process alone can make.
+def hashed_clients() -> Callable[[str], bytes]:
+    """The client at an address, as 8 bytes that only whoever was given this function can make;
+    other text counts as it is written.
 
     An IPv6 network of 64 bits counts as one client: a host may take any address in its own (RFC
     4291 section 2.5.1, RFC 8981), so a forger of reports would be as many clients as it likes.
     """
+    salt = secrets.token_bytes(16)
 
-    __slots__ = ("_salt",)
+    def client(address: str) -> bytes:
+        data = (_network(address) if ":" in address else address).encode("utf-8", "replace")
+        return hashlib.blake2b(data, digest_size=8, key=salt).digest()
 
-    def __init__(self) -> None:
-        self._salt = secrets.token_bytes(16)
-
-    def __call__(self, address: str) -> bytes:
-        """The client at this address, in 8 bytes; other text counts as it is written."""
-        text = _network(address) if ":" in address else address
-        data = text.encode("utf-8", "replace")
-        return hashlib.blake2b(data, digest_size=8, key=self._salt).digest()
+    return client
 
 
 def _network(address: str) -> str:
@@ -172,7 +169,7 @@ class ServedPages:
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
-        self._client = Clients()
+        self._client = hashed_clients()
         self._routes: dict[str, _Route] = {}
         self._tried: frozenset[str] = frozenset()
 
@@ -355,7 +352,7 @@ class LoadedScripts:
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
-        self._client = Clients()
+        self._client = hashed_clients()
         self._held: dict[tuple[str, str], Occurrence] = {}
 
     def add(self, report: BrowserReport, client: str) -> None:

@@ -21,70 +21,59 @@ if TYPE_CHECKING:
     from sidecar.rollout.deciding import Promotion
 
 
-class Promotions:
-    """Decides on orders. What is decided stands in the journal before anybody learns of it."""
+async def promoted(
+    revisions: Revisions, evidence: FleetEvidence, admin: Callable[[], str], order: PromotionOrder
+) -> dict[str, Any]:
+    """Carry out an order: judge it, journal the decision and, in a fleet, put the edit in force.
+    What is decided stands in the journal before anybody learns of it.
 
-    def __init__(
-        self,
-        revisions: Revisions,
-        evidence: FleetEvidence,
-        admin: Callable[[], str],
-    ) -> None:
-        self._revisions = revisions
-        self._evidence = evidence
-        self._admin = admin
+    Returns the decision as data, with the `promotion`'s id where it is granted. What is said by the
+    policy already, or only tried (`dry_run`), is not journalled. `admin` gives the address of the
+    admin listener.
 
-    async def decide(self, order: PromotionOrder) -> dict[str, Any]:
-        """Carry out an order: judge it, journal the decision and, in a fleet, put the edit in
-        force.
-
-        Returns the decision as data, with the `promotion`'s id where it is granted. What is said
-        by the policy already, or only tried (`dry_run`), is not journalled.
-
-        Raises:
-            Refused: the fleet cannot be asked, or something else was decided meanwhile.
-            PolicyError: the edit cannot be made.
-            ValueError: the order's minimums or its evidence are none.
-        """
-        minimums, current = Minimums.of(order.minimums), self._revisions.current
-        seen = await self._gathered(order)
-        made = await asyncio.to_thread(_decided, order, current, seen, minimums)
-        data = made.data() | {"promotion": None, "revision": None}
-        if order.dry_run or not made.changes:
-            return data
-        entry = {**made.entry(), "command": order.command, "who": order.who}
-        if made.granted:
-            data["promotion"] = entry["promotion"] = secrets.token_hex(4)
-        # Back is a way out, which no disk may close.
-        surely = made.granted and made.move != "back"
-        try:
-            await self._revisions.journal.record(entry, surely=surely)
-        except OSError as error:
-            why = error.strerror or str(error)
-            raise OrderRefused(
-                f"the journal cannot be written ({why}), and no promotion goes without an entry:"
-                " let the state folder be writable, with room on its disk"
-            ) from error
-        if made.granted and order.fleet:
-            data["revision"] = await self._in_force(made, order.who, current.id)
+    Raises:
+        Refused: the fleet cannot be asked, or something else was decided meanwhile.
+        PolicyError: the edit cannot be made.
+        ValueError: the order's minimums or its evidence are none.
+    """
+    minimums, current = Minimums.of(order.minimums), revisions.current
+    seen = await _gathered(order, evidence, admin)
+    made = await asyncio.to_thread(_decided, order, current, seen, minimums)
+    data = made.data() | {"promotion": None, "revision": None}
+    if order.dry_run or not made.changes:
         return data
-
-    async def _in_force(self, made: Promotion, who: str, leaving: str) -> str:
+    entry = {**made.entry(), "command": order.command, "who": order.who}
+    if made.granted:
+        data["promotion"] = entry["promotion"] = secrets.token_hex(4)
+    # Back is a way out, which no disk may close.
+    surely = made.granted and made.move != "back"
+    try:
+        await revisions.journal.record(entry, surely=surely)
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise OrderRefused(
+            f"the journal cannot be written ({why}), and no promotion goes without an entry:"
+            " let the state folder be writable, with room on its disk"
+        ) from error
+    if made.granted and order.fleet:
         event = "policy.stepped_back" if made.move == "back" else "policy.promoted"
         reason = ", ".join(f"{rule} to {where}" for rule, where in made.to.items())
-        about = {"event": event, "who": who, "reason": reason, "leaving": leaving}
-        return (await self._revisions.promote(made.edited, **about)).id
+        about = {"event": event, "who": order.who, "reason": reason, "leaving": current.id}
+        data["revision"] = (await revisions.promote(made.edited, **about)).id
+    return data
 
-    async def _gathered(self, order: PromotionOrder) -> GatheredEvidence:
-        """The evidence that the order is judged on."""
-        if order.evidence is not None:
-            return await asyncio.to_thread(gathered, order.evidence)
-        if order.fleet and order.move != "back":
-            found, about = await self._evidence.gathered()
-            return GatheredEvidence(found, time.time(), source(about), tuple(about["silent"]))
-        admin = self._admin()
-        url = admin if admin.startswith("unix:") else f"http://{admin}"
-        return GatheredEvidence(await self._evidence.own(), time.time(), url)
+
+async def _gathered(
+    order: PromotionOrder, evidence: FleetEvidence, admin: Callable[[], str]
+) -> GatheredEvidence:
+    """The evidence that the order is judged on."""
+    if order.evidence is not None:
+        return await asyncio.to_thread(gathered, order.evidence)
+    if order.fleet and order.move != "back":
+        found, about = await evidence.gathered()
+        return GatheredEvidence(found, time.time(), source(about), tuple(about["silent"]))
+    url = admin() if admin().startswith("unix:") else f"http://{admin()}"
+    return GatheredEvidence(await evidence.own(), time.time(), url)
 
 
 def _decided(

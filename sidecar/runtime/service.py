@@ -32,7 +32,7 @@ from sidecar.rollout.kept import KeptEvidence
 from sidecar.rollout.served_pages import LoadedScripts, ServedPages
 from sidecar.runtime.fleet_evidence import FleetEvidence
 from sidecar.runtime.loop import ended, start
-from sidecar.runtime.promotions import Promotions
+from sidecar.runtime.promotions import promoted
 from sidecar.runtime.request_server import ProxyServer, RequestServer, Workers
 from sidecar.settings import Settings
 from sidecar.telemetry import Events, Metrics, Telemetry
@@ -138,7 +138,7 @@ class Service:
             self._drift_monitor.reported,
             self._fleet_evidence.reports,
             lambda: {"routes": self.served.data(), "scripts": self.scripts.data()},
-            Promotions(self.revisions, self._fleet_evidence, lambda: self.admin).decide,
+            partial(promoted, self.revisions, self._fleet_evidence, lambda: self.admin),
             self._fleet.facts if self._fleet else None,
             self.settings.admin_token_file,
         )

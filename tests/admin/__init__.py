@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from sidecar.revisions import Revisions
 from sidecar.rollout.causes import Causes
 from sidecar.rollout.evidence import EvidenceStore
 from sidecar.runtime.fleet_evidence import FleetEvidence
-from sidecar.runtime.promotions import Promotions
+from sidecar.runtime.promotions import promoted
 from sidecar.telemetry import Metrics
 from tests.harness import Harness
 
@@ -133,7 +134,7 @@ class Control(Harness):
             baseline=self.baseline,
             reports=self.seen.reports,
             pages=dict,
-            promotion=Promotions(self.made, self.seen, lambda: "here:1").decide,
+            promotion=partial(promoted, self.made, self.seen, lambda: "here:1"),
         )
 
     async def ask(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sidecar.rollout.served_pages import Clients
+from sidecar.rollout.served_pages import hashed_clients
 
 
 @pytest.mark.parametrize(
@@ -22,10 +22,10 @@ from sidecar.rollout.served_pages import Clients
 )
 def test_one_client(one: str, other: str, same: bool):
     """An IPv4 address, or an IPv6 network of 64 bits: a host in it can take any address."""
-    clients = Clients()
+    clients = hashed_clients()
     assert (clients(one) == clients(other)) is same
 
 
 def test_no_other_process_makes_the_same_hash():
     """What is kept of a client leads nowhere."""
-    assert Clients()("192.0.2.1") != Clients()("192.0.2.1")
+    assert hashed_clients()("192.0.2.1") != hashed_clients()("192.0.2.1")
