@@ -98,8 +98,8 @@ class Journal:
             "mode": self._of.mode,
             "who": who,
             **await self._promotion(),
+            "reason": about.reason,
         }
-        facts["reason"] = about.reason
         self._telemetry.emit("policy.activated", source=current.source, **facts)
         if override := self._of.override:
             self.mode(override.mode, override.who, override.reason)

@@ -236,29 +236,24 @@ class EvidenceStore:
         self._sent_ages.note(self._routes, self._metrics, self._clock())
 
     def _of(self, route: RoutePlan, line: RuleLine) -> Evidence:
-        mark = self._starts[route.name, line.name]
-        grown = self._grown(route, line, mark)
-        kinds: dict[str, float] = {kind: grown[kind] for kind in KINDS if grown.get(kind)}
-        outcomes: dict[str, float] = {
-            outcome: grown[outcome] for outcome in SEEN if outcome in grown
-        }
-        data = tuple(asdict(witness) for witness in witnesses(line.named.rule))
-        also = replacing(line.named.rule)
-        trial = self._trial(route, line, mark, grown) if "loads" in grown else TrialEvidence()
-        numbers = (grown["evaluated"], grown["affected"], kinds, outcomes)
-        climb = None
-        if (rule := line.named.rule).ladder is not None:
-            climb = Climb(rule.step or 1, rule.ladder, *self._sent_ages.kept(route.name, line.name))
-        head = (route.name, line.name, line.mode, mark.since)
-        if_replaced = () if also is None else (asdict(also),)
-        about = (climb, line.says, line.demand)
-        examples = {
-            key: tuple(it) for key, it in self._examples.get((route.name, line.name), {}).items()
-        }
-        found = Evidence(
-            *head, *numbers, data, trial, *about, replacing=if_replaced, examples=examples
-        )
-        return found.witnessed()
+        mark, rule = self._starts[route.name, line.name], line.named.rule
+        grown, also, climb = self._grown(route, line, mark), replacing(rule), None
+        examples = self._examples.get((route.name, line.name), {})
+        if rule.ladder is not None:
+            kept = self._sent_ages.kept(route.name, line.name)
+            climb = Climb(rule.step or 1, rule.ladder, *kept)
+        return Evidence(
+            *(route.name, line.name, line.mode, mark.since, grown["evaluated"], grown["affected"]),
+            kinds={kind: grown[kind] for kind in KINDS if grown.get(kind)},
+            outcomes={outcome: grown[outcome] for outcome in SEEN if outcome in grown},
+            witnesses=tuple(asdict(witness) for witness in witnesses(rule)),
+            trial=self._trial(route, line, mark, grown) if "loads" in grown else TrialEvidence(),
+            climb=climb,
+            demand=line.says,
+            subject=line.demand,
+            replacing=() if also is None else (asdict(also),),
+            examples={key: tuple(found) for key, found in examples.items()},
+        ).witnessed()
 
     def _trial(
         self, route: RoutePlan, line: RuleLine, mark: _Start, grown: Mapping[str, float]
