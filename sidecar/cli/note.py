@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -72,7 +71,7 @@ def note_verb(
     drift = client.get("/api/baseline")["drift"]
     note = write_note(status, journal, client.get("/api/evidence")["evidence"], texts, start, drift)
     if machine:
-        as_json(asdict(note))
+        as_json(note)
         return
     _give(client, markdown(note, client.url), output)
 
@@ -108,12 +107,12 @@ def _pci(client: Admin, inventory: Path, output: Path | None, *, machine: bool) 
     journal = check(client.get("/api/revisions")["entries"][::-1])
     note = pci_note(status, pages, drift, journal, str(inventory), scripts)
     if machine:
-        as_json(note.data())
+        as_json(note)
     else:
         _give(client, pci_markdown(note), output)
-    if not note.unauthorised:
+    if not note["unauthorised"]:
         return 0
-    number = counted(len(note.unauthorised), "script")
+    number = counted(len(note["unauthorised"]), "script")
     say(f"{number} without owner or reason in {inventory}", "red")
     next_step(f"write owner and why into {inventory}, then the same command again")
     return 1

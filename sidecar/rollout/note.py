@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from sidecar.policy.words import number
-from sidecar.revisions.chain import ChainCheck, check
+from sidecar.revisions.chain import check
 from sidecar.revisions.granted import GRANTED, fulfilled, in_words, unfulfilled
 from sidecar.rollout.edits import difference
 from sidecar.rollout.model import span
@@ -25,37 +24,6 @@ _CHANGES = (
     "mode.overridden",
     "policy.rejected",
 )
-_OF_STATUS = ("owner", "reason", "expected", "rollback", "revision", "mode")
-
-
-@dataclass(frozen=True, slots=True)
-class Note:
-    """The note as data; every text is ready to be read."""
-
-    policy: str
-    owner: str
-    reason: str
-    expected: str
-    rollback: str
-    revision: str
-    since: str
-    mode: str
-    files: Sequence[Mapping[str, str]]
-    """Each with path, before, after (SHA-256) and diff."""
-    commands: Sequence[str]
-    verdicts: Sequence[Mapping[str, Any]]
-    """The gate's verdict at each promotion, with the time of its numbers and their query."""
-    waived: Sequence[str]
-    """Ids of the causes that did not count, as the operator said."""
-    before: Sequence[Mapping[str, Any]]
-    """Evidence of the revision that was left, by rule and route."""
-    after: Sequence[Mapping[str, Any]]
-    """Evidence since then."""
-    timeline: Sequence[Mapping[str, str]]
-    journal: ChainCheck
-    """Whether the journal is as it was written, and its last hash."""
-    drift: Mapping[str, Any] | None = None
-    """What differs from the configured baseline now; None = no baseline is configured."""
 
 
 def write_note(
@@ -65,8 +33,8 @@ def write_note(
     texts: Mapping[str, str],
     since: str | None,
     drift: Mapping[str, Any] | None = None,
-) -> Note:
-    """Build the note.
+) -> dict[str, Any]:
+    """The note as data; every text is ready to be read.
 
     Args:
         status: what is in force, from the admin API.
@@ -75,6 +43,11 @@ def write_note(
         texts: the texts of `since` and of the revision in force, by revision.
         since: the revision to start from; None = the one before the one in force.
         drift: from the baseline, as the admin API gives it; None = there is no baseline.
+
+    Returns: `files`, each with path, before, after (SHA-256) and diff; `verdicts`, the gate's at
+        each promotion; `waived`, ids of the causes that did not count, as the operator said;
+        `before` and `after`, the evidence of the revision that was left, and since then; `journal`,
+        whether it is as it was written, and its last hash.
     """
     start = since or status.get("parent") or status["revision"]
     entries = _after(journal, start)
@@ -85,20 +58,21 @@ def write_note(
         if entry["event"] in GRANTED and not unfulfilled(entry, done, active)
     ]
     left = next((entry.get("seen") or [] for entry in entries if entry["event"] in _LIFE), [])
-    return Note(
-        policy=status["name"],
-        **{name: status[name] for name in _OF_STATUS},
-        since=start,
-        files=_files(status, promotions, texts, start),
-        commands=[entry["command"] for entry in promotions if entry.get("command")],
-        verdicts=[verdict for entry in promotions for verdict in entry.get("verdicts", ())],
-        waived=[cause for entry in promotions for cause in entry.get("waived", ())],
-        before=left,
-        after=evidence,
-        timeline=[_point(entry, *in_words(entry, done, active)) for entry in entries],
-        journal=check(journal),
-        drift=drift,
-    )
+    return {
+        "policy": status["name"],
+        **{name: status[name] for name in ("owner", "reason", "expected", "rollback", "revision")},
+        "since": start,
+        "mode": status["mode"],
+        "files": _files(status, promotions, texts, start),
+        "commands": [entry["command"] for entry in promotions if entry.get("command")],
+        "verdicts": [verdict for entry in promotions for verdict in entry.get("verdicts", ())],
+        "waived": [cause for entry in promotions for cause in entry.get("waived", ())],
+        "before": left,
+        "after": evidence,
+        "timeline": [_point(entry, *in_words(entry, done, active)) for entry in entries],
+        "journal": check(journal),
+        "drift": drift,
+    }
 
 
 def _after(journal: Sequence[Mapping[str, Any]], start: str) -> list[Mapping[str, Any]]:
@@ -153,7 +127,7 @@ def _point(entry: Mapping[str, Any], what: str, why: str) -> dict[str, str]:
     return {**said, "what": what, "why": why}
 
 
-def markdown(note: Note, admin: str) -> str:
+def markdown(note: Mapping[str, Any], admin: str) -> str:
     """The note for people; `admin` is the address for the rollback command."""
     facts = {"note": note, "admin": admin, "compared": _comparison(note)}
     return page(
@@ -165,9 +139,9 @@ def _moment(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")
 
 
-def _comparison(note: Note) -> Iterator[tuple[str, ...]]:
-    earlier = {(item["route"], item["rule"]): item for item in note.before}
-    for item in note.after:
+def _comparison(note: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
+    earlier = {(item["route"], item["rule"]): item for item in note["before"]}
+    for item in note["after"]:
         held = earlier.get((item["route"], item["rule"]))
         was = (held["mode"], _affected(held)) if held else ("-", "-")
         left = _affected(item)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -43,11 +42,6 @@ class InventoryScript(StrictModel):
     first: str = ""
     """Dates as 2026-01-31; "" = never seen."""
     last: str = ""
-
-    @property
-    def is_inline(self) -> bool:
-        """Whether it is code of a page, not an address."""
-        return self.script.startswith("sha256-")
 
     @property
     def authorised(self) -> bool:
@@ -148,49 +142,6 @@ _REACH = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class PciNote:
-    """What reviewers of PCI DSS ask of headers and scripts."""
-
-    policy: str
-    owner: str
-    revision: str
-    mode: str
-    rules: Mapping[str, str]
-    """Rule -> its mode; where routes differ, each mode once."""
-    inventory: str
-    """The file of the scripts."""
-    scripts: Sequence[InventoryScript]
-    pages_read: int
-    """How many pages were read for it."""
-    baseline: str
-    """The file that headers are compared with; "" = none is set."""
-    drift: Sequence[Mapping[str, Any]]
-    """What differs from it now."""
-    compared: int
-    """Kinds of responses that came since the last look, and that the baseline holds."""
-    journal: ChainCheck
-
-    @property
-    def unauthorised(self) -> tuple[InventoryScript, ...]:
-        """Scripts without owner or reason."""
-        return tuple(one for one in self.scripts if not one.authorised)
-
-    @property
-    def changed(self) -> tuple[InventoryScript, ...]:
-        """Addresses from which more than one text arrived."""
-        return tuple(one for one in self.scripts if len(one.hashes) > 1)
-
-    def data(self) -> dict[str, Any]:
-        """For JSON."""
-        return asdict(self) | {
-            "scripts": [one.model_dump() for one in self.scripts],
-            "unauthorised": [one.script for one in self.unauthorised],
-            "changed": [one.script for one in self.changed],
-            "reach": _REACH,
-        }
-
-
 def pci_note(
     status: Mapping[str, Any],
     pages: Mapping[str, Any],
@@ -198,8 +149,8 @@ def pci_note(
     journal: ChainCheck,
     inventory: str,
     scripts: Sequence[InventoryScript],
-) -> PciNote:
-    """Build the note.
+) -> dict[str, Any]:
+    """What reviewers of PCI DSS ask of headers and scripts, for JSON and `pci_markdown`.
 
     Args:
         status: what is in force, from the admin API.
@@ -208,27 +159,35 @@ def pci_note(
         journal: the journal, checked.
         inventory: the name of the file of the scripts.
         scripts: what it holds now.
+
+    Returns: `rules` maps each to its mode, where routes differ to each mode once; `compared` are
+        kinds of responses that came since the last look, and that the baseline holds; `changed` are
+        addresses from which more than one text arrived.
     """
     modes: dict[str, dict[str, None]] = {}
     for route in status["routes"]:
         for rule in route["rules"]:
             modes.setdefault(rule["name"], {})[rule["mode"]] = None
-    return PciNote(
-        policy=status["name"],
-        owner=status["owner"],
-        revision=status["revision"],
-        mode=status["mode"],
-        rules={name: ", ".join(found) for name, found in modes.items()},
-        inventory=inventory,
-        scripts=scripts,
-        pages_read=sum(route["read"] for route in pages["routes"].values()),
-        baseline="" if drift is None else str(drift["file"]),
-        drift=() if drift is None else drift["findings"],
-        compared=0 if drift is None else drift["compared"],
-        journal=journal,
-    )
+    drift = drift or {"file": "", "findings": (), "compared": 0}
+    return {
+        "policy": status["name"],
+        "owner": status["owner"],
+        "revision": status["revision"],
+        "mode": status["mode"],
+        "rules": {name: ", ".join(found) for name, found in modes.items()},
+        "inventory": inventory,
+        "scripts": [one.model_dump() for one in scripts],
+        "pages_read": sum(route["read"] for route in pages["routes"].values()),
+        "baseline": str(drift["file"]),
+        "drift": drift["findings"],
+        "compared": drift["compared"],
+        "journal": journal,
+        "unauthorised": [one.script for one in scripts if not one.authorised],
+        "changed": [one.script for one in scripts if len(one.hashes) > 1],
+        "reach": _REACH,
+    }
 
 
-def pci_markdown(note: PciNote) -> str:
+def pci_markdown(note: Mapping[str, Any]) -> str:
     """The note for people."""
-    return page("sidecar.rollout", "pci.md.jinja", note=note, reach=_REACH)
+    return page("sidecar.rollout", "pci.md.jinja", note=note)

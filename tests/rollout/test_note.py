@@ -112,7 +112,7 @@ def test_a_promotion_is_reported_whole():
     note = write_note(STATUS, JOURNAL, [seen("enforce", 50, 20)], TEXTS, None, {"findings": [1, 2]})
     text = markdown(note, "http://127.0.0.1:19000")
 
-    assert (note.since, [entry["time"] for entry in note.timeline]) == ("r1", ["t2", "t3"])
+    assert (note["since"], [entry["time"] for entry in note["timeline"]]) == ("r1", ["t2", "t3"])
     for line in (
         "- **Reason:** review",
         "- **Owner:** web@example.com",
@@ -167,7 +167,7 @@ def test_an_edit_by_hand_is_shown_by_its_texts():
         [],
         TEXTS,
         None,
-    ).files
+    )["files"]
 
     assert (file["before"], file["after"]) == (digest(TEXTS["r1"]), digest(TEXTS["r2"]))
     assert file["diff"].splitlines()[-2:] == ["-mode: report-only", "+mode: enforce"]
@@ -178,9 +178,9 @@ def test_a_promotion_that_never_came_is_no_evidence():
     dead = ENTRIES[2] | {"promotion": "p0", "revision": "r9", "command": "sidecar promote x"}
     note = write_note(STATUS, chained([*ENTRIES[:2], dead, *ENTRIES[2:]]), [], TEXTS, None)
 
-    assert note.commands == ["sidecar promote nosniff"]
-    assert len(note.verdicts) == 1
-    assert [entry["why"] for entry in note.timeline[:2]] == [
+    assert note["commands"] == ["sidecar promote nosniff"]
+    assert len(note["verdicts"]) == 1
+    assert [entry["why"] for entry in note["timeline"][:2]] == [
         "never in force: nosniff: pass, enough",
         "nosniff: pass, enough",
     ]
@@ -194,10 +194,10 @@ def test_two_promotions_before_the_file_is_read_are_one_change():
     second = ENTRIES[2] | {"after": digest(TEXTS["r2"])}
     entries = chained([*ENTRIES[:2], first, second, *ENTRIES[3:]])
     note = write_note(STATUS, entries, [], TEXTS, None)
-    (file,) = note.files
+    (file,) = note["files"]
 
-    assert note.commands == ["sidecar promote frames --to trial", "sidecar promote nosniff"]
-    assert not any("never" in entry["why"] for entry in note.timeline)
+    assert note["commands"] == ["sidecar promote frames --to trial", "sidecar promote nosniff"]
+    assert not any("never" in entry["why"] for entry in note["timeline"])
     assert (file["before"], file["after"]) == (digest(TEXTS["r1"]), digest(TEXTS["r2"]))
     assert file["diff"].splitlines()[-2:] == ["-mode: report-only", "+mode: enforce"]
 
@@ -217,7 +217,7 @@ def test_since_an_earlier_revision():
     """The note can start further back."""
     assert [
         entry["time"]
-        for entry in write_note(STATUS, JOURNAL, [], {"r0": "", **TEXTS}, "r0").timeline
+        for entry in write_note(STATUS, JOURNAL, [], {"r0": "", **TEXTS}, "r0")["timeline"]
     ] == ["t1", "t2", "t3"]
 
 
