@@ -13,8 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.revisions.chain import SENT, START, check, gap, is_gap, sealed
-from sidecar.revisions.retention import Retention
+from sidecar.revisions.entries import SENT, START, Retention, check, gap, is_gap, sealed
 from sidecar.revisions.store import Store
 
 Entries = list[dict[str, object]]

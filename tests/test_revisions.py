@@ -11,7 +11,7 @@ import pytest
 
 from sidecar.policy.terms import Mode, PolicyError
 from sidecar.revisions import Active, history
-from sidecar.revisions.chain import check
+from sidecar.revisions.entries import check
 from sidecar.revisions.history import OrderRefused, Revision
 from sidecar.revisions.store import Store
 from tests.harness import BAD, Harness, edited, sent, text

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,8 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.revisions.chain import check, is_gap
-from sidecar.revisions.retention import Retention, kept_entries
+from sidecar.revisions.entries import Retention, check, is_gap, kept_entries
 from sidecar.revisions.store import Store
 from sidecar.rollout.note import write_note
 
@@ -333,7 +331,7 @@ def test_the_note_survives(events: list[tuple[str, str]], keep: int):
     about = dict.fromkeys(("name", "owner", "reason", "expected", "rollback", "mode", "source"), "")
     status = {**about, "revision": active, "parent": parents[active]}
     texts = {name: name for name in "abcdefgh"}
-    whole, left = (asdict(write_note(status, found, [], texts, None)) for found in (entries, kept))
+    whole, left = (write_note(status, found, [], texts, None) for found in (entries, kept))
     lives = [e for e in entries if e["event"] in ("policy.activated", "policy.rolled_back")]
     last = [e for e in lives if e.get("revision") == (parents[active] or active)][-1]
     since = [e for e in entries[entries.index(last) :] if e["event"] != "policy.rejected"]

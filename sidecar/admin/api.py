@@ -29,7 +29,7 @@ from sidecar.admin.page import AdminPage
 from sidecar.admin.process import Process, override, status
 from sidecar.policy.terms import PolicyError
 from sidecar.revisions import Revisions
-from sidecar.revisions.chain import SENT
+from sidecar.revisions.entries import SENT
 from sidecar.revisions.history import OrderRefused
 from sidecar.telemetry import Telemetry
 

@@ -21,7 +21,7 @@ from pydantic import (
 from sidecar.policy.problems import did_you_mean
 from sidecar.policy.terms import Mode
 from sidecar.policy.values import seconds
-from sidecar.revisions.granted import Move
+from sidecar.revisions.entries import Move
 
 MAX_BODY = 1 << 20
 _LONGEST = 366 * 86_400.0

@@ -14,7 +14,7 @@ from sidecar.policy.browsers.trial import CANARY
 from sidecar.policy.data import read_table
 from sidecar.policy.terms import MODES
 from sidecar.policy.words import counted
-from sidecar.revisions.granted import fulfilled, in_words
+from sidecar.revisions.entries import fulfilled, in_words
 
 _WORDS: Mapping[str, Mapping[str, str]] = read_table("sidecar.admin", "words.json")
 """The page's words: what a mode does (`meaning`), who can tell (`witnesses`), the gate's outcomes

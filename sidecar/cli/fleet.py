@@ -98,7 +98,7 @@ def show_journal(fleet: dict[str, Any] | None, last: int, *, machine: bool) -> N
 
 
 def _row(entry: dict[str, Any]) -> tuple[str, ...]:
-    from sidecar.revisions.granted import moved  # a rollback does not wait for it
+    from sidecar.revisions.entries import moved  # a rollback does not wait for it
 
     what = moved(entry) or str(entry.get("revision", ""))
     if entry.get("event") == "mode.overridden":  # enforce = no limit any more

@@ -12,7 +12,7 @@ from sidecar.cli.options import NEW_FILE, read_bytes, read_text
 from sidecar.cli.printing import as_json, next_step, say
 from sidecar.files import write_file
 from sidecar.policy.words import counted
-from sidecar.revisions.chain import check
+from sidecar.revisions.entries import check
 from sidecar.rollout.note import digest, markdown, write_note
 
 

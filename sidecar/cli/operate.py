@@ -258,8 +258,11 @@ def history(
     if revision is not None:
         click.echo(_difference(client, revision, data["active"]), nl=False)
         return
-    from sidecar.revisions.chain import check  # a rollback does not wait for these
-    from sidecar.revisions.granted import fulfilled, in_words
+    from sidecar.revisions.entries import (
+        check,  # a rollback does not wait for these
+        fulfilled,
+        in_words,
+    )
 
     entries = data["entries"][:last]
     chain = check(data["entries"][::-1])

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from pydantic import ValidationError
 
-from sidecar.revisions.granted import GRANTED
+from sidecar.revisions.entries import GRANTED
 from sidecar.revisions.history import OrderRefused, Override
 
 if TYPE_CHECKING:

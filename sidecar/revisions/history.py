@@ -10,7 +10,7 @@ from typing import Any
 
 from sidecar.policy.engine.resolve import Resolved
 from sidecar.policy.terms import Mode, PolicyError, Problem
-from sidecar.revisions.granted import fulfilled, latest
+from sidecar.revisions.entries import fulfilled, latest
 from sidecar.revisions.store import Store
 from sidecar.source import load_policy
 

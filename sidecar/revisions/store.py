@@ -20,8 +20,16 @@ from pathlib import Path
 from typing import Any, Final
 
 from sidecar.files import BESIDE, replace_bytes, sync_folder
-from sidecar.revisions.chain import START, gap, is_gap, sealed
-from sidecar.revisions.retention import Retention, kept_entries, kept_revisions, pruned
+from sidecar.revisions.entries import (
+    START,
+    Retention,
+    gap,
+    is_gap,
+    kept_entries,
+    kept_revisions,
+    pruned,
+    sealed,
+)
 from sidecar.settings import History
 from sidecar.telemetry import Telemetry
 

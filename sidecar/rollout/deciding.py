@@ -13,7 +13,7 @@ from sidecar.policy.engine.plan import compile_policy, read_with
 from sidecar.policy.engine.resolve import Resolved
 from sidecar.policy.model import Rule
 from sidecar.policy.terms import PolicyError, Problem
-from sidecar.revisions.granted import Move
+from sidecar.revisions.entries import Move
 from sidecar.rollout.edits import difference, policy_of
 from sidecar.rollout.gate import admit, judge
 from sidecar.rollout.model import Evidence, GatheredEvidence, Minimums, Verdict

@@ -8,8 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sidecar.policy.words import number
-from sidecar.revisions.chain import check
-from sidecar.revisions.granted import GRANTED, fulfilled, in_words, unfulfilled
+from sidecar.revisions.entries import GRANTED, check, fulfilled, in_words, unfulfilled
 from sidecar.rollout.edits import difference
 from sidecar.rollout.model import span
 from sidecar.templates import page

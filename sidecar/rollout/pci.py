@@ -17,7 +17,7 @@ from sidecar.policy.model import StrictModel
 from sidecar.policy.problems import translate
 from sidecar.policy.terms import PolicyError, Problem
 from sidecar.policy.values import Listed
-from sidecar.revisions.chain import ChainCheck
+from sidecar.revisions.entries import ChainCheck
 from sidecar.source import load, located
 from sidecar.templates import page
 

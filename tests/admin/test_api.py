@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from sidecar.revisions.granted import fulfilled, unfulfilled
+from sidecar.revisions.entries import fulfilled, unfulfilled
 from sidecar.revisions.store import Store
 from tests.admin import EVIDENCE, Control, control
 from tests.harness import text

@@ -17,8 +17,8 @@ import time
 from pathlib import Path
 
 from sidecar.revisions import Revisions
+from sidecar.revisions.entries import Retention
 from sidecar.revisions.history import OrderRefused
-from sidecar.revisions.retention import Retention
 from sidecar.revisions.store import Store
 from sidecar.rollout.promotion import promote
 from sidecar.source import load_policy

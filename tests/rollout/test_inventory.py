@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from sidecar.baseline.drift import DriftFinding, DriftReport
 from sidecar.policy.browsers.reports import read_reports
 from sidecar.policy.terms import PolicyError
-from sidecar.revisions.chain import check
+from sidecar.revisions.entries import check
 from sidecar.rollout.pci import (
     InventoryScript,
     merged,

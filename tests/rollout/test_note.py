@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sidecar.revisions.chain import START, sealed
+from sidecar.revisions.entries import START, sealed
 from sidecar.rollout.note import digest, markdown, write_note
 
 STATUS = {
