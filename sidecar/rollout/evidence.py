@@ -311,21 +311,19 @@ class ViolationTrend:
     rule. What the evidence holds when it is made came in no interval.
     """
 
-    def __init__(self, store: EvidenceStore, interval: int = 10, kept: int = 30) -> None:
+    def __init__(self, store: EvidenceStore) -> None:
         self._store = store
-        self._interval = interval
         self._ticks = 0
-        self._kept = kept
         self._last = self._affected()
         self._added: dict[tuple[str, str], deque[float]] = {}
 
     def tick(self) -> None:
         """Called once a second."""
         self._ticks += 1
-        if self._ticks % self._interval:
+        if self._ticks % 10:
             return
         now = self._affected()
-        self._added = {place: self._added.get(place) or deque(maxlen=self._kept) for place in now}
+        self._added = {place: self._added.get(place) or deque(maxlen=30) for place in now}
         for place, affected in now.items():
             self._added[place].append(max(0.0, affected - self._last.get(place, 0.0)))
         self._last = now
