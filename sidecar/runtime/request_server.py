@@ -309,7 +309,13 @@ class Workers(RequestServer):
             **self._policy,
         )
         worker.addresses = data.get("addresses", [])
-        return worker if worker.addresses else None
+        if worker.addresses:
+            return worker
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+        self._remove(worker)
+        return None
 
     async def _listen(self, worker: WorkerHandle) -> None:
         while (message := await worker.channel.receive()) is not None:

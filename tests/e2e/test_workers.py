@@ -8,12 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.runtime.request_server import _WORKER
+from sidecar.runtime import request_server
+from sidecar.runtime.request_server import _WORKER, Workers
+from sidecar.settings import Settings
+from sidecar.telemetry import Events, Metrics, Telemetry
 from tests.e2e import wire
 from tests.e2e.conftest import ENFORCED, POLICY, Start
 from tests.e2e.processes import Service, until
 from tests.e2e.running import Sidecar
 from tests.portion import full
+from tests.telemetry import Collected
 from tests.telemetry.families import ACCEPT, buckets, decoded
 
 WORKERS = 2
@@ -190,3 +194,14 @@ def test_a_worker_that_is_still_loading_leaves_signals_to_its_parent():
 
     assert loading.startswith("gc.disable()")
     assert (done.returncode, done.stderr) == (0, "")
+
+
+async def test_a_worker_that_does_not_start_is_missing(monkeypatch: pytest.MonkeyPatch):
+    """It does not stand among the living: nobody would wait for its counts."""
+    monkeypatch.setattr(request_server, "_WORKER", "raise SystemExit(3)")
+    telemetry = Telemetry(Events(Collected()), Metrics(process=False))
+    workers = Workers(Settings(workers=WORKERS, listen="127.0.0.1:0"), telemetry)
+
+    with pytest.raises(OSError, match="a worker did not start"):
+        await workers.start()
+    assert workers.missing() == WORKERS
