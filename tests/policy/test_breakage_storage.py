@@ -68,6 +68,7 @@ WITH = f"{NAMED} | Access-Control-Allow-Credentials: true"
         (ORIGIN, PLAIN, ANY, "break"),
         (ORIGIN, CORS, "", "safe"),
         (ORIGIN, CORS, "Access-Control-Allow-Origin: https://b.example", "safe"),
+        (STAR | {"value": "https://A.example"}, CORS, NAMED, "break"),
         (ORIGIN, FORM, ANY, "safe"),
         (ORIGIN, "Cookie: a=1", ANY, "safe"),
         (ORIGIN, "Origin: https://shop.example", ANY, "safe"),
@@ -97,6 +98,7 @@ def test_what_other_origins_may_read_no_longer_breaks(
         (METHODS, "OPTIONS", "Access-Control-Request-Method: DELETE", "GET, DELETE", "break"),
         (METHODS, "OPTIONS", "Access-Control-Request-Method: DELETE", "GET", "safe"),
         (METHODS, "OPTIONS", "Access-Control-Request-Method: PUT", "PUT", "safe"),
+        (METHODS, "OPTIONS", "Access-Control-Request-Method: put", "put", "break"),
         (METHODS, "OPTIONS", "Access-Control-Request-Method: POST", "PUT", "safe"),
         (METHODS, "DELETE", "", "", "break"),
         (METHODS, "POST", "", "", "safe"),
@@ -125,6 +127,13 @@ def test_a_preflight_asks_for_methods_and_headers(
     own = f"{rule['header']}: {response}"
     request = f"{CORS} | {asked}" if asked else CORS
     assert outcome(rule, request, own, method=method) == expected
+
+
+def test_a_preflight_that_is_refused_today_breaks_nothing():
+    """Its status is none of success (Fetch section 4.8)."""
+    asked = f"{CORS} | Access-Control-Request-Method: DELETE"
+    found = [outcome(ORIGIN, asked, ANY, method="OPTIONS", status=status) for status in (403, 204)]
+    assert found == ["safe", "break"]
 
 
 OWN = "Sec-Fetch-Site: same-origin | Sec-Fetch-Mode: cors | Sec-Fetch-Dest: empty"
@@ -167,6 +176,16 @@ OVER_HTTP = "Upgrade-Insecure-Requests: 1"
         (SAVE, BY_WORKER, "Content-Type: application/json", 200, "safe"),
         (SAVE, WINDOW, "Content-Type: text/html", 302, "safe"),
         (SAVE, IMAGE, "Content-Type: image/png", 200, "safe"),
+        (
+            SAVE,
+            OWN,
+            "Content-Type: text/csv | Content-Disposition: inline; filename=a",
+            200,
+            "open",
+        ),
+        (SHOW, OWN, "Content-Type: text/csv | Content-Disposition: attachment", 200, "safe"),
+        (SHOW, WINDOW, "Content-Type: text/html | Content-Disposition: download", 200, "break"),
+        (SHOW, WINDOW, "Content-Type: text/html | Content-Disposition: filename=a", 200, "open"),
         (SHOW, WINDOW, "Content-Type: text/html | Content-Disposition: attachment", 200, "break"),
         (SHOW, WINDOW, "Content-Type: text/html", 200, "safe"),
     ],
@@ -183,6 +202,8 @@ def test_a_page_that_would_be_saved_is_a_break(
     [
         ("POST", WINDOW, 200, "break"),
         ("POST", OVER_HTTP, 200, "break"),
+        ("POST", WINDOW, 422, "break"),
+        ("POST", WINDOW, 204, "safe"),
         ("POST", WINDOW, 303, "safe"),
         ("POST", IMAGE, 200, "safe"),
         ("GET", WINDOW, 200, "open"),
@@ -212,10 +233,14 @@ def test_a_page_that_may_be_asked_for_again(own: str):
         (WINDOW, "Cache-Control: no-store", "open"),
         (WINDOW, "Cache-Control: max-age=60 | Last-Modified: x", "safe"),
         (IMAGE, "Cache-Control: no-store", "safe"),
+        (IMAGE, 'Cache-Control: no-store | ETag: "1"', "open"),
+        (IMAGE, 'Cache-Control: no-cache | ETag: "1"', "safe"),
     ],
 )
-def test_a_page_that_is_asked_for_on_the_way_back(request_: str, own: str, expected: str):
-    """Only `no-store` keeps browsers from showing there what they stored."""
+def test_what_is_stored_only_with_the_rule(request_: str, own: str, expected: str):
+    """Only `no-store` keeps browsers from showing on the way back what they stored, and from asking
+    whether what a validator names has changed.
+    """
     assert outcome(STORE | {"value": "no-cache"}, request_, own) == expected
 
 
@@ -266,6 +291,7 @@ def test_a_cookie_that_is_set_anew_is_not_missed():
     [
         ('"cache"', {}, "safe"),
         ('"storage"', {}, "open"),
+        ('"clientHints"', {}, "open"),
         ('"*"', {"scheme": "http"}, "safe"),
         ('"cookies"', {"scheme": "http", "host": "127.0.0.1:8000"}, "unknown"),
     ],

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from sidecar.policy.rules.fetch import Fetch
+from tests.policy.making import facts, plan
 from tests.policy.test_breakage import outcome
 
 REFERRER = {
@@ -26,6 +28,9 @@ VISIT = "none navigate document"
         (REFERRER, "strict-origin-when-cross-origin", "safe"),
         (REFERRER, "no-referrer-when-downgrade", "open"),
         (REFERRER, "origin-when-cross-origin", "open"),
+        (REFERRER, "origin", "open"),
+        (REFERRER | {"value": "no-referrer-when-downgrade"}, "origin-when-cross-origin", "open"),
+        (REFERRER | {"value": "unsafe-url"}, "origin", "safe"),
         (REFERRER, "no-referrer, unsafe-url", "open"),
         (REFERRER, "unsafe-url, of-tomorrow", "open"),
         (REFERRER | {"value": "unsafe-url"}, "unsafe-url", "safe"),
@@ -86,7 +91,8 @@ def test_a_redirect_overrules_the_policy_of_a_page(
         ("same-origin cors script", "", "open"),
         ("same-origin cors script", "https://shop.example/a", "safe"),
         ("same-origin no-cors script", "", "safe"),
-        ("cross-site cors script", "", "safe"),
+        ("cross-site cors script", "", "open"),
+        ("cross-site no-cors script", "", "safe"),
         ("-", "", "open"),
         ("-", "http://shop.example/a", "safe"),
     ],
@@ -96,6 +102,24 @@ def test_a_modules_imports_follow_its_own_policy(sent: str, referer: str, expect
     more = [(b"Referer", referer.encode())] if referer else []
     line = (b"Content-Type", b"text/javascript")
     assert outcome(REFERRER, sent, line, also=more) == expected
+
+
+def test_what_a_sheet_loads_follows_its_own_policy():
+    """A page that hides its Referer asks for the sheet without one; one browser of many never
+    sends any.
+    """
+    breakage_test = plan({"it": REFERRER}, mode="report-only").routes[-1].rules[0].breakage_test
+    assert breakage_test
+
+    def asked(referer: str, dest: str = "style") -> str:
+        named = {b"Sec-Fetch-Site": "same-origin", b"Sec-Fetch-Mode": "no-cors"}
+        named |= {b"Sec-Fetch-Dest": dest} | ({b"Referer": referer} if referer else {})
+        situation = facts(request=[(name, value.encode()) for name, value in named.items()])
+        return breakage_test(situation, Fetch(situation))
+
+    assert [asked("", "image"), asked("")] == ["safe", "open"]
+    assert {asked("https://shop.test/") for _ in range(99)} == {"safe"}
+    assert asked("") == "safe"
 
 
 @pytest.mark.parametrize(

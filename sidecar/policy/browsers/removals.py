@@ -40,6 +40,10 @@ DEFAULT = "strict-origin-when-cross-origin"
 """What browsers do without a Referrer-Policy."""
 _TELLING = (DEFAULT, "no-referrer-when-downgrade", "unsafe-url")
 """Policies that send no less than the default, each at least as much as the one before."""
+_TELLING_ALL = ("origin", "origin-when-cross-origin")
+"""Policies that send the origin to plain http addresses too, as `unsafe-url` alone does of the
+others.
+"""
 _HIDING = ("no-referrer", "same-origin")
 """Policies under which other sites get no Referer, so that images that they refuse to show in pages
 of others are shown.
@@ -89,14 +93,15 @@ def referrer_of_rule(rule: Rule, value: str) -> BreakageTest | None:
     token = DEFAULT if rule.action == "remove" else referrer_policy(value)
     if not sends_default_or_more(token):
         return None
+    sheets = _Sheets()
 
     def judge(facts: Facts, fetch: Fetch) -> Outcome:
         if not fetch.browser:
             return "irrelevant"
         own = referrer_policy(b",".join(lines(facts, b"referrer-policy")).decode("latin-1"))
-        needed = own in _HIDING or (own == "origin-when-cross-origin" and token == DEFAULT)
+        needed = own in _HIDING or (own in _TELLING_ALL and token != "unsafe-url")
         if own is None and rule.action != "remove":
-            needed = _overruled(facts, fetch) or _hides(facts, fetch)
+            needed = _overruled(facts, fetch) or _hides(facts, fetch) or sheets.hide(facts, fetch)
         if own in _TELLING and token in _TELLING:
             needed = _TELLING.index(own) > _TELLING.index(token)
         return "open" if needed else "safe"
@@ -128,7 +133,34 @@ def _hides(facts: Facts, fetch: Fetch) -> bool:
         return False
     if fetch.dest is None:  # a plain http name: whether it is a module is not said
         return media_type(facts) in SCRIPT_TYPES
-    return fetch.dest == b"script" and fetch.mode == b"cors" and fetch.site == b"same-origin"
+    return fetch.dest == b"script" and fetch.mode == b"cors"
+
+
+class _Sheets:
+    """Style sheets that pages ask for, and how many of them without a Referer: what a sheet loads
+    follows the policy of its own response (Referrer Policy section 7), in place of the page's.
+
+    Some visitors' browsers never send a Referer, so a few such requests show no page that hides it.
+    """
+
+    __slots__ = ("_all", "_hidden")
+
+    def __init__(self) -> None:
+        self._all = self._hidden = 0
+
+    def hide(self, facts: Facts, fetch: Fetch) -> bool:
+        """Whether the page that asks for a sheet hides its Referer."""
+        if (media_type(facts) if fetch.dest is None else fetch.dest) not in (b"style", b"text/css"):
+            return False
+        self._all += 1
+        if fetch.referer is not None:
+            return False
+        self._hidden += 1
+        return self._hidden * _FEW > self._all
+
+
+_FEW = 50
+"""One of so many requests may be of a browser that never sends a Referer."""
 
 
 def grants_test(facts: Facts, fetch: Fetch) -> Outcome:

@@ -34,7 +34,9 @@ _SHOWN_TYPES, _SAVED_TEXTS = media_types("shown"), media_types("saved")
 
 
 def disposition_test(rule: Rule, value: str) -> BreakageTest:
-    """Pages that would be saved instead of shown, or downloads that would be shown."""
+    """Pages that would be saved instead of shown, downloads that would be shown, and names of files
+    that would be lost: of what is saved, and of what a script fetches.
+    """
     wanted = rule.action != "remove" and value.strip().lower().startswith("attachment")
     kept = rule.action == "default"
 
@@ -42,24 +44,30 @@ def disposition_test(rule: Rule, value: str) -> BreakageTest:
         if not fetch.browser:
             return "irrelevant"
         navigates, hidden = fetch.navigates, may_be_page(facts, fetch)
-        if not (navigates or hidden) or 300 <= facts.status < 400 or facts.status in (204, 205):
-            return "safe"
         own = line(facts, b"content-disposition")
-        if kept and own is not None:
+        # Under which name it is saved may matter to who opens it.
+        lost = own is not None and b"filename" in own.lower() and own != value.encode()
+        if not (navigates or hidden):
+            return "open" if lost and not kept and fetch.dest in _BY_SCRIPT else "safe"
+        if 300 <= facts.status < 400 or facts.status in (204, 205) or (kept and own is not None):
             return "safe"
         if saved(facts) == wanted or not _shown(media_type(facts)):
-            # Under which name it is saved may matter to who opens it.
-            lost = own is not None and b"filename" in own.lower() and own != value.encode()
             return "open" if lost else "safe"
         return "break" if navigates else "open"
 
     return judge
 
 
+_BY_SCRIPT = (b"empty", None)
+"""Destinations of what scripts fetch; on a plain http name it is not said."""
+
+
 def saved(facts: Facts) -> bool:
-    """Whether the service itself has browsers save the response."""
-    own = line(facts, b"content-disposition")
-    return own is not None and own.strip().lower().startswith(b"attachment")
+    """Whether the service itself has browsers save the response: so they do with every type that
+    they do not know (RFC 6266 section 4.2), and not with parameters alone.
+    """
+    said = (line(facts, b"content-disposition") or b"").partition(b";")[0].strip().lower()
+    return said not in (b"", b"inline") and b"=" not in said
 
 
 def _shown(media: bytes) -> bool:
@@ -82,12 +90,18 @@ def store_test(facts: Facts, fetch: Fetch) -> Outcome:
     """
     if not fetch.browser:
         return "irrelevant"
-    if not fetch.navigates or facts.status != 200 or saved(facts):
+    if not fetch.navigates or saved(facts):
         return "safe"
-    if facts.method == "POST":
-        return "break"
-    validated = any(line(facts, name) is not None for name in (b"etag", b"last-modified"))
-    return "safe" if validated or _caching(facts).unstored else "open"
+    if facts.method == "POST":  # a form that is shown again with its mistakes too
+        return "safe" if 300 <= facts.status < 400 or facts.status in (204, 205) else "break"
+    if facts.status != 200:
+        return "safe"
+    return "safe" if _validated(facts) or _caching(facts).unstored else "open"
+
+
+def _validated(facts: Facts) -> bool:
+    """Whether the response says how to ask whether it has changed."""
+    return any(line(facts, name) is not None for name in (b"etag", b"last-modified"))
 
 
 def asks_again(value: str) -> bool:
@@ -137,8 +151,10 @@ def freshness_test(rule: Rule, value: str) -> BreakageTest | None:
             return "irrelevant"
         own = _caching(facts)
         dated = own.asks_again or own.dated
-        returned_to = fetch.navigates and facts.status == 200 and own.unstored
-        needed = returned_to or (not asking and dated and _reusable(facts))
+        returned_to = fetch.navigates and facts.status == 200
+        # Whether a validator changes with what it is of, nobody asked while nothing was stored.
+        stored_anew = own.unstored and (returned_to or _validated(facts))
+        needed = stored_anew or (not asking and dated and _reusable(facts))
         return "open" if rule.action == "set" and needed else "safe"
 
     return judge
@@ -162,8 +178,13 @@ def _reusable(facts: Facts) -> bool:
     return any(line(facts, name) is not None for name in (b"last-modified", b"expires"))
 
 
-COOKIES, STORED = frozenset({"cookies", "*"}), frozenset({"storage", "executioncontexts", "*"})
-"""Types of `Clear-Site-Data` that clear cookies, and those that clear what scripts have stored."""
+COOKIES, STORED = (
+    frozenset({"cookies", "*"}),
+    frozenset({"storage", "executioncontexts", "clienthints", "*"}),
+)
+"""Types of `Clear-Site-Data` that clear cookies, and those that clear what scripts have stored, or
+the service has asked for (`Accept-CH`).
+"""
 
 
 def cleared(value: str) -> frozenset[str]:

@@ -521,3 +521,54 @@ for name, meta, breaks in (
         witness="nobody" if breaks else "proxy",
         schemes=("https", "http"),
     )
+for name, meta, breaks in (
+    ("referrer-sheet", "<meta name=referrer content=no-referrer>", True),
+    ("referrer-sheet-telling", "", False),
+):
+    _add(
+        name,
+        "header: Referrer-Policy, action: set, value: strict-origin-when-cross-origin",
+        {
+            "/": html("<p>text</p>", f"{meta}<link rel=stylesheet href=/a.css>"),
+            "/a.css": Page("@import url('%CDN%/b.css');", "text/css"),
+            "cdn:/b.css": lambda asked, told=not breaks: (
+                Page("p { color: rgb(1, 2, 3) }", "text/css")
+                if ("referer" in asked.headers) == told
+                else Page("not for strangers", "text/plain", 403)
+            ),
+        },
+        "getComputedStyle(document.querySelector('p')).color === 'rgb(1, 2, 3)'",
+        breaks=breaks,
+        witness="nobody" if breaks else "proxy",
+    )
+_add(
+    "disposition-name-read",
+    "header: Content-Disposition, action: remove",
+    {
+        "/": html(
+            "",
+            "<script>fetch('/export').then((it) => { document.title ="
+            " it.headers.get('content-disposition').split('=')[1]; })</script>",
+        ),
+        "/export": Page(
+            "a,b", "text/csv", headers=(("Content-Disposition", "attachment; filename=works"),)
+        ),
+    },
+    WORKS,
+    breaks=True,
+    witness="nobody",
+)
+_add(
+    "cors-removed-refused-already",
+    "header: Access-Control-Allow-Origin, action: remove",
+    {
+        "/data": Page("", "text/plain", 403, (_ANY,)),
+        "other:/": html(
+            "<script>fetch('%SITE%/data', {method: 'PUT'}).catch(() => { document.title = 'works';"
+            " })</script>"
+        ),
+    },
+    shows(WORKS, "%OTHER%/"),
+    breaks=False,
+    witness="proxy",
+)
