@@ -129,7 +129,7 @@ class Responder:
     def _opened(self) -> None:
         """A tunnel begins: its handshake tells of cookies."""
         route = self._route
-        if route.breakage_tests:
+        if route.breakage_tests or route.elsewhere:
             said = self._method, self._host, self._path, self._scheme
             facts = Facts(*said, self._seen, 101, (), self._address)
             self._context.telemetry.opened(self._active.tallies[route.name], route, facts)

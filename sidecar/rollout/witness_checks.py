@@ -34,6 +34,9 @@ def check_witnesses(
     witnesses = _by_kind(live)
     # Of a cookie requests tell, also where no response set it meanwhile.
     if not (any(item.affected for item in live) or climbs(live) or total(live, "open")):
+        carried = total(live, "carried")
+        if carried and not total(live, "set"):
+            reasons.lack("cookie-unset", carried=carried)
         # A probe gets one response of the service again and again.
         if "proxy" in witnesses and not total(live, "unknown"):
             known = _known(live) + total(live, "data")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import platform
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from typing import Any, TypeAlias
 
@@ -21,7 +21,7 @@ from sidecar.policy.rules.ladder import transport
 from sidecar.policy.terms import MODES
 from sidecar.policy.words import visible
 from sidecar.settings import Settings
-from sidecar.telemetry.counters import Cap
+from sidecar.telemetry.counters import Cap, Counter
 from sidecar.telemetry.events import Events, Stamp, as_json, shown
 from sidecar.telemetry.metrics import Metrics
 from sidecar.telemetry.pages import PageReader
@@ -137,7 +137,7 @@ class Telemetry:
         if self.observer is not None and origin == "upstream":
             self.observer(route, facts)
         tally.count(verdict)
-        if route.breakage_tests or route.watchers:
+        if route.breakage_tests or route.watchers or route.elsewhere:
             self._count_outcomes(tally, route, facts, verdict)
         if not verdict.findings or not self._cap.free() or not self.events.may_emit():
             return
@@ -173,10 +173,28 @@ class Telemetry:
                 tally.rules[index].outcomes[outcome].n += 1.0
                 if outcome in _NAMED and tally.is_new_example(index, outcome, facts.path):
                     self.example(route.name, route.rules[index].name, outcome, _asked(facts, fetch))
+                if isinstance(breakage_test, CookieTest) and (said := breakage_test.history()):
+                    tally.rules[index].outcomes[said].n += 1.0
+            elif isinstance(breakage_test, CookieTest):
+                # The rule leaves the response alone; the request may carry what it has written.
+                outcome = breakage_test.beside(leaving, fetch)
+                if outcome in _MAY_BREAK:
+                    tally.rules[index].outcomes[outcome].n += 1.0
+                if outcome in _NAMED and tally.is_new_example(index, outcome, facts.path):
+                    self.example(route.name, route.rules[index].name, outcome, _asked(facts, fetch))
+        for number, (place, rule, at, test, outcomes) in enumerate(tally.elsewhere, 1):
+            outcome = test.beside(leaving, fetch) if at < 0 or at in verdict.skipped else "safe"
+            if outcome in _MAY_BREAK:
+                outcomes[outcome].n += 1.0
+            if outcome in _NAMED and tally.is_new_example(-number, outcome, facts.path):
+                self.example(place, rule, outcome, _asked(facts, fetch))
 
     def opened(self, tally: RouteTally, route: RoutePlan, facts: Facts) -> None:
         """Count what a WebSocket's handshake shows of cookies; nothing else of it is judged."""
         fetch = Fetch(facts)
+        for _, _, at, test, outcomes in tally.elsewhere:
+            if at < 0 and test.sets:
+                outcomes[test.of_socket(facts, fetch)].n += 1.0
         for index, breakage_test in route.breakage_tests:
             if isinstance(breakage_test, CookieTest):
                 tally.rules[index].outcomes[breakage_test.of_socket(facts, fetch)].n += 1.0

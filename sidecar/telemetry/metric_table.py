@@ -33,12 +33,17 @@ OF_ENGINES = {
     "browser": "sidecar_trial_browsers_total",
 }
 """What trials count of each engine."""
-SEEN = (*OUTCOMES, "waiting", "upgraded", "granted", "partial", "worker", "script")
+SEEN = (
+    *(*OUTCOMES, "waiting", "upgraded", "granted", "partial", "worker", "script"),
+    *("carried", "set"),
+)
 """What a page load shows about a rule; in trial also: the service's own report-only line is in
 place of ours (waiting), the rule would remove the service's own `upgrade-insecure-requests`
 (upgraded) or what its own Permissions-Policy or Trusted Types alone give (granted), its browser
 reports only a part of what the rule would block (partial), a service worker's script carried the
-header (worker), or another worker's did (script).
+header (worker), or another worker's did (script). Of a cookie, where the rule
+writes what no request shows: it was carried while no response had set it yet, and a response set
+it, which is counted once.
 """
 
 

@@ -142,7 +142,10 @@ class Bundle:
 class RouteTally:
     """The counters of one route of one plan, bound once. Indices are those of the route's rules."""
 
-    __slots__ = ("_bundles", "_live", "_named", "breakage_tests", "responses", "rules", "watched")
+    __slots__ = (
+        *("_bundles", "_live", "_named", "breakage_tests", "elsewhere", "responses", "rules"),
+        "watched",
+    )
 
     def __init__(
         self, route: RoutePlan, rules: Rules, responses: Mapping[str, tuple[Counter, ...]]
@@ -156,6 +159,8 @@ class RouteTally:
             for place, rule, watcher in route.watchers
         )
         """Breakage tests of the whole policy, each with what it adds to."""
+        self.elsewhere = tuple((*entry, rules[entry[:2]].outcomes) for entry in route.elsewhere)
+        """Tests of other routes' cookies, as there, and what each adds to."""
         self._bundles: dict[PreparedDecision, Bundle] = {}
         self._live = True
         self._named: dict[tuple[int, str], set[str]] = {}

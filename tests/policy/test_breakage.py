@@ -320,6 +320,36 @@ def test_a_cookie_that_browsers_refuse_without_secure(cookie: bytes, expected: s
     assert outcome(rule, "none navigate document", (b"Set-Cookie", cookie)) == expected
 
 
+@pytest.mark.parametrize(
+    ("cookie", "expected"),
+    [(b"sid=1; HttpOnly", "safe"), (b"__Http-sid=1; Secure; HttpOnly", "break")],
+)
+def test_a_cookie_that_browsers_refuse_without_httponly(cookie: bytes, expected: str):
+    """So they do by the prefix of its name."""
+    rule = {"cookie": "*sid", "attributes": {"HttpOnly": False}}
+    assert outcome(rule, "none navigate document", (b"Set-Cookie", cookie)) == expected
+
+
+def test_what_no_request_shows_of_a_cookie_the_response_tells_that_sets_it():
+    """Until then, requests that carry it are counted, and none of those that go before a rule
+    whose all shows in requests.
+    """
+    said = []
+    for rule in (
+        {"cookie": "sid", "attributes": {"HttpOnly": True, "SameSite": "Lax"}},
+        {"cookie": "sid", "attributes": {"Path": "/app"}},
+        {"cookie": "sid", "attributes": {"SameSite": "Lax"}},
+    ):
+        test = plan({"it": rule}, mode="report-only").routes[-1].rules[0].breakage_test
+        assert isinstance(test, CookieTest)
+        for sent, line in (("a=1", b"a=1"), ("sid=1", b"a=1"), ("", b"sid=1"), ("sid=1", b"a=1")):
+            request = [(b"User-Agent", AGENT), (b"Cookie", sent.encode())]
+            situation = facts((b"Set-Cookie", line), request=request)
+            test(situation, Fetch(situation))
+            said.append(test.history())
+    assert said == ["", "carried", "set", ""] * 2 + [""] * 4
+
+
 @pytest.mark.parametrize("rule", [DENY, CORP, NOSNIFF, LAX, ANCESTORS])
 def test_what_is_no_browser_says_nothing(rule: dict[str, Any]):
     """curl, probes and service clients are never counted as safe."""
@@ -473,7 +503,7 @@ def test_two_cookie_lines_are_one():
         CORP | {"value": "cross-origin"},
         NOSNIFF | {"value": "x"},
         {"header": "Referrer-Policy", "action": "set", "value": "no-referrer"},
-        {"cookie": "a", "attributes": {"SameSite": "None"}},
+        LAX | {"action": "require"},
     ],
 )
 def test_where_requests_tell_nothing_there_is_no_breakage_test(rule: dict[str, Any]):

@@ -93,6 +93,22 @@ LAX = {"cookie": "session", "attributes": {"SameSite": "Lax"}}
         (
             [
                 OUTER,
+                ("/worker.js", "same-origin", "worker", f"{SITE}/outer"),
+                ("/api", "same-origin", "empty", f"{SITE}/worker.js"),
+            ],
+            "open",
+        ),
+        (
+            [
+                OUTER,
+                ("/worker.js", "same-origin", "worker", f"{SITE}/shop"),
+                ("/api", "same-origin", "empty", f"{SITE}/worker.js"),
+            ],
+            "safe",
+        ),
+        (
+            [
+                OUTER,
                 ("/inner", "same-origin", "iframe", f"{SITE}/outer"),
                 ("/api", "same-origin", "empty", f"{SITE}/inner"),
             ],

@@ -90,6 +90,7 @@ def kinds(rule: dict[str, Any]) -> list[str]:
         ("Content-Disposition", "set", "attachment", ["proxy"]),
         ("Clear-Site-Data", "set", '"cache"', ["proxy", "nobody"]),
         ("Clear-Site-Data", "set", '"prefetchCache"', ["proxy"]),
+        ("Clear-Site-Data", "set", '"clientHints"', ["proxy", "nobody"]),
         ("Clear-Site-Data", "set", '"cookies"', ["proxy", "nobody"]),
         ("Clear-Site-Data", "set", '"*"', ["proxy", "nobody", "nobody", "nobody"]),
         ("X-Custom", "set", "1", ["nobody"]),
@@ -114,7 +115,7 @@ def test_each_rule_has_its_witness(
         ({"Secure": True, "HttpOnly": True, "SameSite": "Strict"}, ["proxy", "proxy", "proxy"]),
         ({"Domain": False}, ["nobody"]),
         ({"Partitioned": False}, ["nobody"]),
-        ({"HttpOnly": False}, ["harmless"]),
+        ({"HttpOnly": False}, ["proxy"]),
         ({"Secure": False}, ["proxy"]),
     ],
 )

@@ -91,6 +91,16 @@ def test_rules_in_any_mode_have_evidence(mode: str):
         ),
         ("requests that say enough", {"witnesses": PROXY, "outcomes": {"safe": 100}}, "pass"),
         (
+            "a cookie that requests carry and no response set",
+            {"witnesses": NOBODY, "affected": 0, "outcomes": {"safe": 100, "carried": 1}},
+            "inconclusive",
+        ),
+        (
+            "the same, and a response set it as the rule would",
+            {"witnesses": NOBODY, "affected": 0, "outcomes": {"carried": 99, "set": 1}},
+            "pass",
+        ),
+        (
             "requests that do not say",
             {"witnesses": PROXY, "outcomes": {"unknown": 100}},
             "inconclusive",

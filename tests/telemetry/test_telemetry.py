@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from sidecar.policy.engine.plan import RoutePlan
 from sidecar.policy.rules.conditions import Facts
 from sidecar.policy.terms import Mode
 from sidecar.settings import Log, Settings
@@ -53,6 +55,7 @@ class Harness:
         mode: Mode = "enforce",
         *,
         rules: dict[str, Any] | None = None,
+        routes: Sequence[dict[str, Any]] = (),
         value_bytes: int = 256,
         per_second: int = 100,
     ) -> None:
@@ -62,12 +65,14 @@ class Harness:
             Metrics(process=False),
             Settings(log=Log(value_bytes=value_bytes)),
         )
-        self.plan = plan(RULES if rules is None else rules, mode=mode)
+        self.plan = plan(RULES if rules is None else rules, mode=mode, routes=[*routes])
         self.tallies = self.telemetry.activated(self.plan, "0123456789ab")
 
-    def record(self, response: Facts, origin: str = "upstream") -> None:
-        """Judge one response and record it."""
-        route = self.plan.routes[-1]
+    def record(
+        self, response: Facts, origin: str = "upstream", *, route: RoutePlan | None = None
+    ) -> None:
+        """Judge one response and record it, as of the default route unless another is named."""
+        route = route or self.plan.routes[-1]
         self.telemetry.record(
             self.tallies[route.name],
             "0123456789ab",
@@ -222,6 +227,60 @@ def test_breakage_tests_are_counted_for_rules_that_are_reported():
 
     assert counted("frames") == [1, 0, 0, 1]
     assert counted("late") == [0, 0, 0, 0]
+
+
+API = {"name": "api", "match": {"path": "/api/**"}, "rules": {}}
+PAGE = (b"Content-Type", b"text/html")
+SETS = (b"Set-Cookie", b"sid=1; Secure")
+CARRIES = [
+    (b"Sec-Fetch-Dest", b"empty"),
+    (b"Sec-Fetch-Site", b"cross-site"),
+    (b"Sec-Fetch-Mode", b"cors"),
+    (b"Cookie", b"sid=1"),
+]
+
+
+@pytest.mark.parametrize(
+    ("when", "name", "expected"),
+    [
+        ({"content-type": "text/html"}, "default", 1),
+        ({"content-type": "text/html"}, "api", 1),
+        ({}, "default", 1),
+        ({}, "api", 1),
+        ({"status": 500}, "api", 0),
+    ],
+)
+def test_a_cookie_is_carried_where_its_rule_leaves_responses_alone(
+    when: dict[str, Any], name: str, expected: float
+):
+    """Responses of one route and type set it; requests for others carry it from other sites, and
+    each counts once. A cookie that the rule does not write says nothing.
+    """
+    lax = {"cookie": "sid", "attributes": {"SameSite": "Lax"}, "when": when}
+    harness = Harness("report-only", rules={"lax": lax}, routes=[API])
+    login, route = harness.plan.routes[-1], {one.name: one for one in harness.plan.routes}[name]
+    harness.record(facts(PAGE, SETS), route=login)
+    harness.record(facts((b"Content-Type", b"application/json"), request=CARRIES), route=route)
+
+    assert expected == sum(
+        harness.value("sidecar_would_break_total", one.name, "lax", "break")
+        for one in harness.plan.routes
+    )
+
+
+def test_a_socket_carries_the_cookies_of_other_routes():
+    """A rule of one route writes the cookie, and a page of another site opens a socket of
+    another.
+    """
+    lax = {"cookie": "sid", "attributes": {"SameSite": "Lax"}}
+    login = {"name": "login", "match": {"path": "/login"}, "rules": {"lax": lax}}
+    harness = Harness("report-only", rules={}, routes=[login])
+    first, last = harness.plan.routes
+    harness.record(facts(PAGE, SETS), route=first)
+    handshake = facts(request=[(b"Origin", b"https://away.test"), *CARRIES], status=101)
+    harness.telemetry.opened(harness.tallies[last.name], last, handshake)
+
+    assert harness.value("sidecar_would_break_total", "login", "lax", "break") == 1
 
 
 def test_the_observer_sees_the_services_responses_alone():

@@ -70,17 +70,16 @@ _MEDIA = frozenset({b"image", b"audio", b"video"})
 _SAYS_NOTHING = frozenset({b"unknown/unknown", b"application/unknown", b"*/*"})
 _ANYTHING = frozenset({b"text/plain", b"application/octet-stream"})
 """Types of files whose type a service does not know: scripts and styles too."""
+_SHOWN = (b"image/", b"audio/", b"video/", b"font/")
+_NAMED = (".js", ".mjs", ".css")
 
 
 def breakage_test(rule: Rule, value: str) -> BreakageTest | None:
     """The test of a complete rule that would write `value`; None where requests show nothing."""
-    if rule.cookie is not None:
-        wanted = rule.attributes or Attributes()
-        loosened = wanted.secure is False and not wanted.same_site
-        seen = wanted.same_site in ("Lax", "Strict") or wanted.secure or wanted.http_only
-        return CookieTest(wanted, rule.cookie) if seen or loosened else None
-    if rule.action not in WRITING:
+    if rule.action not in (None, *WRITING):
         return None
+    if rule.cookie is not None:
+        return CookieTest(rule.attributes or Attributes(), rule.cookie)
     found = [one for name in rule.names if (one := _header_test(name, rule, value))]
     return _worst(found) if len(found) > 1 else next(iter(found), None)
 
@@ -181,7 +180,7 @@ def _nosniff(facts: Facts, fetch: Fetch) -> Outcome:
     if facts.status >= 300:
         return "safe"
     if fetch.relayed and facts.method == "GET":
-        return "open" if _sniffed(media) or media in _ANYTHING else "safe"
+        return "open" if _may_be_refused(media, facts, fetch) else "safe"
     if fetch.dest == b"style":
         return _style(media, fetch)
     if fetch.dest in _SCRIPTS:
@@ -193,6 +192,20 @@ def _nosniff(facts: Facts, fetch: Fetch) -> Outcome:
     if fetch.dest in _MEDIA and fetch.site in (b"cross-site", b"same-site"):
         return "break" if media in _OPAQUE else "safe"
     return "safe"
+
+
+def _may_be_refused(media: bytes, facts: Facts, fetch: Fetch) -> bool:
+    """Whether what a service worker asks for, or a page for a later one, may be a script, a style
+    sheet or what another site shows, of a type that `nosniff` has refused there.
+    """
+    if media in SCRIPT_TYPES or media == b"text/css" or media.startswith(_SHOWN):
+        return False
+    if _sniffed(media) or media in _ANYTHING or facts.path.endswith(_NAMED):
+        return True
+    # A page that is asked for ahead says so.
+    return fetch.mode in (b"no-cors", b"same-origin") and not any(
+        len(name) == 11 and name.lower() == b"sec-purpose" for name, _ in facts.request
+    )
 
 
 def _old_mode(facts: Facts, fetch: Fetch) -> Outcome:
@@ -223,15 +236,23 @@ class CookieTest:
     script has read it (HttpOnly).
 
     In a frame of another site all requests are cross-site, also those of the framed page to its own
-    host, which do not say so.
+    host, which do not say so. Where the rule leaves a response alone, by a condition or as of
+    another route, its request may carry the cookie all the same (`beside`).
     """
 
-    __slots__ = ("_framed", "_hidden", "_open", "_pattern", "_secure", "_strict", "asks")
+    __slots__ = (
+        *("_carried", "_framed", "_hidden", "_open", "_pattern", "_secure", "_shown", "_strict"),
+        *("_unseen", "asks", "sets"),
+    )
 
     def __init__(self, wanted: Attributes, pattern: str) -> None:
         self._pattern, self._strict = pattern, wanted.same_site == "Strict"
         self._secure, self._hidden = bool(wanted.secure), bool(wanted.http_only)
-        self._open = wanted.secure is False
+        self._open, self._shown = wanted.secure is False, wanted.http_only is False
+        self._unseen = bool(wanted.http_only or wanted.path or wanted.same_site == "None")
+        self._unseen |= wanted.domain is not None or wanted.partitioned is not None
+        self._carried = self.sets = False
+        """`sets`: whether a response that the rule looked at has set such a cookie."""
         self.asks = wanted.same_site in ("Lax", "Strict")
         """Whether it must see every request: SameSite is asked for."""
         self._framed = FramedPages()
@@ -246,10 +267,32 @@ class CookieTest:
             elif fetch.dest in FRAMES:
                 away = fetch.site == b"cross-site" or self._framed.around(facts, fetch) != "safe"
                 self._framed.note(facts, framed=away)
+            elif fetch.dest in _NAMED_BY_OTHERS and self._framed.around(facts, fetch) != "safe":
+                self._framed.note(facts, framed=True, surely=False)
         return False
+
+    def beside(self, facts: Facts, fetch: Fetch) -> Outcome:
+        """What the request of a response that the rule leaves alone shows of a cookie that the rule
+        would write elsewhere.
+        """
+        return self._of_request(facts, fetch) if self.sets else "irrelevant"
+
+    def history(self) -> str:
+        """After each judgement, where the rule writes what no request shows: "carried" for a
+        cookie that no response has set yet, "set" for the first that does; else "".
+
+        Whether such a rule changes anything, only those responses tell.
+        """
+        if not self._unseen:
+            return ""
+        if self.sets:
+            self._unseen = False
+            return "set"
+        return "carried" if self._carried else ""
 
     def __call__(self, facts: Facts, fetch: Fetch) -> Outcome:
         """What request and response show of the rule."""
+        self._carried = False
         found = self._of_exchange(facts, fetch)
         if self._hidden and found != "break" and fetch.browser and self._hides(facts):
             return "open"
@@ -271,10 +314,12 @@ class CookieTest:
 
     def _of_exchange(self, facts: Facts, fetch: Fetch) -> Outcome:
         attached = self.asks or self._secure
-        set_now = _set_now(facts, self._pattern, every=self._open)
+        set_now = self._set_now(facts)
         if attached and fetch.browser and any(one.get("domain") for one in set_now):
             return "open"
         if self._open and fetch.browser and any(map(_needs_secure, set_now)):
+            return "break"
+        if self._shown and fetch.browser and any(map(_needs_hiding, set_now)):
             return "break"
         found = self._of_request(facts, fetch)
         if found == "safe" and self.asks and any(map(_for_all_sites, set_now)):
@@ -297,12 +342,29 @@ class CookieTest:
         # Whether two hosts of a domain are of one site, the list of public suffixes says.
         return "open" if domain_of(page) == domain_of(own) else "break"
 
+    def _set_now(self, facts: Facts) -> list[cookies.Cookie]:
+        """The cookies of these names that the service sets with the response: each one where the
+        rule takes attributes away; else those for all hosts of a domain, whose requests do not pass
+        here, and those for all sites.
+
+        To read the others would cost each response more than all else that is asked of it.
+        """
+        found = []
+        for value in lines(facts, b"set-cookie"):
+            if not self.sets:
+                self.sets = _matches(value.partition(b"=")[0].strip(), self._pattern)
+            written = value.lower()
+            if self._open or self._shown or b"domain" in written or b"none" in written:
+                found.append(cookies.parse(value.decode("latin-1")))
+        return [one for one in found if cookies.matches(self._pattern, one.name)]
+
     def _of_request(self, facts: Facts, fetch: Fetch) -> Outcome:
         """What the cookies show that the request carries."""
         sent = [value for name, value in sent_cookies(fetch) if _matches(name, self._pattern)]
         if not sent:
             # The cookie was not sent: browsers with Fetch Metadata show this every day.
             return fetch.silent or "safe"
+        self._carried = fetch.browser
         if self._hidden and _echoed(facts, sent):
             # The service itself may have written it into the form that was sent.
             return "open" if fetch.navigates else "break"
@@ -342,20 +404,6 @@ def _matches(name: bytes, pattern: str) -> bool:
     return cookies.matches(pattern, name.decode("latin-1"))
 
 
-def _set_now(facts: Facts, pattern: str, *, every: bool) -> list[cookies.Cookie]:
-    """The cookies of these names that the service sets with the response: `every` one, or those for
-    all hosts of a domain, whose requests do not pass here, and those for all sites.
-
-    To read the others would cost each response more than all else that is asked of it.
-    """
-    found = []
-    for value in lines(facts, b"set-cookie"):
-        written = value.lower()
-        if every or b"domain" in written or b"none" in written:
-            found.append(cookies.parse(value.decode("latin-1")))
-    return [one for one in found if cookies.matches(pattern, one.name)]
-
-
 def _for_all_sites(cookie: cookies.Cookie) -> bool:
     return (cookie.get("samesite") or "").lower() == "none"
 
@@ -364,6 +412,11 @@ def _needs_secure(cookie: cookies.Cookie) -> bool:
     """Whether browsers refuse the cookie without Secure (RFC 6265bis section 5.7)."""
     prefixed = cookie.name.lower().startswith(tuple(cookies.PREFIXES))
     return _for_all_sites(cookie) or cookie.get("partitioned") is not None or prefixed
+
+
+def _needs_hiding(cookie: cookies.Cookie) -> bool:
+    """Whether browsers refuse the cookie without HttpOnly: by the prefix of its name."""
+    return "http-" in cookies.prefix_of(cookie.name)
 
 
 def _echoed(facts: Facts, values: list[bytes]) -> bool:
@@ -383,6 +436,8 @@ def _echoed(facts: Facts, values: list[bytes]) -> bool:
 
 _DELETED = re.compile(r"0+|-[0-9]+")
 """The Max-Age of a cookie that browsers are to forget."""
+_NAMED_BY_OTHERS = frozenset({b"style", b"worker", b"sharedworker"})
+"""What names itself, and not its page, as the Referer of what it loads."""
 _EXACT, _WITHIN = 4, 8
 """Bytes of a value that is hardly a whole header field, or part of one, by chance."""
 _NOT_SCRIPTS = frozenset({b"cookie", b"referer", b"origin", b"user-agent"})

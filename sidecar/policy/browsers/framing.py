@@ -35,17 +35,19 @@ class FramedPages:
     __slots__ = ("_held",)
 
     def __init__(self) -> None:
-        self._held: OrderedDict[int, None] = OrderedDict()
+        self._held: OrderedDict[int, Outcome] = OrderedDict()
 
-    def note(self, facts: Facts, *, framed: bool) -> None:
-        """Whether the page that is asked for stands in such a frame now."""
+    def note(self, facts: Facts, *, framed: bool, surely: bool = True) -> None:
+        """Whether the page that is asked for stands in such a frame now; not `surely`: it is a file
+        that other pages may load too.
+        """
         page = hash((facts.client, facts.host, facts.path))
         if not framed:
             self._held.pop(page, None)
             return
         for key in (page, hash((facts.client, facts.host))):
             self._held.pop(key, None)
-            self._held[key] = None
+            self._held[key] = "break" if surely else "unknown"
         while len(self._held) > REMEMBERED:
             self._held.popitem(last=False)
 
@@ -56,9 +58,9 @@ class FramedPages:
         page = None if fetch.referer is None else address(fetch.referer.decode("latin-1"))
         if page is None:
             return "unknown"
-        if hash((facts.client, facts.host, page.path)) in self._held:
-            return "break"
-        return "unknown" if page.path == "/" else "safe"  # the Referer may be only the origin
+        held = self._held.get(hash((facts.client, facts.host, page.path)))
+        # The Referer may be only the origin.
+        return held or ("unknown" if page.path == "/" else "safe")
 
 
 class Framing:

@@ -111,9 +111,7 @@ def _of_cookie(wanted: Attributes) -> Iterator[str]:
         yield "cookie-http-only"
     if scoped:
         yield "cookie-scope"
-    if wanted.secure is False and wanted.same_site is None:
-        yield "cookie-insecure"
-    elif not (wanted.same_site or wanted.secure or wanted.http_only or scoped):
+    if (wanted.secure is False or wanted.http_only is False) and wanted.same_site is None:
         yield "cookie-loosened"
 
 

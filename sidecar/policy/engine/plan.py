@@ -93,6 +93,10 @@ class RoutePlan:
     """Whether an active rule writes or demands a nonce of each response: the service gets one."""
     watchers: tuple[tuple[str, str, Watcher], ...] = ()
     """Breakage tests of the whole policy that must see every request, by route and rule."""
+    elsewhere: tuple[tuple[str, str, int, CookieTest], ...] = ()
+    """Tests of cookies that other routes' rules write, which requests of this route may carry, by
+    route and rule; with them the index of the same rule here, -1 = none.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +190,7 @@ def compile_policy(resolved: Resolved, *, override: Mode | None = None) -> Plan:
     watchers = tuple(_watchers(routes))
     if watchers:
         routes = tuple(replace(route, watchers=watchers) for route in routes)
+    routes = tuple(_with_cookies_of_others(route, routes) for route in routes)
     index = Index(route.match for route in resolved.routes[:-1])
     return Plan(resolved.policy.name, mode, routes, index, resolved.policy.slashes, keys)
 
@@ -299,6 +304,17 @@ def _watchers(routes: Iterable[RoutePlan]) -> Iterator[tuple[str, str, Watcher]]
         for index, found in route.breakage_tests:
             if isinstance(found, Clearing | CookieTest | Framing) and found.asks:
                 yield route.name, route.rules[index].name, found
+
+
+def _with_cookies_of_others(route: RoutePlan, routes: Iterable[RoutePlan]) -> RoutePlan:
+    own = {(line.name, line.says): at for at, line in enumerate(route.rules) if _unproven(line)}
+    found = []
+    for other in routes:
+        for index, test in other.breakage_tests if other is not route else ():
+            if isinstance(test, CookieTest):
+                line = other.rules[index]
+                found.append((other.name, line.name, own.get((line.name, line.says), -1), test))
+    return replace(route, elsewhere=tuple(found)) if found else route
 
 
 def _meaning(named: NamedRule, mode: Mode) -> str:

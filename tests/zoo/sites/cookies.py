@@ -306,3 +306,28 @@ _add(
     breaks=True,
     witness="nobody",
 )
+
+
+def _taken(asked: Asked) -> Page:
+    """A form of a partner leads to the account, by a redirect that is no page."""
+    known = asked.cookies.get("session") == "yes"
+    cookie = f"known={'yes' if known else 'no'}; Path=/; Secure"
+    return Page("", "text/plain", 303, (("Location", "/known"), ("Set-Cookie", cookie)))
+
+
+_KNOWN = {
+    "/taken": _taken,
+    "/known": lambda asked: html("welcome" if asked.cookies.get("known") == "yes" else "who?"),
+}
+for name, start, visit, breaks in (
+    ("elsewhere", "<p>start</p>", _comes_by_form, True),
+    ("here", _FORM.format("/taken"), _own_form, False),
+):
+    _add(
+        f"cookie-lax-of-pages-form-{name}",
+        f"{_cookie('session', 'SameSite: Lax')}, when: {{content-type: text/html}}",
+        {"/": _gives(_NONE, start), **_KNOWN, "other:/": html(_FORM.format("%SITE%/taken"))},
+        visit,
+        breaks=breaks,
+        witness="proxy",
+    )
