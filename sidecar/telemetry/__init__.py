@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import platform
 import secrets
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from typing import Any, TypeAlias
 
@@ -21,7 +21,7 @@ from sidecar.policy.rules.ladder import transport
 from sidecar.policy.terms import MODES
 from sidecar.policy.words import visible
 from sidecar.settings import Settings
-from sidecar.telemetry.counters import Cap, Counter
+from sidecar.telemetry.counters import Cap
 from sidecar.telemetry.events import Events, Stamp, as_json, shown
 from sidecar.telemetry.metrics import Metrics
 from sidecar.telemetry.pages import PageReader

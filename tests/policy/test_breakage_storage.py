@@ -411,10 +411,10 @@ BY_PAGE = "Sec-Fetch-Site: same-origin | Sec-Fetch-Mode: cors | Sec-Fetch-Dest: 
         (NOSNIFF, PASSED_ON, "", "break"),
         (NOSNIFF, PASSED_ON, "Content-Type: text/html", "safe"),
         (DENY, PASSED_ON, "Content-Type: text/html", "open"),
-        (DENY, PASSED_ON, "Content-Disposition: attachment", "irrelevant"),
+        (DENY, PASSED_ON, "Content-Disposition: attachment", "data"),
         (DENY, BY_WORKER, "Content-Type: text/html", "open"),
-        (DENY, BY_WORKER, "Content-Type: application/json", "irrelevant"),
-        (DENY, AHEAD, "Content-Type: text/html", "irrelevant"),
+        (DENY, BY_WORKER, "Content-Type: application/json", "data"),
+        (DENY, AHEAD, "Content-Type: text/html", "unknown"),
         (NO_CSP, PASSED_ON, f"{LIFTED}Content-Type: text/html", "open"),
     ],
 )
