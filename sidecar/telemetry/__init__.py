@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 import sidecar
 from sidecar.lean import aiohttp_version
-from sidecar.policy.browsers.breakage import CookieTest
+from sidecar.policy.browsers.cookie_breakage import CookieTest
 from sidecar.policy.browsers.reports import BrowserReport, read_reports
 from sidecar.policy.engine.judge import REMEMBERED, PreparedDecision
 from sidecar.policy.engine.plan import Plan, RoutePlan

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sidecar.policy.browsers.breakage import CookieTest
+from sidecar.policy.browsers.cookie_breakage import CookieTest
 from sidecar.policy.rules.fetch import Fetch
 from tests.policy.making import facts, plan
 

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
-from sidecar.policy.browsers.breakage import CookieTest, breakage_test
+from sidecar.policy.browsers.breakage import breakage_test
+from sidecar.policy.browsers.cookie_breakage import CookieTest
 from sidecar.policy.browsers.framing import Framing
 from sidecar.policy.browsers.storage import Clearing
 from sidecar.policy.browsers.trial import has_report_only, looks
