@@ -25,6 +25,17 @@ def _address(value: object) -> object:
     return text
 
 
+def is_loopback(address: str) -> bool:
+    """True for unix sockets, localhost and loopback addresses of a HOST:PORT text."""
+    if address.startswith("unix:"):
+        return True
+    host = address.rpartition(":")[0].strip("[]")
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 def _upstream(value: object) -> object:
     text = str(value)
     parts = urlsplit(text)

@@ -18,6 +18,7 @@ from aiohttp.typedefs import Middleware
 
 from sidecar.policy.terms import PolicyError, Problem
 from sidecar.revisions.history import OrderRefused
+from sidecar.setting_kinds import is_loopback
 
 COOKIE = "sidecar_admin"
 LASTING = 8 * 3600
@@ -85,17 +86,6 @@ OWN_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
-
-
-def is_loopback(address: str) -> bool:
-    """True for unix sockets, localhost and loopback addresses of a HOST:PORT text."""
-    if address.startswith("unix:"):
-        return True
-    host = address.rpartition(":")[0].strip("[]")
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def read_token(address: str, token_file: str | None) -> str | None:

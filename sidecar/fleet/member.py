@@ -252,8 +252,7 @@ class FleetMember:
             await revisions.journal.keep(None)
 
     async def _own_decision(self, revisions: Revisions) -> FleetDecision:
-        event, who, reason = self._said
-        made = replace(await revisions.decision(), event=event, who=who, reason=reason)
+        made = await revisions.decision(*self._said)
         return replace(made, version=max(1, self.version), replica=self.replica)
 
     def _found(self) -> None:

@@ -341,19 +341,16 @@ class Revisions:
         reason: str = "",
     ) -> None:
         if self._fleet is not None:
-            made = await self._shared(revision, pinned, override)
-            await self._fleet.propose(replace(made, event=event, who=who, reason=reason))
+            what = (revision.id, revision.text, revision.parent, pinned, override)
+            promotion = await self.journal.promotion(revision.id)
+            await self._fleet.propose(FleetDecision(*what, event, who, reason, promotion))
 
-    async def decision(self) -> FleetDecision:
-        """What is in force here, as a fleet can share it."""
-        return await self._shared(self.current, self.pinned, self.override)
-
-    async def _shared(
-        self, revision: Revision, pinned: str | None, override: Override | None
-    ) -> FleetDecision:
-        about = (revision.id, revision.text, revision.parent, pinned, override)
-        promotion = await self.journal.promotion(revision.id)
-        return FleetDecision(*about, "policy.activated", revision.who, "", promotion)
+    async def decision(self, event: str, who: str, reason: str) -> FleetDecision:
+        """What is in force here, as a fleet can share it; how it came to be is the caller's."""
+        current = self.current
+        what = (current.id, current.text, current.parent, self.pinned, self.override)
+        promotion = await self.journal.promotion(current.id)
+        return FleetDecision(*what, event, who, reason, promotion)
 
     async def follow(self, decision: FleetDecision) -> None:
         """Put the fleet's decision in force. The lock is held.

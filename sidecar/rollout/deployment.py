@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from sidecar.policy.terms import PolicyError
+from sidecar.setting_kinds import is_loopback
 from sidecar.settings import Settings
 from sidecar.source import load_policy
 
@@ -112,9 +113,8 @@ def _state(settings: Settings) -> Iterator[DeploymentFinding]:
 
 
 def _admin(settings: Settings) -> Iterator[DeploymentFinding]:
-    address, host = settings.admin, settings.admin.rpartition(":")[0]
-    local = host in ("localhost", "[::1]") or host.startswith("127.")
-    if local or address.startswith("unix:"):
+    address = settings.admin
+    if is_loopback(address):
         yield DeploymentFinding("admin", "pass", f"{address} is loopback")
     elif settings.admin_token_file:
         text = f"{address} is reachable from outside, with a token; prefer loopback"

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from sidecar.admin import access
-from sidecar.admin.access import COOKIE, Sessions, is_loopback, read_token
+from sidecar.admin.access import COOKIE, Sessions, read_token
 from sidecar.policy.terms import PolicyError
+from sidecar.setting_kinds import is_loopback
 from tests.admin import TOKEN, Control, control
 
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
