@@ -14,7 +14,6 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 MODULES = (
     "baseline/capture",
-    "policy/engine/index",
     "policy/engine/judge",
     "policy/engine/plan",
     "policy/rules/matching",
@@ -33,7 +32,6 @@ MODULES = (
     "proxy/http1/responses",
     "proxy/http1/scan",
     "proxy/http1/stream",
-    "proxy/http1/writing",
     "proxy/incoming",
     "proxy/listener",
     "proxy/pool",

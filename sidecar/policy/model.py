@@ -108,9 +108,7 @@ class Rule(StrictModel):
 
     @property
     def text(self) -> str:
-        """The value as it is sent, directives joined as CSP writes them (CSP3 section 2.2.1); "" =
-        none.
-        """
+        """The value as it is sent, directives as CSP joins them (CSP3 section 2.2.1); "" = none."""
         if not isinstance(self.value, dict):
             return self.value or ""
         return "; ".join(
@@ -118,6 +116,15 @@ class Rule(StrictModel):
             for name, sources in self.value.items()
             if sources is not False
         )
+
+    def said(self, *, without: set[str] | None = None) -> dict[str, Any]:
+        """The rule as data for JSON, but for some keys. The order of directives is sent, so it is
+        part of what is said.
+        """
+        said = self.model_dump(mode="json", exclude_none=True, exclude=without)
+        if isinstance(self.value, dict):
+            said["value"] = list(self.value.items())
+        return said
 
     @property
     def names(self) -> tuple[str, ...]:

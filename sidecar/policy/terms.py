@@ -77,8 +77,6 @@ class PolicyError(ValueError):
 
 
 def lowest(*modes: Mode | None) -> Mode:
-    """The ceiling rule: the lowest mode wins; None (missing) does not count; all None =
-    report-only.
-    """
+    """The ceiling rule: the lowest mode wins; None does not count, and all None = report-only."""
     ranks = [MODES.index(mode) for mode in modes if mode is not None]
     return MODES[min(ranks)] if ranks else "report-only"

@@ -1,6 +1,4 @@
-"""A request's body on its way from the client's connection to who reads it, with a bound on what
-waits.
-"""
+"""A request's body between the client's connection and its reader, with a bound on what waits."""
 
 from __future__ import annotations
 
@@ -10,15 +8,11 @@ from typing import Final
 from sidecar.proxy.waiter import Waiter
 
 BUFFER: Final = 262_144
-"""Bytes of a body that wait for a slow upstream before the client is no longer read: more than
-the loop reads at once.
-"""
+"""Bytes that wait for a slow upstream before the client is no longer read: more than one read."""
 
 
 class Body:
-    """`whole` when all of it has arrived, `received` bytes so far; `resume` is called when there
-    is room again.
-    """
+    """`whole` when all has arrived, `received` bytes so far; `resume` is called at room again."""
 
     __slots__ = ("_error", "_full", "_pieces", "_resume", "_size", "_waiter", "received", "whole")
 

@@ -107,10 +107,8 @@ def _pair(certificate: str | None, key: str | None, name: str, now: datetime) ->
     """Of a certificate chain and its key, which may stand in one file."""
     if certificate is None:
         return
-    place, key_place = (
-        ("tls", f"{name}certificate"),
-        ("tls", f"{name}key" if key else f"{name}certificate"),
-    )
+    place = ("tls", f"{name}certificate")
+    key_place = ("tls", f"{name}key") if key else place
     chain, found = _read(certificate, place)
     held, more = (chain, None) if key is None else _read(key, key_place)
     yield from (problem for problem in (found, more) if problem)

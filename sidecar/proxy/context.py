@@ -19,9 +19,7 @@ if TYPE_CHECKING:
     from sidecar.revisions import Active
 
 Reports = Callable[[str, bytes, str, str, bytes], None]
-"""Takes one post of browser reports: the rest of its path, body, Content-Type, the client's
-address and User-Agent.
-"""
+"""Takes a post of browser reports: rest of the path, body, Content-Type, address, User-Agent."""
 
 
 @dataclass(frozen=True, slots=True)

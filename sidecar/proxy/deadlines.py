@@ -85,9 +85,8 @@ class Deadlines:
             if when > now:
                 continue  # one that was ended just now has gone on, and moved or dropped it
             if not isinstance(waiting, asyncio.Future):
-                waiting.set_exception(
-                    error()
-                )  # stays until it is dropped: a stream may miss the first word
+                # It stays until it is dropped: a stream may miss the first word.
+                waiting.set_exception(error())
                 continue
             self.drop(waiting)
             if not waiting.done():
@@ -97,9 +96,7 @@ class Deadlines:
 
 
 def tick_for(timeouts: Timeouts) -> float:
-    """The precision these timeouts ask for, in seconds: a tenth of the shortest, from 20 ms to
-    half a second.
-    """
+    """The precision that timeouts need, in seconds: a tenth of the shortest, from 0.02 to 0.5."""
     each = [timeouts.header, timeouts.body_idle, timeouts.connect, timeouts.tunnel_idle]
     parts: tuple[Timeouts | RouteTimeouts, ...] = (timeouts, *timeouts.routes.values())
     for part in parts:

@@ -40,9 +40,7 @@ LINGER_SECONDS: Final = 30.0
 """How long a client that got an early response is read on, up to LINGER_BYTES."""
 
 FIRST_REQUEST: Final = 0.5
-"""Seconds that a new connection has, while the process ends, for the request that it was opened
-for.
-"""
+"""Seconds that a new connection has, while the process ends, for the request it was opened for."""
 
 _idle_over: Final = partial(ClientGone, "idle")
 _client_stuck: Final = partial(ClientGone, "stopped reading")
@@ -76,9 +74,7 @@ class Downstream(Incoming):
         return Waiter(self.advance)
 
     async def drained(self) -> None:
-        """Wait until the client has read enough; raises ClientGone when it reads nothing for
-        timeouts.idle.
-        """
+        """Wait until the client has read enough; ClientGone when it reads none for long."""
         if self.writing_paused and self.transport is not None:
             await self._until_drained(self.transport)
 
@@ -90,9 +86,7 @@ class Downstream(Incoming):
         return held
 
     def end_soon(self) -> None:
-        """The process ends: close a kept connection that waits, and give a new one a moment for
-        its first request.
-        """
+        """The process ends: close a kept connection that waits, give a new one a moment."""
         if self.begun or self.transport is None:
             return
         if self._used:
@@ -172,9 +166,7 @@ class Downstream(Incoming):
             self.advance(asyncio.CancelledError())
 
     def advance(self, error: BaseException | None = None) -> None:
-        """Go on with the exchange until it must wait, and with those that follow, until no
-        request is at hand.
-        """
+        """Go on with the exchange, and those that follow, until it must wait or none is at hand."""
         try:
             while self._step(error):
                 error = None
@@ -253,9 +245,7 @@ class Downstream(Incoming):
         return True
 
     def _next(self) -> Request | Refused | None:
-        """The next request, or the refusal in its place; None = it has not come yet, or will
-        not.
-        """
+        """The next request, or the refusal in its place; None = it has not come, or will not."""
         if self._incoming is None and self.transport is not None:
             self._busy = False
             if self._held and not self._deaf:
@@ -290,9 +280,7 @@ class Downstream(Incoming):
         return self._last or not (self._deaf or transport.can_write_eof())
 
     def _linger(self) -> None:
-        """Let the response reach a client that may still be sending: end our side, read on for a
-        while.
-        """
+        """Let the response reach a client that may still send: end our side, read on a while."""
         transport = self.transport
         if transport is None or (self._body.whole and not self._held and self._ends(transport)):
             self._end()

@@ -13,10 +13,17 @@ from typing import TYPE_CHECKING, Final
 from sidecar.proxy.deadlines import NEVER
 from sidecar.proxy.faults import ClientGone, Refused, UpstreamFailed
 from sidecar.proxy.forwarding import ClientOrigin, new_nonce
-from sidecar.proxy.http1.grammar import BODILESS, CHUNKED, IDEMPOTENT, UNTIL_CLOSE
+from sidecar.proxy.http1.grammar import (
+    BODILESS,
+    CHUNKED,
+    IDEMPOTENT,
+    LAST_CHUNK,
+    UNTIL_CLOSE,
+    chunk,
+    message,
+)
 from sidecar.proxy.http1.requests import Request
 from sidecar.proxy.http1.responses import AGAIN, Response
-from sidecar.proxy.http1.writing import LAST_CHUNK, chunk, message
 from sidecar.proxy.reporting import PREFIX as REPORTS_PREFIX
 from sidecar.proxy.responder import Responder, Rest
 from sidecar.proxy.splice import splice
@@ -65,9 +72,7 @@ class Exchange(Responder):
         self._clean = self._listening = False
 
     def begin(self) -> Rest | bool | None:
-        """Judge the request and ask the upstream. None = to be resumed with `respond`; a bool =
-        it is over.
-        """
+        """Judge the request, ask the upstream. None = go on with `respond`; a bool = it is over."""
         context = self._context
         context.telemetry.in_flight.n += 1
         try:
@@ -187,9 +192,7 @@ class Exchange(Responder):
     # To the upstream.
 
     def _written(self, request: Request) -> bytes:
-        """The request's head, with its body when that is at hand; raises Refused when it is
-        beyond the bound.
-        """
+        """The request's head, with its body if at hand; raises Refused when that is too large."""
         assert self._origin is not None
         added = self._origin.lines
         if request.websocket:
@@ -257,9 +260,7 @@ class Exchange(Responder):
         return now
 
     def interim(self, response: Response) -> None:
-        """Pass a 1xx on: not to HTTP/1.0 (RFC 9110 section 15.2), and 100 once to who waits for
-        it.
-        """
+        """Pass a 1xx on: not to HTTP/1.0 (RFC 9110 section 15.2), 100 once to who waits for it."""
         request = self._request
         assert request is not None
         if request.http10 or self._answered:
@@ -306,17 +307,15 @@ class Exchange(Responder):
         self._begin_response()
         try:
             await self._pass_body(upstream, head, chunked=chunked)
-        except UpstreamFailed as failure:
-            self._failed(failure.reason, failure.detail)
-            self._cut(visible=not until_close)
-            raise ClientGone from None
-        except Refused as refusal:  # what came of the body while the response was on its way
-            self._rejected(refusal, response.status)
-            self._cut(visible=not until_close)
-            raise ClientGone from None
-        except (ClientGone, ConnectionError):
-            self._context.telemetry.aborts.n += 1
-            self._cut(visible=not until_close)
+        except (UpstreamFailed, Refused, ClientGone, ConnectionError) as failure:
+            if isinstance(failure, UpstreamFailed):
+                self._failed(failure.reason, failure.detail)
+            elif isinstance(failure, Refused):  # what came of the body during the response
+                self._rejected(failure, response.status)
+            else:
+                self._context.telemetry.aborts.n += 1
+            if until_close:  # or the end of the connection would look like the end of the body
+                self._client.reset()
             raise ClientGone from None
         return self._relayed(upstream, keep_alive=keep_alive)
 
@@ -334,9 +333,7 @@ class Exchange(Responder):
         return keep_alive
 
     async def _pass_body(self, upstream: Connection, head: bytes, *, chunked: bool) -> None:
-        """Pass a body on as it comes, the large part of a large one unread. What fails here ends
-        both connections.
-        """
+        """Pass a body on as it comes, most of a large one unread. Failures end both connections."""
         spliced = None
         if self._page is None:
             pipe, client = self._context.pipe, self._client
@@ -389,10 +386,3 @@ class Exchange(Responder):
     def _sent(self) -> bool:
         """The whole request has been passed on."""
         return self._upload is None or self._upload.sent
-
-    def _cut(self, *, visible: bool) -> None:
-        """End the client's connection inside a body. A reset where the end of the connection
-        would look like the end of the body.
-        """
-        if not visible:
-            self._client.reset()

@@ -1,6 +1,4 @@
-"""The two ways an exchange ends without the upstream's response, as exceptions with a status and a
-counted reason.
-"""
+"""How an exchange ends without the upstream's response: a status and a counted reason."""
 
 from __future__ import annotations
 

@@ -22,9 +22,7 @@ from sidecar.settings import Forwarding
 
 _PORT = re.compile(rb"[0-9]{1,5}")
 _ENDS: Final = tuple(f"{number:03x}" for number in range(0x1000))
-"""The last digits of request ids: a new one is one of these behind what stays for 4,096
-requests.
-"""
+"""The last digits of request ids, behind digits that stay for 4,096 requests."""
 _ID = re.compile(rb"[!-~]{1,128}")
 _NAME = re.compile(rb"[A-Za-z0-9._~:\[\]-]{1,262}")
 _SCHEMES = frozenset({"http", "https"})
@@ -54,15 +52,11 @@ class ClientOrigin:
 
 
 KNOWN = 4096
-"""Addresses of which is known whether they are trusted: those of the proxies in front come with
-every request.
-"""
+"""Addresses of which is known whether they are trusted: proxies send the same in every request."""
 
 
 class Peer:
-    """The other end of one client connection, with the lines that are the same for all its
-    requests.
-    """
+    """The other end of a client connection, with the lines that are the same for its requests."""
 
     __slots__ = ("_host", "_lines", "address", "port", "scheme", "trusted")
 
@@ -72,9 +66,7 @@ class Peer:
         self._lines = b""
 
     def lines(self, host: str) -> bytes:
-        """What is said of an untrusted peer's request; made again only when it names another
-        host.
-        """
+        """What is said of an untrusted peer's request; made again when it names another host."""
         if host != self._host:
             self._host = host
             self._lines = _lines_alone(self.address, self.scheme, host, self.port)
@@ -136,9 +128,7 @@ class Forwarder:
         return ClientOrigin(client, scheme, request_id, lines)
 
     def nonce_line(self, nonce: bytes) -> bytes:
-        """The line that brings the service the nonce of one response; b"" where the setting says
-        off.
-        """
+        """The line that brings the service the nonce of a response; b"" where it is off."""
         return b"%b: %b\r\n" % (self._nonce_name, nonce) if self._nonce_name else b""
 
     def new_id(self) -> str:
@@ -150,14 +140,10 @@ class Forwarder:
         return self._id_block + _ENDS[low]
 
     def _chain(self, claims: dict[bytes, list[bytes]], peer: str) -> list[str]:
-        """Client first, peer last: the claimed hops from the right, up to the first that is not
-        trusted.
-        """
+        """Client first, peer last: the claimed hops from the right, to the first untrusted one."""
         if b"x-forwarded-for" in claims:
-            hops = [
-                hop.strip()
-                for hop in b",".join(claims[b"x-forwarded-for"]).decode("latin-1").split(",")
-            ]
+            said = b",".join(claims[b"x-forwarded-for"]).decode("latin-1")
+            hops = [hop.strip() for hop in said.split(",")]
         else:
             hops = _forwarded_values(claims, "for")
         chain = [peer]
@@ -202,9 +188,7 @@ all took; b"" = none.
 
 
 def server_timing(networks: Sequence[str]) -> Timing | None:
-    """Where the time of a response went, for clients that may know (W3C Server Timing section 2);
-    None = off.
-    """
+    """Where a response's time went, for clients that may know (Server Timing section 2)."""
     if not networks:
         return None
     within = among(networks)
@@ -222,9 +206,7 @@ def server_timing(networks: Sequence[str]) -> Timing | None:
 
 
 def new_nonce() -> bytes:
-    """128 random bits in base64url, which CSP takes (Level 3 section 2.3.1) and every template
-    leaves as it is.
-    """
+    """128 random bits in base64url, which CSP (Level 3 section 2.3.1) and templates take as is."""
     return secrets.token_urlsafe(16).encode("ascii")
 
 
@@ -263,9 +245,8 @@ def _address(hop: str) -> str | None:
 
 def _claimed_scheme(claims: dict[bytes, list[bytes]]) -> str | None:
     if b"x-forwarded-proto" in claims:
-        found = (
-            claims[b"x-forwarded-proto"][-1].decode("latin-1").rpartition(",")[2].strip().lower()
-        )
+        last = claims[b"x-forwarded-proto"][-1].decode("latin-1").rpartition(",")[2]
+        found = last.strip().lower()
     else:
         found = (_forwarded_values(claims, "proto") or [""])[-1].lower()
     return found if found in _SCHEMES else None
@@ -277,9 +258,7 @@ def _last(claims: dict[bytes, list[bytes]], key: bytes, grammar: re.Pattern[byte
 
 
 def _forwarded_values(claims: dict[bytes, list[bytes]], parameter: str) -> list[str]:
-    """One parameter of each element of Forwarded, in order (RFC 7239 section 4); "" where it is
-    missing.
-    """
+    """One parameter of each element of Forwarded (RFC 7239 section 4), in order; "" = missing."""
     found = []
     for element in b",".join(claims.get(b"forwarded", [])).decode("latin-1").split(","):
         pairs = dict(pair.strip().partition("=")[::2] for pair in element.lower().split(";"))

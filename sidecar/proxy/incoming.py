@@ -102,9 +102,7 @@ class Incoming(asyncio.Protocol, ABC):
             self.transport.write(data)
 
     def reset(self) -> None:
-        """End the connection so that the client cannot take what it has for the whole (RFC 9112
-        section 8).
-        """
+        """End it so that the client cannot take what it has for the whole (RFC 9112 section 8)."""
         if self.transport is not None:
             raw = self.transport.get_extra_info("socket")
             # uvloop has none under TLS, where an end without close_notify is visible
@@ -227,9 +225,7 @@ class Incoming(asyncio.Protocol, ABC):
             self._arrive(request)
 
     def _begin_body(self, request: Request, rest: bytes) -> None:
-        """Read on behind a head; raises Refused for what is wrong at once, so that the upstream
-        is not asked.
-        """
+        """Read on behind a head; Refused for what is wrong at once: the upstream is not asked."""
         limits = self._context.settings.limits
         self._body = Body(self._body_room)
         if request.length == CHUNKED:
@@ -251,9 +247,7 @@ class Incoming(asyncio.Protocol, ABC):
             self._refuse(refusal)
 
     def _pass_body(self, data: bytes) -> None:
-        """Read a piece of the body; what is left over behind it waits for the next request's
-        turn.
-        """
+        """Read a piece of the body; what is behind it waits for the next request's turn."""
         decoder = self._decoder
         try:
             piece = decoder.feed(data)

@@ -16,9 +16,7 @@ if TYPE_CHECKING:
     from sidecar.proxy.proxy_protocol import ProxyHeaderReader
 
 KEPT: Final = 64
-"""Descriptors that clients leave to health, admin, events and files; half of all where they are
-few.
-"""
+"""Descriptors that clients leave to health, admin, events, files; half of all where few."""
 
 
 def room(limits: Limits) -> int:
@@ -45,9 +43,7 @@ class Listener:
         self.most = room(context.settings.limits)
         self.open: set[Downstream | ProxyHeaderReader] = set()
         self.no_body = Body(lambda: None)
-        """The body of every request without one: one for each connection would hold it in a
-        cycle.
-        """
+        """The body of every request without one: one of its own would be in a cycle."""
         self.no_body.whole = True
         self.port = 0
         """Where it listens; 0 for a path."""

@@ -64,9 +64,7 @@ class Resolver:
         raise self._error or TimeoutError()
 
     async def anew(self, patience: float) -> tuple[str, ...]:
-        """The addresses by a question of now, for who could not connect; those known when none
-        is answered in time.
-        """
+        """The addresses by a question of now, for who could not connect; else those known."""
         await self._ask(patience)
         return self._known
 
@@ -91,17 +89,13 @@ class Resolver:
         try:
             infos = await self._loop.getaddrinfo(self._host, None, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError) as error:
-            first, self._error = (
-                self._error is None,
-                error if isinstance(error, OSError) else OSError(str(error)),
-            )
+            first = self._error is None
+            self._error = error if isinstance(error, OSError) else OSError(str(error))
             if first and self._known:
                 self._failed(self._error)
         else:
-            old, self._known = (
-                self._known,
-                tuple(dict.fromkeys(_written(info[4]) for info in infos)),
-            )
+            old = self._known
+            self._known = tuple(dict.fromkeys(_written(info[4]) for info in infos))
             self._error, self._since = None, self._loop.time()
             if old and set(old) != set(self._known):
                 self._moved(old, self._known)

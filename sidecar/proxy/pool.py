@@ -26,9 +26,7 @@ _EXHAUSTED = frozenset(
 )
 
 PATIENCE: Final = 0.25
-"""Share of timeouts.connect that the resolver has, and after which a connect that dawdles makes
-us ask it again.
-"""
+"""Share of timeouts.connect that the resolver has, and a connect before it is asked again."""
 
 
 class Pool:
@@ -98,9 +96,7 @@ class Pool:
         return await self._fill()
 
     def take(self, now: float) -> Connection | None:
-        """A kept connection, if there is one and no earlier request waits for it; `now` by the
-        loop's clock.
-        """
+        """A kept connection, if no earlier request waits for it; `now` by the loop's clock."""
         if self._waiting:
             return None
         # The youngest first: the others grow old and are dropped. None is used near the service's
@@ -115,9 +111,7 @@ class Pool:
         return None
 
     def release(self, connection: Connection, now: float, *, clean: bool) -> None:
-        """Give a connection back: `clean` when its response ended as it should and the whole
-        request was sent.
-        """
+        """Give a connection back: `clean` when request and response ended as they should."""
         if not clean or not connection.keep_alive:
             connection.abort()
             self._free_place()
@@ -213,9 +207,7 @@ class Pool:
             raise _failed(error) from None
 
     async def _connect_name(self, names: Resolver, make: Callable[[], Connection]) -> Connection:
-        """Connect by name. Where that fails or dawdles, the name may have moved: the resolver is
-        asked again at once.
-        """
+        """Connect by name. Where that fails or dawdles, the name may have moved: ask again."""
         patience = self._connect_timeout * PATIENCE
         addresses = await names.addresses(patience)
         first = self._loop.create_task(self._connect_to(addresses, make))

@@ -39,9 +39,7 @@ _V1 = re.compile(
 )
 _LOCAL, _PROXY = 0x20, 0x21
 _ADDRESSES: Final = {0x00: 0, 0x11: 12, 0x21: 36, 0x31: 216}
-"""Bytes of the addresses by family and transport: unspecified, TCP over IPv4 and IPv6, Unix
-stream.
-"""
+"""Bytes of the addresses by family and transport: none, TCP over IPv4 and IPv6, Unix stream."""
 
 _TLV_SSL, _CLIENT_SSL = 0x20, 0x01
 _late: Final = partial(Refused, 0, "header_timeout")
@@ -53,9 +51,7 @@ class BadHeader(Exception):  # noqa: N818  (a peer's fault, not ours)
 
 
 class ProxiedClient(NamedTuple):
-    """The client as the proxy names it: its address, the port it connected to, and whether it
-    spoke TLS to the proxy.
-    """
+    """The client as the proxy names it: its address, the port it asked, whether it spoke TLS."""
 
     address: str
     port: int
@@ -94,9 +90,7 @@ class HeaderReader:
             raise BadHeader("no header of the PROXY protocol")
 
     def _version_1(self, head: bytes) -> None:
-        """Section 2.1. The line ends at its first CR, so two bytes at a time never go past its
-        end.
-        """
+        """Section 2.1. A line ends at its first CR, so two bytes at once never pass its end."""
         if not head.startswith(b"PROXY "[: len(head)]):
             raise BadHeader("no header of the PROXY protocol")
         line, end, behind = head.partition(b"\r")
@@ -130,12 +124,10 @@ class HeaderReader:
         if len(body) < room:
             raise BadHeader("too short for its addresses")
         tls = _over_tls(body[room:]) if family else False
-        if family == 0x11:
-            address: ipaddress.IPv4Address | ipaddress.IPv6Address = ipaddress.IPv4Address(body[:4])
-            self.source = ProxiedClient(str(address), struct.unpack_from("!H", body, 10)[0], tls)
-        elif family == 0x21:
-            address = ipaddress.IPv6Address(body[:16])
-            self.source = ProxiedClient(str(address), struct.unpack_from("!H", body, 34)[0], tls)
+        if family in (0x11, 0x21):
+            address = ipaddress.ip_address(body[: 4 if family == 0x11 else 16])
+            port = struct.unpack_from("!H", body, room - 2)[0]
+            self.source = ProxiedClient(str(address), port, tls)
 
 
 def _line(line: bytes) -> ProxiedClient | None:
@@ -156,9 +148,7 @@ def _line(line: bytes) -> ProxiedClient | None:
 
 
 def _over_tls(extensions: bytes) -> bool:
-    """Whether an extension says that the client spoke TLS (section 2.2.6); the others are
-    skipped.
-    """
+    """Whether an extension says that the client spoke TLS (section 2.2.6); others are skipped."""
     tls = False
     while extensions:
         if len(extensions) < 3:

@@ -8,8 +8,8 @@ from sidecar.policy.browsers.trial import REPORTS_PATH
 from sidecar.policy.engine.plan import Plan
 from sidecar.proxy.body import Body
 from sidecar.proxy.faults import Refused
+from sidecar.proxy.http1.grammar import CONTINUE
 from sidecar.proxy.http1.requests import Request
-from sidecar.proxy.http1.writing import CONTINUE
 
 if TYPE_CHECKING:
     from sidecar.proxy.context import Context

@@ -14,9 +14,9 @@ from sidecar.policy.engine.nonces import hidden
 from sidecar.policy.rules.conditions import Facts
 from sidecar.proxy.faults import Refused
 from sidecar.proxy.forwarding import new_nonce
+from sidecar.proxy.http1.grammar import message
 from sidecar.proxy.http1.requests import Request
 from sidecar.proxy.http1.responses import Response, local_reply
-from sidecar.proxy.http1.writing import message
 from sidecar.proxy.reporting import receive_report, report_key
 
 if TYPE_CHECKING:
@@ -28,9 +28,7 @@ if TYPE_CHECKING:
 
 
 Rest: TypeAlias = Coroutine[Any, None, bool]
-"""What is left of an exchange that has to wait on its way; True = another request may follow on
-the connection.
-"""
+"""What is left of an exchange that has to wait; True = another may follow on the connection."""
 
 
 class Responder:

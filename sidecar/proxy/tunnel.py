@@ -81,9 +81,7 @@ class Tunnel:
             self.from_upstream(from_upstream)
 
     def close(self) -> None:
-        """Say 1001 to the client at the next frame's edge; its response closes the upstream's
-        side.
-        """
+        """Say 1001 to the client at the next frame's edge; its reply closes the upstream's side."""
         self._closing = True
         if self._frames.between:
             self._say()

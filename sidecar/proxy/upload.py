@@ -8,8 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from sidecar.proxy.faults import Refused, UpstreamFailed
-from sidecar.proxy.http1.grammar import CHUNKED
-from sidecar.proxy.http1.writing import CONTINUE, LAST_CHUNK, chunk
+from sidecar.proxy.http1.grammar import CHUNKED, CONTINUE, LAST_CHUNK, chunk
 from sidecar.proxy.splice import Splice, splice
 from sidecar.proxy.waiter import Waiter
 
@@ -97,9 +96,7 @@ class Upload:
             self._report(max(request.length, body.received))
 
     def at_hand(self) -> bytes:
-        """A body that has arrived whole, as it is sent behind the head; raises Refused when it
-        is beyond the bound.
-        """
+        """A body that is here whole, as it is sent; raises Refused when it is beyond the bound."""
         piece = self._body.take()
         self.begun = piece[: self._watched]
         self.sent = True
@@ -109,9 +106,7 @@ class Upload:
         return chunk(piece) + LAST_CHUNK
 
     def start(self, upstream: Connection) -> None:
-        """Carry the body as it arrives; a failure ends the upstream's connection with its
-        reason.
-        """
+        """Carry the body as it arrives; a failure ends the upstream's connection."""
         if self._request.expects:
             self._continue = self._context.loop.call_later(CONTINUE_AFTER, self.go_on)
         self._upstream, self._sending = upstream, self._send(upstream)

@@ -56,9 +56,7 @@ CLOSED: Final = 7
 
 
 class Connection(asyncio.BufferedProtocol):
-    """`reused` from its second request on; `extra` when bytes came that nobody asked for; `secure`:
-    over TLS.
-    """
+    """`reused` from its second request on; `extra` when unasked bytes came; `secure`: over TLS."""
 
     transport: asyncio.Transport
 

@@ -10,9 +10,7 @@ from collections.abc import Callable, Generator
 
 
 class Waiter:
-    """One wait of a coroutine that `resume` drives; for who ends it, a future. It is awaited at
-    once, and once.
-    """
+    """One wait of a coroutine that `resume` drives, awaited once; a future for who ends it."""
 
     __slots__ = ("_error", "_over", "_resume")
 

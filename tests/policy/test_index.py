@@ -6,9 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.policy.engine.index import Index
 from sidecar.policy.model import Match
-from sidecar.policy.rules.matching import matcher
+from sidecar.policy.rules.matching import Index, matcher
 from tests.policy.making import plan
 
 PIECES = st.text(st.sampled_from("ab/*é"), max_size=8).map(lambda text: f"/{text}")

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.proxy.faults import Refused
+from sidecar.proxy.http1.grammar import message
 from sidecar.proxy.http1.request_line import read_target
 from sidecar.proxy.http1.responses import made
-from sidecar.proxy.http1.writing import message
 from sidecar.proxy.tunnel import Frames
 
 TOKENS = st.text(

@@ -77,16 +77,14 @@ def explain(route: RoutePlan, facts: Facts) -> Explanation:
                 steps.append(ExplainedCheck(line.name, check.header, *about, reason))
                 continue
             found = check.judge(facts, seen)
+            said: list[tuple[str, str, Finding | None]]
+            said = [(one.header, _reason(one, facts), one) for one in found]
             if not found and check not in last:
-                step = ExplainedCheck(
-                    line.name, check.header, *about, reason="already right", applies=True
-                )
-                steps.append(step)
-            for one in found:
-                reason = _reason(one, facts)
-                steps.append(
-                    ExplainedCheck(line.name, one.header, *about, reason, applies=True, finding=one)
-                )
+                said = [(check.header, "already right", None)]
+            steps += [
+                ExplainedCheck(line.name, header, *about, reason, applies=True, finding=finding)
+                for header, reason, finding in said
+            ]
             if found and found[0].made:
                 fields = write(fields, seen, found)
             elif found and found[0].mode == "trial" and index in route.trials:

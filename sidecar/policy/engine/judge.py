@@ -98,9 +98,7 @@ def decide_by(
 def report_only_headers(
     tried: list[tuple[Finding, str]], scheme: str, seen: Seen
 ) -> tuple[ReportOnly, ...]:
-    """What trials add when all checks are done, of findings with their reports' keys; `seen` has
-    it then too.
-    """
+    """What trials add after all checks, of findings with their reports' keys; to `seen` as well."""
     found: list[ReportOnly] = []
     for finding, key in tried:
         if (one := report_only(finding, key, scheme, seen)) is not None:

@@ -16,16 +16,15 @@ from sidecar.policy.browsers.cookie_breakage import CookieTest
 from sidecar.policy.browsers.framing import Framing
 from sidecar.policy.browsers.storage import Clearing
 from sidecar.policy.browsers.trial import has_report_only, looks
-from sidecar.policy.engine.index import Index
 from sidecar.policy.engine.judge import Decision, Judge, decide_by
 from sidecar.policy.engine.nonces import asks_for_nonce, last_words, nonced
 from sidecar.policy.engine.resolve import NamedRoute, NamedRule, Resolved
 from sidecar.policy.engine.stricter import stricter
-from sidecar.policy.model import Policy, Rule, StrictModel
+from sidecar.policy.model import Policy, StrictModel
 from sidecar.policy.rules.checks import Check, make_check
 from sidecar.policy.rules.conditions import Facts
 from sidecar.policy.rules.fetch import BreakageTest
-from sidecar.policy.rules.matching import matcher, readings
+from sidecar.policy.rules.matching import Index, matcher, readings
 from sidecar.policy.rules.shares import ShareCheck
 from sidecar.policy.terms import Mode, Slashes, lowest
 
@@ -54,9 +53,7 @@ class RuleLine:
     meaning: str
     """Short hash of the rule's mode and all that it says: evidence is of one meaning."""
     demand: str
-    """Short hash of what it demands of which responses, whatever its mode: the same in a whole
-    rollout's metrics.
-    """
+    """Short hash of what it demands of which responses, in any mode: a whole rollout has one."""
     scope: str
     """Short hash of which responses it sees, and as what: the matches of its route and of those
     before it, the rules before it that enforce on the same header, and those that enforce on
@@ -212,24 +209,23 @@ def _route(
     rules: list[RuleLine] = []
     checks: list[Check] = []
     written: list[tuple[frozenset[str], str]] = []
-    demands = [_demanded(named.rule) for named in route.rules]
+    demands = [named.rule.said(without=_BESIDE) for named in route.rules]
     own = [_demand(demanded, "") for demanded in demands]
-    modes = override, policy.mode or "report-only", route.mode
+    top = policy.mode or "report-only"
     beside = [
         (frozenset(named.rule.names), demand)
         for named, demand in zip(route.rules, own, strict=True)
-        if lowest(*modes, named.rule.mode) == "enforce"
+        if lowest(override, top, route.mode, named.rule.mode) == "enforce"
     ]
     for index, named in enumerate(route.rules):
         ceilings = {
             "override": override,
-            "policy": policy.mode or "report-only",
+            "policy": top,
             f"route {route.name}": route.mode,
             "rule": named.rule.mode,
         }
         mode = lowest(*ceilings.values())
         ceiling = next(who for who, said in ceilings.items() if said == mode)
-        value = named.rule.text
         names = frozenset(named.rule.names or ("set-cookie",))
         said = [demand for those, demand in written if those & names]
         if together := read_with(names):
@@ -238,9 +234,17 @@ def _route(
         demand = _demand(demands[index], scope)
         if mode == "enforce":
             written.append((names, demand))
-        hashes = (_meaning(named, mode), demand, scope, own[index])
+        meaning = _hash([mode, _said(named.rule)])[:16]
+        hashes = (meaning, demand, scope, own[index])
         rules.append(
-            RuleLine(named.name, mode, ceiling, named, breakage_test(named.rule, value), *hashes)
+            RuleLine(
+                named.name,
+                mode,
+                ceiling,
+                named,
+                breakage_test(named.rule, named.rule.text),
+                *hashes,
+            )
         )
         if mode != "off":
             share = min(policy.share or 1.0, named.rule.share or 1.0)
@@ -255,6 +259,8 @@ def _route(
     }
     keys = {index: _key(route.name, line) for index, line in tried.items()}
     looked = frozenset[bytes]().union(*(looks(line.named.rule) for line in tried.values()))
+    asked = (rules[index].named.rule.attributes for index, _ in breakage_tests)
+    hides = (attributes is not None and attributes.http_only for attributes in asked)
     return RoutePlan(
         route.name,
         tuple(rules),
@@ -262,12 +268,10 @@ def _route(
         judge=Judge(tuple(checks), keys, looked),
         matches=matcher(route.match),
         breakage_tests=breakage_tests,
-        reads_body=READ_BODY
-        if any(_hides(rules[index].named) for index, _ in breakage_tests)
-        else 0,
+        reads_body=READ_BODY if any(hides) else 0,
         trials=keys,
         max_body=route.max_body,
-        max_body_mode=lowest(override, policy.mode or "report-only", route.mode),
+        max_body_mode=lowest(override, top, route.mode),
         nonced=any(line.mode != "off" and asks_for_nonce(line.named.rule) for line in rules),
     )
 
@@ -296,10 +300,6 @@ def _unproven(line: RuleLine) -> bool:
     return line.mode in ("report-only", "trial")
 
 
-def _hides(named: NamedRule) -> bool:
-    return named.rule.attributes is not None and bool(named.rule.attributes.http_only)
-
-
 def _watchers(routes: Iterable[RoutePlan]) -> Iterator[tuple[str, str, Watcher]]:
     for route in routes:
         for index, found in route.breakage_tests:
@@ -316,17 +316,6 @@ def _with_cookies_of_others(route: RoutePlan, routes: Iterable[RoutePlan]) -> Ro
                 line = other.rules[index]
                 found.append((other.name, line.name, own.get((line.name, line.says), -1), test))
     return replace(route, elsewhere=tuple(found)) if found else route
-
-
-def _meaning(named: NamedRule, mode: Mode) -> str:
-    return _hash([mode, _said(named.rule)])[:16]
-
-
-def _demanded(rule: Rule) -> dict[str, Any]:
-    said = rule.model_dump(mode="json", exclude_none=True, exclude=_BESIDE)
-    if isinstance(rule.value, dict):
-        said["value"] = list(rule.value.items())  # their order is part of what is sent
-    return said
 
 
 def _demand(demanded: dict[str, Any], scope: str) -> str:

@@ -22,14 +22,6 @@ MAX_RULES = 1_000
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 
-def _meaning(rule: Rule) -> dict[str, Any]:
-    """A rule as data; the order of directives is sent, so it is part of the meaning."""
-    said = rule.model_dump(exclude_none=True)
-    if isinstance(rule.value, dict):
-        said["value"] = list(rule.value.items())
-    return said
-
-
 @dataclass(frozen=True, slots=True)
 class NamedRule:
     """A complete rule, and the source of each key (a preset's name, "policy", "route NAME")."""
@@ -86,7 +78,7 @@ class Resolved:
                     "match": route.match.model_dump(exclude_none=True),
                     "mode": route.mode,
                     "max_body": route.max_body,
-                    "rules": [[named.name, _meaning(named.rule)] for named in route.rules],
+                    "rules": [[named.name, named.rule.said()] for named in route.rules],
                 }
                 for route in self.routes
             ],

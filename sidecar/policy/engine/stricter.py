@@ -9,14 +9,13 @@ bodies counts too.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from operator import eq
 from typing import TYPE_CHECKING, TypeAlias
 
 from sidecar.policy.headers.strength import grants, is_protective, weaker
 from sidecar.policy.model import Match, Rule, When
-from sidecar.policy.rules.matching import decoded, host_name
+from sidecar.policy.rules.matching import REST, STAR, decoded, host_name, symbols
 from sidecar.policy.terms import GIVING, MODES
 
 if TYPE_CHECKING:
@@ -27,6 +26,9 @@ Symbol: TypeAlias = str
 """One character, or a gap by its longer name: `segment` (a run within one segment), `any` (any
 run), `one` (exactly one character), `some` (at least one).
 """
+
+
+_GAPS: Mapping[str, Symbol] = {STAR: "segment", REST: "any"}
 
 
 def match_covers(wide: Match, narrow: Match) -> bool:
@@ -45,7 +47,9 @@ def when_covers(wide: When | None, narrow: When | None) -> bool:
     said = narrow or When()
     return (
         wide.scheme in (None, said.scheme)
-        and _all_within(said.status, wide.status, _status_within)
+        and _all_within(
+            said.status, wide.status, lambda a, b: a == b or (b.endswith("xx") and a[0] == b[0])
+        )
         and _all_within(said.response_class, wide.response_class, eq)
         and _all_within(
             said.content_type, wide.content_type, lambda a, b: _includes(_wild(b), _wild(a))
@@ -64,10 +68,6 @@ def _all_within(
     return narrow is not None and all(any(within(one, other) for other in wide) for one in narrow)
 
 
-def _status_within(one: str, other: str) -> bool:
-    return one == other or (other.endswith("xx") and one[0] == other[0])
-
-
 def _path_within(one: str, other: str) -> bool:
     return _start(one).startswith(_start(other)) and _includes(_path(other), _path(one))
 
@@ -77,13 +77,7 @@ def _start(pattern: str) -> str:
 
 
 def _path(pattern: str) -> list[Symbol]:
-    found: list[Symbol] = []
-    for part in re.split(r"(\*+)", pattern):
-        if part.startswith("*"):
-            found.append("segment" if part == "*" else "any")
-        else:
-            found += decoded(part)
-    return found
+    return [_GAPS.get(symbol, symbol) for symbol in symbols(pattern)]
 
 
 def _host(pattern: str) -> list[Symbol]:

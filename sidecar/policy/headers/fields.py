@@ -19,9 +19,7 @@ from sidecar.policy.faults import MAX_TEXT, Fault, fault
 T = TypeVar("T")
 Parameters: TypeAlias = dict[str, Any]
 Item: TypeAlias = tuple[Any, Parameters]
-"""A bare item (int, Decimal, str, Token, bytes, bool, datetime, DisplayString) and its
-parameters.
-"""
+"""A bare item (int, Decimal, str, Token, bytes, bool, datetime, DisplayString), its parameters."""
 Member: TypeAlias = tuple[Any, Parameters]
 """An item, or an inner list: a list of items and the list's parameters."""
 Dictionary: TypeAlias = dict[str, Member]

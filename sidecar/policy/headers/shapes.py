@@ -128,9 +128,7 @@ def _media_type(value: str) -> str:
 
 
 def cookie(line: str) -> tuple[str, str]:
-    """Name and attributes of a Set-Cookie line; its value, and random parts of the name, are
-    dropped.
-    """
+    """Name and attributes of a Set-Cookie line, without its value and random parts of the name."""
     parsed = cookies.parse(line)
     attributes = []
     for name, value in parsed.attributes:

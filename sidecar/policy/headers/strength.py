@@ -17,6 +17,10 @@ from sidecar.policy.headers.table import Header
 
 _MASK, _NONCE = "'nonce-...'", "'nonce-AAAAAAAAAAAAAAAAAAAAAAAA'"
 _KEEPING = frozenset({"no-store", "private", "no-cache"})
+_LOSSES = {
+    "permissions": "it allows more features or origins",
+    "cache": "caches may keep more, or for longer",
+}
 _REFERRERS = tuple(tokens.REFERRER_POLICIES)
 _SAME_SITE = ("strict", "lax", "none")
 
@@ -87,17 +91,11 @@ def _directives(policies: Iterable[csp.CspPolicy]) -> Iterator[csp.CspDirective]
 
 
 def _by_merge(row: Header, old: str, new: str) -> str:
-    return "" if headers.merge(row.name, new, old) == new else "it asks for less than before"
-
-
-def _by_permissions(row: Header, old: str, new: str) -> str:
-    return _by_merge(row, old, new) and "it allows more features or origins"
-
-
-def _by_cache(row: Header, old: str, new: str) -> str:
-    if not _KEEPING & tokens.parse_cache(old)[0].keys():
+    if row.grammar == "cache" and not _KEEPING & tokens.parse_cache(old)[0].keys():
         return ""
-    return _by_merge(row, old, new) and "caches may keep more, or for longer"
+    if headers.merge(row.name, new, old) == new:
+        return ""
+    return _LOSSES.get(row.grammar, "it asks for less than before")
 
 
 def _by_hsts(_row: Header, old: str, new: str) -> str:
@@ -125,9 +123,7 @@ def _by_grant(old: str, new: str) -> str:
 
 
 def _by_word(row: Header, old: str, new: str) -> str:
-    """By the place in the row's closed list, or its one strong value; else by the new value's
-    faults.
-    """
+    """By the place in the row's closed list, or its strong value; else by the new one's faults."""
     was, now = (text.lower().partition(";")[0].strip() for text in (old, new))
     if was in row.tokens or (row.strong and old.lower() == row.strong.lower()):
         if {was, now} <= {*row.tokens} and row.tokens.index(now) <= row.tokens.index(was):
@@ -140,12 +136,9 @@ def _by_word(row: Header, old: str, new: str) -> str:
 
 _BY_GRAMMAR: Mapping[str, Callable[[Header, str, str], str]] = {
     "csp": _by_csp,
-    "permissions": _by_permissions,
-    "integrity": _by_merge,
-    "dictionary": _by_merge,
-    "site-data": _by_merge,
-    "vary": _by_merge,
-    "cache": _by_cache,
+    **dict.fromkeys(
+        ("permissions", "integrity", "dictionary", "site-data", "vary", "cache"), _by_merge
+    ),
     "hsts": _by_hsts,
     "referrer": _by_referrer,
 }

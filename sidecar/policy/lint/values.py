@@ -87,9 +87,7 @@ def _value(rule: Rule, header: str) -> Iterator[Problem]:
 
 
 def _upgrade(rule: Rule, header: str) -> Iterator[Problem]:
-    """Over plain http, loading everything over https breaks pages without it (WebKit: localhost
-    too).
-    """
+    """Over plain http, loading all over https breaks pages without it (WebKit: localhost too)."""
     is_https = rule.when is not None and rule.when.scheme == "https"
     if header.lower() != "content-security-policy" or is_https:
         return

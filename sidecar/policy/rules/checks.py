@@ -191,9 +191,7 @@ class Merge(Set):
 
 
 class Require(Check):
-    """The header is there, not repeated if single, with the value if one is given, else a sound
-    one.
-    """
+    """The header is there, not repeated if single, with the value that is given, or a sound one."""
 
     __slots__ = ("pattern", "single", "verdict")
     action: Action = "require"

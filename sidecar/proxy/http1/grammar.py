@@ -1,5 +1,5 @@
 """What may stand in a message: names, methods, targets, hosts, and which header lines belong to one
-hop.
+hop; and the bytes of heads and chunks that leave.
 
 RFC 9110 and 9112.
 """
@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import re
 from ipaddress import IPv6Address
-from typing import Final
+from typing import Final, TypeAlias
 
 from sidecar.policy import terms
+
+Fields: TypeAlias = list[tuple[bytes, bytes]]
 
 CHUNKED: Final = -1
 UNTIL_CLOSE: Final = -2
@@ -28,16 +30,8 @@ IDEMPOTENT: Final = BODILESS | {"PUT"}
 # h2c. What a client and a proxy tell each other for authentication is no service's business
 # (section 11.7).
 HOP_BY_HOP: Final = frozenset(
-    {
-        b"keep-alive",
-        b"proxy-connection",
-        b"te",
-        b"trailer",
-        b"http2-settings",
-        b"proxy-authorization",
-        b"proxy-authenticate",
-        b"proxy-authentication-info",
-    }
+    b"keep-alive proxy-connection te trailer http2-settings proxy-authorization"
+    b" proxy-authenticate proxy-authentication-info".split()
 )
 # A sender that nominates these in Connection would change framing or routing (RFC 9110 section
 # 7.6.1).
@@ -57,6 +51,10 @@ _STRAY: Final = bytes({*range(32), 127} - {9, 10, 13})
 """Control bytes that stand nowhere in a head; CR and LF stand only together, between lines."""
 
 
+LAST_CHUNK: Final = b"0\r\n\r\n"
+CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
 class Malformed(Exception):  # noqa: N818  (what is said of bytes, not of us)
     """Bytes that are no HTTP/1.1 message, or could be read in two ways; the text says where, and
     quotes none of them.
@@ -72,9 +70,7 @@ class Excessive(Malformed):
 
 
 def sound(lines: bytes) -> bool:
-    """Whether whole lines hold no stray control byte, and CR and LF only together (RFC 9112
-    section 2.2).
-    """
+    """Whether lines hold no stray control byte, CR and LF only together (RFC 9112 section 2.2)."""
     ends = lines.count(b"\r\n")
     return (
         lines.count(b"\r") == ends
@@ -84,9 +80,7 @@ def sound(lines: bytes) -> bool:
 
 
 def is_wrong_already(lines: bytes) -> bool:
-    """Whether the beginning of a head is wrong whatever follows; a CR at its end may still get
-    its LF.
-    """
+    """Whether the beginning of a head is wrong whatever follows; a last CR may still get its LF."""
     return not sound(lines[:-1] if lines.endswith(b"\r") else lines)
 
 
@@ -126,3 +120,18 @@ def valid_host(value: bytes) -> bool:
         except ValueError:
             return False
     return True
+
+
+def message(lines: list[bytes], added: bytes, body: bytes = b"") -> bytes:
+    """A head, with what is at hand of the body. `lines`, which are used up, and `added` hold whole
+    lines with their ends, the start line first.
+    """
+    lines.append(added)
+    lines.append(b"\r\n")
+    lines.append(body)
+    return b"".join(lines)
+
+
+def chunk(piece: bytes) -> bytes:
+    """One chunk of a body (RFC 9112 section 7.1); of b"" none, as that would end it."""
+    return b"%x\r\n%b\r\n" % (len(piece), piece) if piece else b""

@@ -70,9 +70,7 @@ class Names:
         self.slots = bytes(slots)
 
     def learn(self, written: bytes) -> int:
-        """The kind of a name that `kinds` does not hold yet; raises Malformed for what is no
-        name.
-        """
+        """The kind of a name that `kinds` does not hold; raises Malformed for what is none."""
         if TOKEN.fullmatch(written) is None:
             raise Malformed("header name")
         lower = written.lower()
@@ -212,9 +210,7 @@ def _pair(line: bytes) -> tuple[bytes, bytes]:
 
 
 def by_bytes(data: bytes, start: i64, known: Names, most: i64, fields: list[Field]) -> int:
-    """Read eight bytes at a time; returns where the empty line begins, -1 when it has not come, and
-    fills `fields`.
-    """
+    """Fill `fields`, eight bytes at a time; returns where the empty line begins, -1 = not come."""
     slots, lower, others = known.slots, _LOWER, known.others
     size: i64 = len(data)
     lines: i64 = 0
@@ -298,9 +294,7 @@ def by_lines(data: bytes, start: int, known: Names, most: int, fields: list[Fiel
 
 
 def _whole(data: bytes, at: int) -> bool:
-    """Whether the head's end has come: nothing is refused before it, so that all builds refuse
-    alike.
-    """
+    """Whether the head's end has come: none is refused before it, so that builds refuse alike."""
     return data.find(b"\r\n\r\n", at - 2) >= 0
 
 

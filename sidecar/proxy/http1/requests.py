@@ -356,9 +356,7 @@ _CODINGS = re.compile(rb"(?i:(?:(?!chunked[\t ,])%b[\t ]*,[\t ]*)+chunked)" % TO
 
 
 def _no_length(value: bytes, *, twice: bool) -> Refused:
-    """The refusal of a Content-Length: a number that fits 64 bits is one, though no body is that
-    long.
-    """
+    """The refusal of a Content-Length: a number of 64 bits is one, though no body is so long."""
     number = value.isdigit() and len(value) <= 20 and int(value) < 1 << 64
     return Refused(413, "body_too_large") if number and not twice else Refused(400, "framing")
 

@@ -21,13 +21,13 @@ from sidecar.proxy.http1.grammar import (
     HOP_BY_HOP,
     NEVER_NOMINATED,
     UNTIL_CLOSE,
+    Fields,
     Malformed,
     TooLarge,
     connection_tokens,
     decimal,
 )
 from sidecar.proxy.http1.heads import WATCHED, Head, Names
-from sidecar.proxy.http1.writing import Fields
 from sidecar.settings import Limits
 
 KEPT_STARTS = 64
@@ -126,9 +126,7 @@ class ResponseReader:
     def __init__(self, limits: Limits) -> None:
         self._bytes, self._most = limits.header_bytes, limits.headers
         self._starts: dict[bytes, tuple[int, bytes, bool]] = {}
-        """Status lines by their bytes: the status, what follows the version, and whether that is
-        1.1.
-        """
+        """Status lines by their bytes: status, what follows the version, whether that is 1.1."""
         self._last, self._said = b"", (0, b"", False)
         """The last status line with its end, and what it says: mostly the next is the same."""
         self._looking: dict[frozenset[bytes], Names] = {}
@@ -269,9 +267,7 @@ AGAIN: Final = ((b"Retry-After", RETRY_AFTER),)
 def local_reply(
     status: int, extra: tuple[tuple[bytes, bytes], ...], looks: frozenset[bytes] = frozenset()
 ) -> tuple[Response, bytes]:
-    """A response and its body; a 204 has none. `looks` are the lower-case names of the lines
-    that rules look at.
-    """
+    """A response and its body; a 204 has none. `looks`: lower-case names that rules look at."""
     phrase = HTTPStatus(status).phrase
     body = b"" if status == 204 else f"{status} {phrase}\n".encode("ascii")
     fields: Fields = [(b"Date", _date(int(time.time())))]

@@ -38,9 +38,7 @@ def letters(data: bytes, at: i64, size: i64) -> i64:
 
 
 def visible(data: bytes, at: i64, size: i64) -> i64:
-    """Where the next byte stands that is no visible ASCII, a `#` or a `?`, or one of the last
-    seven.
-    """
+    """Where the next byte stands that is no visible ASCII, `#` or `?`, or one of the last seven."""
     ones: i64 = 0x0101010101010101
     seven = ones * 127
     while at + 8 <= size:

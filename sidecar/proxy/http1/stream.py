@@ -14,9 +14,7 @@ from sidecar.proxy.http1.requests import Request, RequestReader
 from sidecar.settings import Limits
 
 EMPTY_LINES: Final = 8
-"""Empty lines ahead of a request that are left out; one is usual behind a body (RFC 9112 section
-2.2).
-"""
+"""Empty lines left out ahead of a request; one behind a body is usual (RFC 9112 section 2.2)."""
 
 
 class RequestHeads:
