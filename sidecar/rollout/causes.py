@@ -22,8 +22,10 @@ from sidecar.rollout.isolation import (
     both_ends,
     framed,
     other_page,
+    parted_already,
     rule_context,
     unclear,
+    uncredentialed,
     unreported,
 )
 from sidecar.rollout.model import Cause, CauseKind
@@ -65,12 +67,14 @@ def classify(
         return "noise", "the browser's own style for an image that is opened by itself"
     if context.unlike:
         return "unexplained", "COOP parts pages with COEP from those without, whatever their origin"
-    if context.alike:
-        return other_page(served, (report.blocked, *addresses))
+    if context.alike or (context.agrees and context.leaves and report.directive != WORKER):
+        return other_page(served, (report.blocked, *addresses), context)
     if context.features and report.type == "csp-violation":
         return framed(report, served, route, addresses, context)
     if not report.origin:
         return "unexplained", "the report names no page"
+    if context.credentialless and report.directive == "corp":
+        return uncredentialed(served, route, (report.blocked, *addresses))
     if why := unclear(report, context):
         return "unexplained", why
     source, page = report.source, f"{report.origin}{report.document}"
@@ -192,19 +196,17 @@ class Causes:
         context = self._contexts.get(place, _NOTHING)
         if context.features and report.type == "csp-violation":
             report = replace(report, directive=FRAME)
+        if context.credentialless and report.type == "csp-violation":
+            report = replace(report, type="coep", directive="corp")
         if context.typed and report.directive == "trusted-types" and report.sample != "default":
             return None  # only the default policy runs unasked
-        if ends := both_ends(self._plan, self._served, place[1], report):
+        if parted_already(report, context):
+            return None
+        if ends := both_ends(self._plan, place[1], report):
             unlike = self._unlike(place, report)
-            if ends == "any" and report.directive != WORKER and not unlike:
+            if ends == "any" and report.directive != WORKER and not unlike and not context.leaves:
                 return None  # what a worker loads is never reported
-            context = replace(
-                context,
-                agrees=ends == "any",
-                alike=ends == "page",
-                said=ends == "said",
-                unlike=unlike,
-            )
+            context = replace(context, agrees=ends == "any", alike=ends == "page", unlike=unlike)
         who = self._client(client)
         held, identity = self._held.setdefault(place, {}), _identity(place, report)
         cause = held.get(identity)

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import urlsplit
 
-from sidecar.policy.browsers.pages import ALLOW
+from sidecar.policy.browsers.losses import taken, taken_from_page
+from sidecar.policy.browsers.page_loads import ALLOW
 from sidecar.policy.browsers.reports import BrowserReport
 from sidecar.policy.browsers.signs import (
     GIVES,
@@ -21,13 +22,11 @@ from sidecar.policy.browsers.signs import (
     PLAIN,
     REACHES,
     SANDBOX,
-    SAYS,
     SHARED,
     WORKLET,
     asked_about,
 )
 from sidecar.policy.browsers.support import FRAMES_TOO, GONE
-from sidecar.policy.browsers.trial import taken, taken_from_page
 from sidecar.policy.engine.plan import Plan
 from sidecar.policy.model import Rule
 from sidecar.rollout.served_pages import ServedPages
@@ -64,8 +63,10 @@ class RuleContext:
     credentialless: bool = False
     shared: bool = False
     """COEP comes with the scripts of shared workers too."""
-    said: bool = False
-    """The service may say something else itself at the other end, where `default` leaves it."""
+    leaves: frozenset[str] = frozenset()
+    """Headers of which the rule leaves what the service says itself (`action: default`)."""
+    parted: bool = False
+    """COEP beside the service's own COOP, which parts pages from those of other origins today."""
     agrees: bool = False
     """The worker of a report would carry the header too."""
     alike: bool = False
@@ -90,8 +91,10 @@ def rule_context(rule: Rule) -> RuleContext:
     frames = embedder or integrity
     upgrades = is_csp and "upgrade-insecure-requests" in words
     shared = embedder and _conditions(rule) <= _OF_REQUESTS
+    parted = embedder and "cross-origin-opener-policy" not in rule.names
     about = features, own, frames, scripts, integrity, upgrades, typed, credentialless
-    return RuleContext(*about, shared)
+    leaves = frozenset() if rule.action == "set" else frozenset(rule.names)
+    return RuleContext(*about, shared, leaves, parted)
 
 
 _SCRIPTS = frozenset({"default-src", "script-src", "script-src-elem"})
@@ -136,13 +139,10 @@ def unreported(
         yield SIGN, what[:_LONGEST], "browsers do not report that a script asks"
 
 
-def both_ends(
-    plan: Plan, served: ServedPages, rule: str, report: BrowserReport
-) -> Literal["", "page", "any", "said"]:
+def both_ends(plan: Plan, rule: str, report: BrowserReport) -> Literal["", "page", "any"]:
     """Whether the rule applies to the other page, frame or worker too: enforced, they agree.
 
-    "page" = where it is a page; "said" = unless the service says something else there itself, as it
-    does for some pages.
+    "page" = where it is a page.
     """
     parts = urlsplit(report.blocked)
     if report.directive not in _ENDS or f"{parts.scheme}://{parts.netloc}" != report.origin:
@@ -154,10 +154,6 @@ def both_ends(
     found = line.named.rule
     if found.text.strip().lower().startswith("noopener-allow-popups"):
         return ""  # a page parts from its opener even where both carry the rule (section 7.1.3)
-    if found.action != "set" and any(
-        f"{SAYS}{one}" in served.signs(route.name) for one in found.names
-    ):
-        return "said"
     conditions = _conditions(found)
     if conditions <= _OF_REQUESTS:
         return "any"
@@ -180,30 +176,49 @@ _PARTINGS = {
 """What COOP reports of windows that it would part, whether or not one of them uses the other."""
 
 
+def parted_already(report: BrowserReport, context: RuleContext) -> bool:
+    """Whether the windows of a report of COOP are apart today, as they are of different origins."""
+    parts = report.type == "coop" and report.directive in _PARTINGS
+    return context.parted and parts and not report.blocked.startswith(f"{report.origin}/")
+
+
 def unclear(report: BrowserReport, context: RuleContext) -> str:
     """Why a report does not show whether anything breaks; "" where it does."""
     if report.type == "coop" and report.directive in _PARTINGS:
         return f"{_PARTINGS[report.directive]}: whether they need each other is reported apart"
-    if report.type == "coep" and report.directive == "corp" and context.credentialless:
-        return "it would be loaded without cookies: whether it needs them is not reported"
-    if context.said:
-        return (
-            "for some pages the service says it itself, and the rule leaves that: it may not agree"
-        )
     if report.directive == WORKER and context.agrees:
         return "what the worker loads, browsers do not report before it is enforced"
     return ""
 
 
 def other_page(
-    served: ServedPages, addresses: Sequence[str]
+    served: ServedPages, addresses: Sequence[str], context: RuleContext
 ) -> tuple[Literal["noise", "unexplained"], str]:
-    """The rule is sent with pages only: whether the other ends of reports are pages."""
-    if all(served.has_read(urlsplit(url).path) for url in addresses):
+    """Whether the other ends of reports carry the rule too: they do where the service does not say
+    it itself; if it is sent with pages only, where they are pages.
+    """
+    if any(served.says(name) for name in context.leaves):
+        why = (
+            "for some pages the service says it itself, and the rule leaves that: it may not agree"
+        )
+        return "unexplained", why
+    if context.agrees or all(served.has_read(urlsplit(url).path) for url in addresses):
         return "noise", "the other page carries the rule too"
     return (
         "unexplained",
         "whether the other end carries the rule too is not known: it may be no page",
+    )
+
+
+def uncredentialed(
+    served: ServedPages, route: str, urls: Sequence[str]
+) -> tuple[Literal["noise", "unexplained"], str]:
+    """Whether `credentialless` takes the cookies from what is loaded from these addresses."""
+    if all(served.shares(route, url) for url in urls):
+        return "noise", "the page asks for it by CORS, to which the rule does nothing"
+    return (
+        "unexplained",
+        "it would be loaded without cookies: whether it needs them is not reported",
     )
 
 

@@ -18,18 +18,16 @@ from heapq import nsmallest
 from itertools import islice
 from typing import Any, TypeAlias, TypeVar
 
+from sidecar.policy.browsers.page_loads import ALLOW, BLANK, CORS, SANDBOXED, SRCDOC
 from sidecar.policy.browsers.pages import (
-    ALLOW,
-    BLANK,
     INLINE_DIRECTIVES,
-    SANDBOXED,
-    SRCDOC,
     Inline,
     InlineKind,
     PageElements,
     sample_of,
 )
 from sidecar.policy.browsers.reports import BrowserReport
+from sidecar.policy.browsers.signs import SAYS
 from sidecar.policy.engine.plan import Plan
 
 
@@ -184,7 +182,9 @@ class ServedPages:
         if route not in self._tried or not known:
             return
         held, now, path = self._routes.setdefault(route, _Route()), self._clock(), path[:_SHOWN]
-        held.signs.update(page.signs)
+        if not held.signs.issuperset(page.signs):
+            held.signs.update(page.signs)
+            held.version += 1
         if page.script:
             return
         who = self._client(client)
@@ -243,6 +243,14 @@ class ServedPages:
     def frames_itself(self, route: str) -> bool:
         """Whether a page of the route holds a frame with scripts in its `srcdoc`."""
         return self.linked(route, SRCDOC, "about:")
+
+    def says(self, header: str) -> bool:
+        """Whether the service itself says this header (lower-case) for a page of any route."""
+        return any(f"{SAYS}{header}" in held.signs for held in self._routes.values())
+
+    def shares(self, route: str, url: str) -> bool:
+        """Whether a page of the route asks for this address by CORS."""
+        return self.linked(route, CORS, url)
 
     def frames_nothing(self, route: str) -> bool:
         """Whether a page of the route holds an empty frame."""

@@ -179,6 +179,8 @@ def _browsers(
     asked = [item for item in trial if all(one["kind"] != "proxy" for one in item.witnesses)]
     same, unknown, waiting = (total(asked, outcome) for outcome in ("safe", "unknown", "waiting"))
     loads, settled = sum(item.trial.loads for item in trial), _proven(trial, reasons)
+    if loads and not _in_trial(trial):
+        same = 0.0  # those that would change may all break: their reports are on their way
     known = settled + same
     late, mute = loads > _in_trial(trial), unknown > known
     wait = step_of("loads-late" if late else "loads-silent" if mute else "loads")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from sidecar.policy.browsers.trial import taken
+from sidecar.policy.browsers.losses import taken
 from sidecar.rollout.model import Cause
 from sidecar.suggest.model import Proposal, Terms, proposal, too_little
 

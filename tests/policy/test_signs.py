@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sidecar.policy.browsers.pages import read_page, read_steps
-from sidecar.policy.browsers.signs import asked_about, signs
+from sidecar.policy.browsers.signs import asked_about, leads_to_plain, signs
 
 _MADE = "new Worker(URL.createObjectURL(new Blob([`import 'https://cdn.test/a.js'`]))"
 
@@ -113,6 +113,9 @@ def test_code_in_a_page_is_read_too_and_text_is_not():
         (b"<script>open('http://' + location.hostname + ':8080')</script>", ("plain",)),
         (b"<script>open(`http://${window.location.host}/`)</script>", ("plain",)),
         (b"<script>open('http://away.test:8080/')</script>", ()),
+        (b"<base href=http://shop.test:8080/><a href=/legacy>", ("plain",)),
+        (b"<script>it.protocol = 'http:'</script>", ("plain",)),
+        (b"<script>if (it.protocol == 'http:') go()</script>", ()),
         (b"<meta http-equiv=Refresh content='0; URL=http://shop.test:8080/a'>", ("plain",)),
         (b"<meta http-equiv=refresh content='5'>", ()),
         (b"<meta name=refresh content='0; url=http://shop.test:8080/a'>", ()),
@@ -121,6 +124,23 @@ def test_code_in_a_page_is_read_too_and_text_is_not():
 def test_links_to_plain_http_on_another_port(html: bytes, found: tuple[str, ...]):
     """An upgrade would take them to https on that port."""
     assert read_page(html, address="https://shop.test/a").signs == found
+
+
+@pytest.mark.parametrize(
+    ("host", "url", "found"),
+    [
+        ("shop.test:8443", "http://shop.test/a", True),
+        ("shop.test:8443", "http://shop.test:80", True),
+        ("shop.test:443", "http://shop.test/", False),
+        ("SHOP.test", "http://shop.test:/", False),
+        ("[::1]:8443", "http://[::1]/", True),
+        ("[::1]", "http://[::1]/", False),
+        ("[::1]", "http://[::1]:8080/", True),
+    ],
+)
+def test_port_80_becomes_443(host: str, url: str, found: bool):
+    """An upgraded address without a port is served where the page itself is, or not."""
+    assert leads_to_plain(url, host) is found
 
 
 def test_which_features_are_asked_about():

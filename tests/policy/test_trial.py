@@ -274,6 +274,44 @@ def test_a_lost_sandbox_is_said(own: str, value: str, state: str):
     assert one.state == state
 
 
+@pytest.mark.parametrize(
+    ("own", "together"),
+    [
+        (((b"Cross-Origin-Opener-Policy", b"same-origin"),), True),
+        (((b"Cross-Origin-Opener-Policy", b'Same-Origin; report-to="a"'),), True),
+        (((b"Cross-Origin-Opener-Policy", b"same-origin-allow-popups"),), False),
+        ((), False),
+        (
+            (
+                (b"Cross-Origin-Opener-Policy", b"same-origin"),
+                (b"Cross-Origin-Opener-Policy-Report-Only", b"same-origin"),
+            ),
+            False,
+        ),
+    ],
+)
+def test_coep_is_tried_together_with_the_services_own_coop(
+    own: tuple[tuple[bytes, bytes], ...], together: bool
+):
+    """With COEP beside it, COOP parts a page from those without COEP, and reports that by its own
+    report-only header.
+    """
+    rule = {"header": "Cross-Origin-Embedder-Policy", "action": "set", "value": "require-corp"}
+    route = plan({"it": rule}, mode="trial").routes[-1]
+    (one,) = decide(route, facts(PAGE, *own, scheme="https")).report_only
+    assert (b"Cross-Origin-Opener-Policy-Report-Only" in dict(one.lines)) is together
+
+
+@pytest.mark.parametrize("value", ["credentialless", "require-corp"])
+def test_what_is_loaded_without_cookies_is_tried_as_a_policy(value: str):
+    """COEP's own report-only header says nothing of it where CORP allows the load."""
+    rule = {"header": "Cross-Origin-Embedder-Policy", "action": "set", "value": value}
+    route = plan({"it": rule}, mode="trial").routes[-1]
+    (one,) = decide(route, facts(PAGE, scheme="https")).report_only
+    policy = dict(one.lines).get(b"Content-Security-Policy-Report-Only", b"")
+    assert (b"img-src 'self'" in policy) is (value == "credentialless")
+
+
 def test_what_is_blocked_today_leaves_the_schemes_that_are_named():
     """`*` has only the usual ones: a frame of an app's own scheme would be reported for nothing."""
     rule = {"header": CSP, "action": "set", "value": "frame-src 'self' myapp:"}

@@ -389,20 +389,60 @@ def test_a_frame_is_a_page_or_it_is_not():
 
 
 @pytest.mark.parametrize(
-    ("action", "sign", "kind"),
+    ("sign", "kind"),
     [
-        ("default", "says cross-origin-embedder-policy", "unexplained"),
-        ("default", "says cross-origin-opener-policy", None),
-        ("set", "says cross-origin-embedder-policy", None),
+        ("says cross-origin-embedder-policy", "unexplained"),
+        ("says cross-origin-opener-policy", "noise"),
     ],
 )
-def test_what_the_service_says_itself_stays(action: str, sign: str, kind: str | None):
-    """`default` leaves it: such a frame may not carry what the rule says."""
-    harness = tried("Cross-Origin-Embedder-Policy", "require-corp", action=action)
+def test_what_the_service_says_itself_stays(sign: str, kind: str):
+    """`default` leaves it: such a frame may not carry what the rule says, whether its page is read
+    before the report comes or later.
+    """
+    harness = tried("Cross-Origin-Embedder-Policy", "require-corp", action="default")
+    harness.add(**COEP, directive="navigation", blocked=f"{SITE}/w")
+    assert harness.kind() == "noise"
     page = PageElements((), (), complete=True, signs=(sign,))
     harness.served.add("default", "/w", "192.0.2.1", page)
-    added = harness.add(**COEP, directive="navigation", blocked=f"{SITE}/w")
-    assert (added and harness.kind()) == kind
+    assert harness.kind() == kind
+
+
+@pytest.mark.parametrize(
+    ("blocked", "directive", "counts"),
+    [
+        ("https://a.test/", "navigation-from-response", False),
+        ("", "navigation-to-response", False),
+        (f"{SITE}/w", "navigation-from-response", True),
+        ("", "access-from-coop-page-to-opener", True),
+    ],
+)
+def test_windows_that_are_parted_today(blocked: str, directive: str, counts: bool):
+    """Under COEP beside the service's own COOP those of its own origin are parted besides."""
+    when = {"response": {"X-Page": "1"}}
+    harness = tried("Cross-Origin-Embedder-Policy", "require-corp", when=when)
+    added = harness.add(**COOP | {"directive": directive, "blocked": blocked})
+    assert (added is not None) is counts
+
+
+@pytest.mark.parametrize(
+    ("html", "kind"),
+    [
+        ("<img src=https://a.test/i.png>", "unexplained"),
+        ("<img crossorigin src=https://a.test/i.png>", "noise"),
+        ("<script src=https://a.test/i.png>", "unexplained"),
+        ("<script type=module src=https://a.test/i.png>", "noise"),
+    ],
+)
+def test_what_would_be_loaded_without_cookies(html: str, kind: str):
+    """Browsers report by a policy of the trial's what `credentialless` loads so where CORP allows
+    it; it does nothing to what is asked for by CORS. How often it is, says nothing.
+    """
+    harness = tried("Cross-Origin-Embedder-Policy", "credentialless")
+    harness.serve("/cart", html)
+    harness.add(directive="img-src", blocked="https://a.test/i.png", sample="")
+    assert harness.kind() == kind
+    (cause,) = harness.causes.of("default", "csp")
+    assert cause.type == "coep"
 
 
 def test_shared_workers_that_do_not_carry_the_rule():
@@ -481,12 +521,15 @@ def test_a_default_policy_of_trusted_types_is_a_cause():
     assert harness.kind() == "served"
 
 
-def test_frames_in_a_page_s_own_text_are_a_cause():
+@pytest.mark.parametrize(
+    "acts", ["<script>locate()</script>", "<p ONCLICK = locate()>", "<a href=javascript:locate()>"]
+)
+def test_frames_in_a_page_s_own_text_are_a_cause(acts: str):
     """Scripts in `srcdoc` lose what the page loses, and no browser reports it."""
     harness = tried("Permissions-Policy", "geolocation=()")
     harness.serve("/cart", '<iframe srcdoc="<p>no script"></iframe>')
     assert harness.causes.of("default", "csp") == ()
-    harness.serve("/cart", '<iframe srcdoc="<script>locate()</script>"></iframe>')
+    harness.serve("/cart", f'<iframe srcdoc="{acts}"></iframe>')
     assert harness.kind() == "unexplained"
 
 

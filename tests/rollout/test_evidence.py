@@ -167,6 +167,16 @@ def test_rules_in_any_mode_have_evidence(mode: str):
         ("a trial of too few page loads", tried(loads=99.0, settled=99.0), "inconclusive"),
         ("reports of the last page loads may still come", tried(settled=50.0), "inconclusive"),
         (
+            "the only page loads that it would change are new",
+            tried(loads=1.0, settled=0.0) | {"outcomes": {"safe": 400}},
+            "inconclusive",
+        ),
+        (
+            "no page load that it would change",
+            tried(loads=0.0, settled=0.0) | {"outcomes": {"safe": 400}},
+            "pass",
+        ),
+        (
             "what pages fetched, and no page",
             tried(loads=0.0, settled=0.0, canaries={}) | {"outcomes": {"data": 100}},
             "pass",

@@ -25,6 +25,18 @@ there runs (`navigates`); the directives of a link by its relation, and by `as` 
 """
 
 
+ALLOW = "allow="
+"""Before a feature's name, instead of a directive: the address is of a frame that is given it."""
+SRCDOC = f"{ALLOW}srcdoc"
+"""The same for a frame whose document is in the page itself and has scripts of its own."""
+SANDBOXED = f"{ALLOW}sandbox"
+"""The same for a frame whose document is of no origin. What it is given has that address too."""
+BLANK = f"{ALLOW}blank"
+"""The same for a frame that is empty, until a script writes or works in it."""
+CORS = f"{ALLOW}cors"
+"""The same for what is asked for by CORS: what is sent along with that, the element says."""
+
+
 def attribute(element: Element, name: str) -> str:
     """An attribute's value; "" = none."""
     return element.attr(name) or ""

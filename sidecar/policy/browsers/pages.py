@@ -19,8 +19,12 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from urllib.parse import unquote, urljoin
 
 from sidecar.policy.browsers.page_loads import (
+    ALLOW,
+    BLANK,
+    CORS,
     ELEMENTS,
     LOADING,
+    SRCDOC,
     attribute,
     css_loads,
     is_code,
@@ -46,14 +50,6 @@ INLINE_DIRECTIVES: Mapping[str, str] = {
 """The directive that governs a kind of inline code (`InlineKind`), as reports name it."""
 MAX_TEXT = 65_536
 """Characters of one piece that are kept; its hash is of the whole."""
-ALLOW = "allow="
-"""Before a feature's name, instead of a directive: the address is of a frame that is given it."""
-SRCDOC = f"{ALLOW}srcdoc"
-"""The same for a frame whose document is in the page itself and has scripts of its own."""
-SANDBOXED = f"{ALLOW}sandbox"
-"""The same for a frame whose document is of no origin. What it is given has that address too."""
-BLANK = f"{ALLOW}blank"
-"""The same for a frame that is empty, until a script writes or works in it."""
 MAX_PIECES = 2_000
 """Pieces, and addresses, that are read of one page."""
 _CHUNK = 16_384
@@ -256,8 +252,11 @@ class _Reader:
             elif element.tag == "style" and is_css(element):
                 self._style("style", _content(element), where)
             elif element.tag in LOADING:
+                shared = element.attr("crossorigin") is not None
                 for directive, url in islice(loads(element), MAX_PIECES):
                     self._url(directive, url)
+                    if shared:
+                        self._url(CORS, url)
             elif leads_to_plain(refresh(element), self._host):
                 self.signs.add(PLAIN)
             if element.tag == "iframe":
@@ -266,7 +265,7 @@ class _Reader:
                     self._url(BLANK, "about:blank")
                 inner = attribute(element, "srcdoc").encode("utf-8", "replace")
                 if inner and frame < _FRAMES:
-                    if b"<script" in inner.lower():
+                    if _ACTS.search(inner):
                         self._url(SRCDOC, "about:srcdoc")
                     yield from self.parse(inner, "utf-8", frame + 1, where)
 
@@ -309,6 +308,8 @@ class _Reader:
         source = next((found for name in names if (found := element.attr(name)) is not None), None)
         if source is not None:
             self._url("script-src-elem", source)
+            if element.attr("crossorigin") is not None or element.attr("type") == "module":
+                self._url(CORS, source)
         elif (place := element.source_location) is not None and place.end_tag is not None:
             self._piece("script", _content(element), line)
 
@@ -356,6 +357,8 @@ class _Reader:
             if self._based:
                 return
             self._base, self._based = whole, True
+            if leads_to_plain(whole, self._host):
+                self.signs.add(PLAIN)
         found = (directive, shown(whole))
         if len(self.urls) >= MAX_PIECES and found not in self.urls:
             self.complete = False
@@ -385,6 +388,8 @@ def _address(text: str) -> str:
     return _BREAKS.sub("", text.strip(_AROUND))
 
 
+_ACTS = re.compile(rb"(?i)<script|\son[a-z]{3,30}\s*=|javascript:")
+"""What has a document run code."""
 _RUNS = frozenset({"script", "handler", "javascript-url"})
 _AROUND = "".join(map(chr, range(0x21)))
 _BREAKS = re.compile(r"[\t\n\r]")

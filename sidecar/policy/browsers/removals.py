@@ -10,8 +10,7 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from sidecar.policy.browsers.support import GONE
-from sidecar.policy.browsers.trial import (
+from sidecar.policy.browsers.losses import (
     GRANTING,
     lifts,
     loses_grants,
@@ -20,6 +19,7 @@ from sidecar.policy.browsers.trial import (
     loses_upgrade,
     taken,
 )
+from sidecar.policy.browsers.support import GONE
 from sidecar.policy.headers.tokens import referrer_policy
 from sidecar.policy.model import Rule
 from sidecar.policy.rules.conditions import Facts

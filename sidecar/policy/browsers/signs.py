@@ -89,7 +89,10 @@ _QUERY = re.compile(
     rf"permissions{_CHAIN}query\s*+(?:\?\.)?\(\s*+(?:\{{\s*+[\"']?name[\"']?\s*+:\s*+[\"']([a-z-]+)[\"'])?"
 )
 _ALLOWS = re.compile(r"\.allowsFeature\s*+\(\s*+(?:[\"']([a-z-]+)[\"'])?")
-_PLAIN = re.compile(r"http://(?:[\"']\s*+\+\s*+|\$\{\s*+)(?:\w+\.){0,3}(?:location\.host|hostname)")
+_PLAIN = re.compile(
+    r"http://(?:[\"']\s*+\+\s*+|\$\{\s*+)(?:\w+\.){0,3}(?:location\.host|hostname)"
+    r"|\.protocol\s*+=\s*+[\"'`]http:"
+)
 _REFRESH = re.compile(r"(?i)\bhttp://[^\s\"']*")
 _DEVICES = ("camera", "microphone", "speaker-selection")
 _MODULE = re.compile(r"type[\"']?\s*+:\s*+[\"'`]module\b")
@@ -105,14 +108,16 @@ def signs(code: str, host: str = "", *, worker: bool = False) -> frozenset[str]:
 
 
 def leads_to_plain(url: str, host: str) -> bool:
-    """Whether a link from a page of this host, with a port, leads to `http:` on another of its
-    ports, where https may not be served.
+    """Whether a link from an https page of this host, with a port, leads to `http:` on another of
+    its ports: upgraded, to a port where https may not be served, 443 in place of 80.
     """
     if url[:7].lower() != "http://":
         return False
-    target = url[7:].partition("/")[0].lower()
-    name, _, port = target.rpartition(":")
-    return port.isdecimal() and port != "80" and name == without_port(host.lower())
+    target, own = url[7:].partition("/")[0].lower().removesuffix(":"), host.lower()
+    name, port = without_port(target), target.removeprefix(without_port(target)).lstrip(":")
+    if name != without_port(own):
+        return False
+    return port not in ("", "80") or own not in (name, f"{name}:443")
 
 
 def refreshes(content: str) -> str:
@@ -167,11 +172,8 @@ def scan(code: str, host: str, *, worker: bool) -> Iterator[str]:
     if "SharedWorker(" in code:
         yield SHARED
     yield ""
-    if (
-        host
-        and "http://" in code
-        and (f"http://{without_port(host.lower())}:" in code or _PLAIN.search(code))
-    ):
+    own = f"http://{without_port(host.lower())}:"
+    if host and "http:" in code and (own in code or _PLAIN.search(code)):
         yield PLAIN
     yield ""
     if worker or (made and _MODULE.search(code)):

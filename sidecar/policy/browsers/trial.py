@@ -13,6 +13,16 @@ from typing import Literal, NamedTuple, TypeAlias
 from http_sf import Token
 
 from sidecar.policy import csp
+from sidecar.policy.browsers.losses import (
+    lifts,
+    loses_grants,
+    loses_sandbox,
+    loses_types,
+    loses_upgrade,
+    taken,
+    taken_from_page,
+    upgrades,
+)
 from sidecar.policy.csp.sources import meet, source_list
 from sidecar.policy.csp.table import DIRECTIVES, FALLBACKS, NONCES_COUNT_IN
 from sidecar.policy.headers import fields
@@ -35,11 +45,9 @@ what its Trusted Types, its sandbox or its Permissions-Policy alone give (`grant
 
 _CSP, _XFO = b"content-security-policy", b"x-frame-options"
 _PERMISSIONS = b"permissions-policy"
+_COEP, _COOP = b"cross-origin-embedder-policy", b"cross-origin-opener-policy"
 _CSP_REPORT_ONLY = b"Content-Security-Policy-Report-Only"
-
-
-GRANTING = ("ch-", "deferred-fetch", "unload")
-"""How the names of features begin that pages, or other origins, have by this header alone."""
+_COOP_REPORT_ONLY = b"Cross-Origin-Opener-Policy-Report-Only"
 
 
 class ReportOnly(NamedTuple):
@@ -66,7 +74,8 @@ def looks(rule: Rule) -> frozenset[bytes]:
     """The lower-case names of a response's lines that decide what a trial of the rule can send."""
     names = [name.encode() for name in rule.names]
     found = {_REPORT_ONLY[name].name.lower() for name in names if name in _REPORT_ONLY}
-    return frozenset(found.union({_CSP, _XFO} if {_CSP, _XFO} & set(names) else ()))
+    found |= {_CSP, _XFO} if {_CSP, _XFO} & set(names) else set()
+    return frozenset(found | ({_COOP, _COOP_REPORT_ONLY.lower()} if _COEP in names else set()))
 
 
 def report_only(finding: Finding, key: str, scheme: str, seen: Seen) -> ReportOnly | None:
@@ -89,7 +98,7 @@ def report_only(finding: Finding, key: str, scheme: str, seen: Seen) -> ReportOn
     if finding.key == _CSP:
         added = tuple(_news(value, finding.before) for value in added)
     values = [text for value in added for text in row.values(value.decode("latin-1"), key)]
-    if finding.key == _CSP and _upgrades(finding.before) and _upgrades(finding.after):
+    if finding.key == _CSP and upgrades(finding.before) and upgrades(finding.after):
         # Browsers report an address before they upgrade it, and http: matches https: too (CSP3
         # section 6.7.2.7).
         values = [
@@ -106,9 +115,35 @@ def report_only(finding: Finding, key: str, scheme: str, seen: Seen) -> ReportOn
     lines = [(row.name, value.encode("latin-1")) for value in values]
     if finding.key == _PERMISSIONS:
         lines += [(_CSP_REPORT_ONLY, one) for value in added for one in _frames(value, key)]
+    if finding.key == _COEP and _isolates(seen):
+        lines.append((_COOP_REPORT_ONLY, f'same-origin; report-to="{endpoint(key)}"'.encode()))
+    if finding.key == _COEP and any(b"credentialless" in value.lower() for value in added):
+        lines.append((_CSP_REPORT_ONLY, f"{_OWN_ONLY}; report-uri {REPORTS_PATH}/{key}".encode()))
     if row.api:
         lines.append((b"Reporting-Endpoints", f'{endpoint(key)}="{REPORTS_PATH}/{key}"'.encode()))
     return ReportOnly(position, _state(finding, scheme), tuple(lines))
+
+
+_OWN_ONLY = "; ".join(
+    f"{name} 'self' data: blob: filesystem:{code}"
+    for name, code in (
+        ("img-src", ""),
+        ("media-src", ""),
+        ("script-src", " 'unsafe-inline' 'unsafe-eval'"),
+        ("style-src", " 'unsafe-inline'"),
+    )
+)
+"""Reports what COEP's `credentialless` loads without cookies: where CORP allows it, COEP's own
+report-only header says nothing (Fetch section 2.2.5).
+"""
+
+
+def _isolates(seen: Seen) -> bool:
+    """Whether the service's own COOP parts, with COEP beside it, a page from those without COEP:
+    the report-only headers of both report that together (HTML section 7.1.3.2).
+    """
+    own = seen.get(_COOP, (b"",))[0].partition(b";")[0].strip().lower()
+    return own == b"same-origin" and _COOP_REPORT_ONLY.lower() not in seen
 
 
 def _state(finding: Finding, scheme: str) -> State:
@@ -125,59 +160,6 @@ def _state(finding: Finding, scheme: str) -> State:
     # Requests section 3.2): over https they were safe before.
     links = scheme == "http" and loses_upgrade(finding.after, finding.before)
     return "silent" if links else "carried"
-
-
-def loses_upgrade(before: Iterable[bytes], after: Iterable[bytes]) -> bool:
-    """Whether `upgrade-insecure-requests` is in the policies before, and not in those after."""
-    return _upgrades(before) and not _upgrades(after)
-
-
-def loses_types(before: Iterable[bytes], after: Iterable[bytes]) -> bool:
-    """Whether the policies before have a page's default policy of Trusted Types run, which may
-    rewrite what scripts load, and those after do not (Trusted Types section 4.2).
-    """
-    return _converts(before) and not _converts(after)
-
-
-def loses_sandbox(before: Iterable[bytes], after: Iterable[bytes]) -> bool:
-    """Whether the policies before keep a page from having an origin, which the pages around it may
-    count on, and those after do not (HTML section 7.1.1).
-    """
-    return _confines(before) and not _confines(after)
-
-
-def _confines(lines: Iterable[bytes]) -> bool:
-    sandboxes = (
-        policy.get("sandbox") for line in lines for policy in csp.parse(line.decode("latin-1"))
-    )
-    return any(
-        one is not None and "allow-same-origin" not in map(str.lower, one.values)
-        for one in sandboxes
-    )
-
-
-def _converts(lines: Iterable[bytes]) -> bool:
-    for policy in (one for line in lines for one in csp.parse(line.decode("latin-1"))):
-        named = policy.get("trusted-types")
-        allowed = named is None or not {"default", "*"}.isdisjoint(named.values)
-        if policy.get("require-trusted-types-for") and allowed:
-            return True
-    return False
-
-
-def lifts(before: Iterable[bytes], after: Iterable[bytes]) -> bool:
-    """Whether `frame-ancestors` stands in the policies before, and not in those after: browsers
-    then obey X-Frame-Options again (HTML section 7.1.6).
-    """
-    return csp.names_ancestors(before) and not csp.names_ancestors(after)
-
-
-def _upgrades(lines: Iterable[bytes]) -> bool:
-    return any(
-        policy.get("upgrade-insecure-requests")
-        for line in lines
-        for policy in csp.parse(line.decode("latin-1"))
-    )
 
 
 def endpoint(key: str) -> str:
@@ -302,54 +284,6 @@ def _permissions(value: str, key: str) -> list[str]:
     reports = {"report-to": Token(endpoint(key))}
     reporting = {name: (member, own | reports) for name, (member, own) in parsed.items()}
     return [fields.serialise(reporting)]
-
-
-def taken(value: str) -> Mapping[str, frozenset[str]]:
-    """Features that a Permissions-Policy restricts -> the other origins that keep them."""
-    parsed = fields.parse_dictionary(value).value or {}
-    found: dict[str, frozenset[str]] = {}
-    for name, (member, _) in parsed.items():
-        words = [one for one, _ in member] if isinstance(member, list | tuple) else [member]
-        if not any(isinstance(word, Token) and str(word) == "*" for word in words):
-            found[name] = frozenset(word for word in words if isinstance(word, str))
-    return found
-
-
-def loses_grants(before: Iterable[bytes], after: Iterable[bytes]) -> bool:
-    """Whether the lines before give what only this header gives, and those after do not."""
-    kept = _grants(after)
-    return any(
-        not words <= kept.get(name, frozenset()) and "*" not in kept.get(name, ())
-        for name, words in _grants(before).items()
-    )
-
-
-def _grants(lines: Iterable[bytes]) -> Mapping[str, frozenset[str]]:
-    """What a Permissions-Policy alone gives, and to whom: client hints that go to other origins,
-    `unload` handlers, and fetches that outlive the page (HTML; Client Hints Infrastructure section
-    3.4; Deferred Fetching).
-    """
-    parsed = fields.parse_dictionary(b", ".join(lines).decode("latin-1")).value or {}
-    found = {}
-    for name, (member, _) in parsed.items():
-        listed = [one for one, _ in member] if isinstance(member, list | tuple) else [member]
-        words = frozenset(map(str, listed)) - (frozenset() if name == "unload" else {"self"})
-        if words and name.startswith(GRANTING):
-            found[name] = words
-    return found
-
-
-def taken_from_page(value: str) -> frozenset[str]:
-    """Features that a Permissions-Policy takes from the page itself, and so from frames of its own
-    origin, whatever these say.
-    """
-    parsed = fields.parse_dictionary(value).value or {}
-    found = []
-    for name, (member, _) in parsed.items():
-        words = [one for one, _ in member] if isinstance(member, list | tuple) else [member]
-        if not {"*", "self"} & {str(word) for word in words if isinstance(word, Token)}:
-            found.append(name)
-    return frozenset(found)
 
 
 def _frames(value: bytes, key: str) -> list[bytes]:

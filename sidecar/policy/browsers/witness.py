@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from sidecar.policy import csp
+from sidecar.policy.browsers.losses import taken
 from sidecar.policy.browsers.removals import sends_default_or_more
 from sidecar.policy.browsers.storage import COOKIES, STORED, asks_again, cleared, unstored
 from sidecar.policy.browsers.support import FEATURES, GONE, SUPPORT_DATE
-from sidecar.policy.browsers.trial import by_api, has_report_only, taken
+from sidecar.policy.browsers.trial import by_api, has_report_only
 from sidecar.policy.csp.table import REPORTING
 from sidecar.policy.data import read_table
 from sidecar.policy.headers.table import DISCLOSURE
