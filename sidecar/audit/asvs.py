@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, TypeAlias
 
 from sidecar.audit.observatory import JudgedVisit, look
-from sidecar.audit.observatory_csp import policy_of
+from sidecar.audit.observatory_parts import policy_of
 from sidecar.audit.visit import HTML_TYPES, Visit, shown
 from sidecar.observed import ObservedResponse, without_query
 from sidecar.policy import csp

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
 
-from sidecar.audit import observatory_csp, observatory_page
+from sidecar.audit import observatory_parts
 from sidecar.audit.outcomes import POINTS
 from sidecar.audit.visit import HTML_TYPES, PageMarkup, Visit, decoded, read_page
 from sidecar.observed import ObservedResponse, split
@@ -67,7 +67,7 @@ def observatory_results(seen: JudgedVisit) -> tuple[ObservatoryResult, ...]:
 
 
 def _csp(seen: JudgedVisit) -> str:
-    return observatory_csp.outcome(
+    return observatory_parts.policies(
         seen.response.values(_CSP),
         seen.metas,
         report_only=any(seen.response.values(f"{_CSP}-report-only")),
@@ -76,8 +76,8 @@ def _csp(seen: JudgedVisit) -> str:
 
 
 def _cookies(seen: JudgedVisit) -> str:
-    kept = observatory_page.cookies_kept((*seen.visit.session, *seen.visit.others))
-    return observatory_page.cookies(kept, seen.response, hsts=_hsts(seen) in _HSTS_PASSED)
+    kept = observatory_parts.cookies_kept((*seen.visit.session, *seen.visit.others))
+    return observatory_parts.cookies(kept, seen.response, hsts=_hsts(seen) in _HSTS_PASSED)
 
 
 def _cors(seen: JudgedVisit) -> str:
@@ -152,7 +152,7 @@ def _nosniff(seen: JudgedVisit) -> str:
 
 
 def _framing(seen: JudgedVisit) -> str:
-    policy = observatory_csp.policy_of(seen.response.values(_CSP))
+    policy = observatory_parts.policy_of(seen.response.values(_CSP))
     if policy is not None and policy.get("frame-ancestors"):
         return "x-frame-options-implemented-via-csp"
     value = seen.response.first("x-frame-options").lower()
@@ -190,7 +190,7 @@ TESTS: Mapping[str, Callable[[JudgedVisit], str]] = {
     "redirection": _redirection,
     "referrer-policy": _referrer,
     "strict-transport-security": _hsts,
-    "subresource-integrity": lambda seen: observatory_page.scripts(seen.response, seen.page),
+    "subresource-integrity": lambda seen: observatory_parts.scripts(seen.response, seen.page),
     "x-content-type-options": _nosniff,
     "x-frame-options": _framing,
     "cross-origin-resource-policy": _corp,

@@ -8,8 +8,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from dataclasses import dataclass, replace
 
 import aiohttp
 
@@ -24,9 +23,6 @@ MAX_FIELDS = 500
 AT_ONCE = 8
 """Pages that are fetched side by side."""
 
-Trust: TypeAlias = ssl.SSLContext | Literal[False]
-"""False: certificates are not checked."""
-
 _HEADERS = {
     "User-Agent": "header-sidecar audit",
     "Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
@@ -40,10 +36,8 @@ class Options:
 
     timeout: float = 10.0
     """Seconds for each response, from the lookup of the name to the end of the body."""
-    insecure: bool = False
-    """Accept any certificate."""
-    authorities: str | None = None
-    """A PEM file of certificate authorities to trust instead of the system's."""
+    trust: ssl.SSLContext | None = None
+    """What certificates are checked by, if at all; None = the system's authorities."""
     http_port: int | None = None
     https_port: int | None = None
     """Ports of the site; None = 80 and 443, where the page is on its scheme's own port."""
@@ -53,12 +47,8 @@ class Options:
 async def visits(
     urls: Iterable[str], options: Options, done: Callable[[], object]
 ) -> tuple[Visit, ...]:
-    """Visit every address, some at a time, in the order given; `done` is called after each.
-
-    Raises:
-        OSError: the file of authorities cannot be read, or holds none.
-    """
-    trust = authorities(options.authorities)
+    """Visit every address, some at a time, in the order given; `done` is called after each."""
+    trust = options.trust or authorities()
     gate = asyncio.Semaphore(AT_ONCE)
 
     async def one(url: str) -> Visit:
@@ -82,7 +72,7 @@ async def visit(url: str, options: Options, trust: ssl.SSLContext) -> Visit:
             notes.append(f"the {scheme} port of the site is unknown; name it with --{scheme}-port")
             continue
         async with _session(options) as session:
-            reader = _Reader(session, False if options.insecure else trust, notes)
+            reader = _Reader(session, trust, notes)
             chains[scheme] = await reader.chain(address)
             if chains[scheme] and (scheme == "https" or not chains["https"]):
                 page = chains[scheme][-1]
@@ -90,7 +80,7 @@ async def visit(url: str, options: Options, trust: ssl.SSLContext) -> Visit:
                 probe = await reader.response(
                     page.url, "OPTIONS", {"Origin": ORIGIN, "Access-Control-Request-Method": "GET"}
                 )
-    if options.insecure:
+    if trust.verify_mode is ssl.CERT_NONE:
         notes.append("certificates were not checked")
     seen = (chains["https"], chains["http"], others, probe)
     return Visit(url, *seen, ORIGIN, options.preloaded, tuple(dict.fromkeys(notes)))
@@ -124,8 +114,11 @@ def _session(options: Options) -> aiohttp.ClientSession:
 class _Reader:
     """Asks within one session; from the first bad certificate on, no certificate is checked."""
 
-    def __init__(self, session: aiohttp.ClientSession, trust: Trust, notes: list[str]) -> None:
-        self._session, self._trust, self._notes = session, trust, notes
+    def __init__(
+        self, session: aiohttp.ClientSession, trust: ssl.SSLContext, notes: list[str]
+    ) -> None:
+        self._session, self._notes = session, notes
+        self._trust: ssl.SSLContext | bool = trust
         self._verified = True
 
     async def chain(self, url: str) -> tuple[ObservedResponse, ...]:
@@ -164,9 +157,7 @@ class _Reader:
             response = ObservedResponse(url, raw.status, fields, b"", self._verified)
             if response.target or (response.media_type and response.media_type not in HTML_TYPES):
                 return response
-            return ObservedResponse(
-                url, raw.status, fields, await _body(raw.content), self._verified
-            )
+            return replace(response, body=await _body(raw.content))
 
 
 async def _body(content: aiohttp.StreamReader) -> bytes:

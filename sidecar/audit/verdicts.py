@@ -9,8 +9,7 @@ from typing import Literal, TypeAlias
 from sidecar.audit import fixes
 from sidecar.audit.fixes import Fix
 from sidecar.audit.observatory import JudgedVisit
-from sidecar.audit.observatory_csp import policy_of
-from sidecar.audit.observatory_page import is_deletion
+from sidecar.audit.observatory_parts import is_deletion, policy_of
 from sidecar.audit.oshp import is_due, recommended, removed
 from sidecar.audit.visit import Visit, shown
 from sidecar.observed import ObservedResponse

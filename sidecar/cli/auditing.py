@@ -17,7 +17,7 @@ from sidecar.audit.first_files import draft, gather
 from sidecar.audit.outcomes import GRADES
 from sidecar.audit.report import AuditReport, Level, as_data, reaches, report, sarif
 from sidecar.audit.visit import Visit, from_har, from_raw
-from sidecar.cli.options import CACERT, INSECURE, PATH, format_options, read_bytes
+from sidecar.cli.options import CACERT, INSECURE, PATH, format_options, read_bytes, trust
 from sidecar.cli.printing import as_json, next_step, say, show, steps, table
 from sidecar.files import write_file
 from sidecar.observed import complete
@@ -123,21 +123,18 @@ def _visits(
             return from_raw(read_bytes(raw), url, str(raw), preloaded)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
-    options = {key: how[key] for key in ("timeout", "insecure", "http_port", "https_port")}
-    return _fetched(addresses, how["cacert"], preloaded=preloaded, **options)
+    options = {key: how[key] for key in ("timeout", "http_port", "https_port")}
+    trusted = trust(how["cacert"], insecure=how["insecure"])
+    return _fetched(addresses, trust=trusted, preloaded=preloaded, **options)
 
 
-def _fetched(addresses: Sequence[str], cacert: Path | None = None, **how: Any) -> tuple[Visit, ...]:
+def _fetched(addresses: Sequence[str], **how: Any) -> tuple[Visit, ...]:
     from sidecar.audit import retrieve  # the client is slow to load, and no other verb needs it
 
-    options = retrieve.Options(authorities=str(cacert) if cacert else None, **how)
     # Otherwise it prints each cookie that its jar does not take.
     logging.getLogger("aiohttp").addHandler(logging.NullHandler())
     with steps("audit", len(addresses)) as done:
-        try:
-            return asyncio.run(retrieve.visits(addresses, options, done))
-        except OSError as error:
-            raise click.UsageError(f"{cacert}: {error}") from error
+        return asyncio.run(retrieve.visits(addresses, retrieve.Options(**how), done))
 
 
 def _by_asvs(visits: Sequence[Visit], level: asvs.Level, form: str) -> int:
@@ -174,7 +171,7 @@ def _controls_table(visit: Visit, results: Sequence[asvs.ControlResult]) -> None
 
 def look(address: str, *, insecure: bool) -> Visit:
     """One page, fetched as `audit` does; nothing is raised without a response."""
-    return _fetched([address], insecure=insecure)[0]
+    return _fetched([address], trust=trust(None, insecure=insecure))[0]
 
 
 def _print(reports: list[AuditReport], form: str) -> None:

@@ -16,7 +16,7 @@ from sidecar.cli.options import CACERT, PATH, read_har, read_text, trust
 from sidecar.cli.printing import as_json, complain, next_step, problem_data, say, steps
 from sidecar.files import write_file
 from sidecar.importing.draft import Imported
-from sidecar.importing.formats import FORMATS, convert, from_observations, guess, unread
+from sidecar.importing.formats import FORMATS, convert, from_observations, guess
 from sidecar.importing.observations import Observation
 from sidecar.observed import (
     NoResponse,
@@ -108,9 +108,9 @@ def import_verb(
 
 def _from_files(files: Sequence[Path], form: str | None) -> tuple[str, Imported]:
     texts = {str(file): read_text(file).removeprefix("\ufeff") for file in files}
-    chosen = form or guess(texts) or ""
+    chosen = form or guess(texts)
     if chosen not in FORMATS:
-        known = chosen or unread(texts)
+        known = chosen or guess(texts, "unread")
         kind = f"settings of {known} are not read" if known else "unknown format"
         raise click.UsageError(
             f"{', '.join(texts)}: {kind}; these are read: {', '.join(sorted(FORMATS))}"

@@ -256,7 +256,12 @@ def history(
         return
     data = client.get("/api/revisions")
     if revision is not None:
-        click.echo(_difference(client, revision, data["active"]), nl=False)
+        from sidecar.rollout.edits import difference  # a rollback does not wait for it
+
+        active = data["active"]
+        paths = (f"/api/revisions/{urllib.parse.quote(one, safe='')}" for one in (revision, active))
+        before, after = (client.get(path)["text"] for path in paths)
+        click.echo(difference(before, after, revision, f"{active} (in force)"), nl=False)
         return
     from sidecar.revisions.entries import (
         check,  # a rollback does not wait for these
@@ -371,11 +376,3 @@ def _unsaved(data: dict[str, Any]) -> str:
 def _warn_unsaved(data: dict[str, Any]) -> None:
     if data.get("unsaved"):
         say(_unsaved(data), "red")
-
-
-def _difference(client: Admin, revision: str, active: str) -> str:
-    from sidecar.rollout.edits import difference  # a rollback does not wait for it
-
-    paths = [f"/api/revisions/{urllib.parse.quote(one, safe='')}" for one in (revision, active)]
-    before, after = (client.get(path)["text"] for path in paths)
-    return difference(before, after, revision, f"{active} (in force)")

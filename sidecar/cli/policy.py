@@ -1,7 +1,8 @@
-"""The verbs about a policy as written: explain, schema, presets."""
+"""The verbs about a policy as written and the headers in it: explain, schema, presets, headers."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,17 @@ from rich.text import Text
 
 from sidecar.cli.options import HEADER, JSON, POLICY_TO_READ, ParsedOption, header_line, read_bytes
 from sidecar.cli.printing import as_json, mode_text, plain, show, table
+from sidecar.policy import headers
+from sidecar.policy.data import read_table
 from sidecar.policy.engine.explain import Explanation, explain
 from sidecar.policy.engine.nonces import SOURCE
 from sidecar.policy.engine.plan import Matched, compile_policy
 from sidecar.policy.engine.resolve import Resolved
+from sidecar.policy.faults import ROWS, Fault, FaultVerdict
+from sidecar.policy.headers import tokens
+from sidecar.policy.headers.table import ALL, DISCLOSURE, Grammar, Header, Repeats, Scope
 from sidecar.policy.model import schema
+from sidecar.policy.problems import did_you_mean
 from sidecar.policy.rules.conditions import Facts, Finding, RawFields
 from sidecar.policy.rules.matching import shown
 from sidecar.policy.terms import MODES, Mode
@@ -25,6 +32,13 @@ from sidecar.source import load_policy, preset_texts
 _NONCE = (
     "another nonce in each response; the service receives it in a request header (forwarding.nonce)"
 )
+_WORDS = read_table("sidecar.cli", "headers.json")
+"""Words for what the table of headers says; `codes`: how the codes of faults begin that a grammar
+has; `short`: what people call headers.
+"""
+GRAMMARS: Mapping[Grammar, str] = _WORDS["grammar"]
+SCOPES: Mapping[Scope, str] = _WORDS["scope"]
+REPEATS: Mapping[Repeats, str] = _WORDS["repeats"]
 
 
 def read_policy(file: Path) -> Resolved:
@@ -220,3 +234,83 @@ def presets(name: str | None, machine: bool) -> None:
         as_json([{"name": known, "rules": rules, "about": about} for known, rules, about in rows])
     else:
         table("", ("preset", "rules", "about"), rows)
+
+
+@click.command("headers")
+@click.argument("name", required=False)
+@JSON
+def headers_verb(name: str | None, machine: bool) -> None:
+    """Explain security headers: values, pitfalls, specification.
+
+    NAME is a header, or what it is called for short, as csp. Without it, all are listed.
+    """
+    if name is None:
+        if machine:
+            as_json([_summary(row) for row in ALL])
+        else:
+            rows = (
+                (row.name, row.group, SCOPES[row.scope], REPEATS[row.repeats], row.strong)
+                for row in ALL
+            )
+            table("", ("header", "for", "matters on", "copies", "recommended"), rows)
+        return
+    row = headers.get(_WORDS["short"].get(name.lower(), name))
+    if row is None:
+        if name.lower() in DISCLOSURE:
+            raise click.UsageError(
+                f"{name} is on OWASP's list of headers to remove, and nothing more is known of it;"
+                f" write a rule: {{header: {name}, action: remove}}"
+            )
+        hint = did_you_mean(name, (one.name for one in ALL)) or "see: sidecar headers"
+        raise click.UsageError(f"unknown header {name!r}; {hint}")
+    judged = _judged(row)
+    if machine:
+        keys = ("code", "verdict", "why")
+        as_json(_summary(row) | {"judged": [dict(zip(keys, one, strict=True)) for one in judged]})
+    else:
+        _show_header(row, judged)
+
+
+def _summary(row: Header) -> dict[str, Any]:
+    said = row._asdict()
+    del said["tokens"]
+    return said | {
+        "once": row.single,
+        "merge": row.key in headers.MERGEABLE,
+        "values": _values(row),
+        "weak": [{"value": value, "why": why} for value, why in row.weak],
+    }
+
+
+def _values(row: Header) -> list[str]:
+    """The values that browsers know, where they are a closed list."""
+    return [*tokens.REFERRER_POLICIES] if row.grammar == "referrer" else [*row.tokens]
+
+
+def _judged(row: Header) -> list[tuple[str, FaultVerdict, str]]:
+    """What is judged in the header's value: code, verdict, and why."""
+    begin = _WORDS["codes"].get(row.grammar)
+    found = [Fault(code, "...", "...") for code in ROWS if begin and code.startswith(begin)]
+    return [(fault.code, fault.verdict, fault.text) for fault in found]
+
+
+def _show_header(row: Header, judged: list[tuple[str, FaultVerdict, str]]) -> None:
+    show((row.name, "bold"), ("  deprecated" if row.deprecated else "", "red"))
+    show(row.purpose)
+    facts = (
+        ("grammar", GRAMMARS[row.grammar]),
+        ("matters on", SCOPES[row.scope]),
+        ("copies", REPEATS[row.repeats]),
+        ("merge", "by its own grammar" if row.key in headers.MERGEABLE else ""),
+        ("recommended", row.strong),
+        ("values", ", ".join(_values(row))),
+        *(("weak", f"{value}: {why}") for value, why in row.weak),
+        ("reports only", row.report_only or ""),
+        ("may break", row.breaks),
+        ("specification", row.spec),
+    )
+    show()
+    table("", ("", ""), [(Text(key, style="bold"), text) for key, text in facts if text])
+    if judged:
+        show()
+        table("What is judged in a value", ("code", "verdict", "why"), judged)

@@ -14,6 +14,7 @@ from typing import Any
 import click
 from rich.text import Text
 
+from sidecar.audit.visit import from_har
 from sidecar.cli.evidence import print_nothing_reported
 from sidecar.cli.operate import Admin, admin_options
 from sidecar.cli.options import CACERT, FILE, NEW_FILE, ParsedOption, read_bytes, read_text, trust
@@ -27,8 +28,7 @@ from sidecar.rollout.edits import difference
 from sidecar.rollout.model import Cause
 from sidecar.rollout.note import digest
 from sidecar.suggest import Suggestion, suggest
-from sidecar.suggest.model import Proposal, Snippet, Terms
-from sidecar.suggest.pages import Load, from_loads, from_routes
+from sidecar.suggest.model import Proposal, Snippet, Terms, from_loads, from_routes
 
 _STYLES = {"add": "green", "allowed": "dim", "refused": "red"}
 """By outcome; any other is yellow."""
@@ -105,7 +105,8 @@ def suggest_verb(
 ) -> None:
     """Propose the smallest edit that prevents what browsers reported."""
     before = read_text(file, first="sidecar init")
-    pages = from_loads([*_fetched(urls, cacert), *_recorded(har)])
+    recorded = from_har(read_bytes(har), str(har)) if har else ()
+    loads = [*_fetched(urls, cacert), *(visit.page for visit in recorded if visit.page)]
     causes = client.rows(
         Cause, client.get(f"/api/reports{'?fleet=true' if fleet else ''}")["causes"]
     )
@@ -113,7 +114,7 @@ def suggest_verb(
     if unknown := [one for one in accepted if one not in known]:
         raise click.UsageError(f"no cause has the id {unknown[0]!r}; see `sidecar reports`")
     terms = Terms(min_clients, min_time, frozenset(accepted))
-    contents = from_routes(client.get("/api/pages")["routes"], terms) | pages
+    contents = from_routes(client.get("/api/pages")["routes"], terms) | from_loads(loads)
     running = client.get(f"/api/revisions/{client.get('/api/status')['revision']}")["text"]
     how: dict[str, Any] = {"comments": from_trial, "running": running, "name": str(file)}
     found = suggest(before, causes, contents, terms, rule=rule, **how)
@@ -151,14 +152,14 @@ def _write(client: Admin, file: Path, before: str, found: Suggestion, diff: str)
     edit_file(file, before, found.text)
 
 
-def _fetched(urls: Sequence[str], cacert: Path | None) -> Iterator[Load]:
+def _fetched(urls: Sequence[str], cacert: Path | None) -> Iterator[ObservedResponse]:
     if not urls:
         return
     authorities = trust(cacert)
     with steps("read", len(urls)) as done:
         for url in urls:
             for _ in range(_LOADS):
-                yield _load(_page(url, authorities))
+                yield _page(url, authorities)
             done()
 
 
@@ -172,20 +173,6 @@ def _page(url: str, authorities: ssl.SSLContext | None) -> ObservedResponse:
     if not 200 <= page.status < 300:
         raise NoResponse(f"{without_query(url)}: status {page.status}; name a page")
     return page
-
-
-def _recorded(har: Path | None) -> Iterator[Load]:
-    from sidecar.audit.visit import from_har
-
-    for visit in from_har(read_bytes(har), str(har)) if har else ():
-        if visit.page is not None:
-            yield _load(visit.page)
-
-
-def _load(page: ObservedResponse) -> Load:
-    from sidecar.audit.visit import decoded
-
-    return Load(page.url, decoded(page) or b"", page.charset)
 
 
 def _print(found: Suggestion, diff: str) -> None:

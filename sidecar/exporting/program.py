@@ -9,8 +9,14 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
-from sidecar.exporting.terms import Condition, Field, condition, over_https, response_names
-from sidecar.policy import headers
+from sidecar.exporting.terms import (
+    Condition,
+    Field,
+    condition,
+    https_only,
+    over_https,
+    response_names,
+)
 from sidecar.policy.browsers.trial import REPORTS_PATH, by_api, has_report_only, report_only
 from sidecar.policy.engine.nonces import asks_for_nonce
 from sidecar.policy.engine.plan import RoutePlan, RuleLine, compile_policy
@@ -245,10 +251,7 @@ def _header_steps(name: str, rule: Rule, text: str, when: Condition) -> Iterator
     if rule.action in ("set", "append", "remove"):
         act = rule.action
     for header in names:
-        known = headers.get(header)
-        https_only = known is not None and known.scope == "https" and act != "remove"
-        asked = condition(rule.when, https_only=https_only)
-        if asked:
+        if asked := condition(rule.when, secure=https_only(header, act)):
             before = together - {header.lower()} if len(together) > 1 else frozenset[str]()
             yield ExportedStep(name, header, act, text, asked, together=before)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Literal, TypeAlias
 
+from sidecar.policy import headers
 from sidecar.policy.model import When
 from sidecar.policy.values import ResponseClass
 
@@ -65,17 +66,23 @@ Condition: TypeAlias = tuple[Alternative, ...]
 ALWAYS: Condition = ((),)
 
 
+def https_only(header: str, action: str | None) -> bool:
+    """Whether a rule's header is never written over plain HTTP."""
+    known = headers.get(header)
+    return known is not None and known.scope == "https" and action != "remove"
+
+
 def over_https(when: Condition) -> Condition:
     """The same condition over https only; () where it needs http."""
     return tuple((Scheme("https"), *rest) for rest in when if Scheme("http") not in rest)
 
 
-def condition(when: When | None, *, https_only: bool = False) -> Condition:
-    """The conditions of a rule; `https_only` for headers that are never written over plain HTTP."""
+def condition(when: When | None, *, secure: bool = False) -> Condition:
+    """The conditions of a rule; `secure` for headers that are never written over plain HTTP."""
     said = when or When.model_construct()
-    if https_only and said.scheme == "http":
+    if secure and said.scheme == "http":
         return ()
-    scheme = said.scheme or ("https" if https_only else None)
+    scheme = said.scheme or ("https" if secure else None)
     common: list[Term] = [Scheme(scheme)] if scheme else []
     if said.status is not None:
         bounds = ((one.replace("x", "0"), one.replace("x", "9")) for one in said.status)

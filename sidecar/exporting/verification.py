@@ -16,8 +16,7 @@ from typing import Literal, NamedTuple, TypeAlias, get_args
 
 from sidecar.exporting.program import Gap, Weight
 from sidecar.exporting.target import TEXTS, Written
-from sidecar.exporting.terms import condition, response_names
-from sidecar.policy import headers
+from sidecar.exporting.terms import condition, https_only, response_names
 from sidecar.policy.engine.nonces import TARGETED, asks_for_nonce
 from sidecar.policy.engine.plan import RoutePlan, RuleLine, compile_policy, decide
 from sidecar.policy.engine.resolve import NamedRule, Resolved
@@ -201,7 +200,7 @@ def _routes(resolved: Resolved) -> dict[str, RoutePlan]:
 def _needs(rule: Rule, header: str) -> str:
     """The conditions of a rule as the end of a sentence."""
     texts = [one.text for one in conditions(rule.when)]
-    if _https_only(rule, header) and "scheme is https" not in texts:
+    if https_only(header, rule.action) and "scheme is https" not in texts:
         texts.insert(0, "scheme is https")
     if rule.cookie is not None:
         texts.append(f"a cookie {rule.cookie} is set")
@@ -253,7 +252,7 @@ def _stands(rule: Rule, header: str, facts: Facts, lines: tuple[bytes, ...]) -> 
         mine = (name for name in names if cookies.matches(rule.cookie, name))
         written = (f"{name}=x{more}" for name in mine for more in ("", all_))
         return any(cookies.apply(one, demands, facts.scheme) != one for one in written)
-    if facts.scheme != "https" and _https_only(rule, header):
+    if facts.scheme != "https" and https_only(header, rule.action):
         return False
     value = rule.text.encode()
     match rule.action:
@@ -265,11 +264,6 @@ def _stands(rule: Rule, header: str, facts: Facts, lines: tuple[bytes, ...]) -> 
             return not lines
         case _:
             return bool(lines)
-
-
-def _https_only(rule: Rule, header: str) -> bool:
-    known = headers.get(header)
-    return known is not None and known.scope == "https" and rule.action != "remove"
 
 
 def _writes(line: RuleLine) -> bool:

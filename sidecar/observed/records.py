@@ -42,7 +42,9 @@ def _entry(entry: Any) -> ObservedResponse | None:
     try:
         request, raw = entry["request"], entry["response"]
         url, method, status = str(request["url"]), str(request["method"]), int(raw["status"])
-        if not 200 <= status <= 599 or not TOKEN.fullmatch(method) or not _is_http(url):
+        parts = split(url)
+        is_http = parts.scheme in SCHEMES and parts.hostname and parts.port != 0
+        if not 200 <= status <= 599 or not TOKEN.fullmatch(method) or not is_http:
             return None
         content = raw.get("content") or {}
         text = str(content.get("text") or "")
@@ -53,11 +55,6 @@ def _entry(entry: Any) -> ObservedResponse | None:
         return ObservedResponse(url, status, fields, body, method=method, request=sent)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError, binascii.Error):
         return None
-
-
-def _is_http(url: str) -> bool:
-    parts = split(url)
-    return parts.scheme in SCHEMES and bool(parts.hostname) and parts.port != 0
 
 
 def _lines(listed: Any) -> list[tuple[bytes, bytes]]:

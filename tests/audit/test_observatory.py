@@ -10,6 +10,7 @@ import pytest
 from sidecar.audit import retrieve
 from sidecar.audit.observatory import TESTS, look, observatory_results
 from sidecar.audit.outcomes import OUTCOMES, POINTS, grade, is_at_least, score
+from sidecar.trust import authorities
 from tests.audit.origin import response
 from tests.patience import PATIENCE
 
@@ -704,7 +705,7 @@ async def visit(site, situation):
     ports = {"https": site.https.port, "bad": site.bad.port, "closed": site.closed}
     options = retrieve.Options(
         timeout=PATIENCE,
-        authorities=site.authority.file,
+        trust=authorities(site.authority.file),
         http_port=site.http.port if situation.plain else site.closed,
         https_port=ports[situation.secure],
         preloaded=frozenset({"127.0.0.1"}) if situation.preloaded else frozenset(),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sidecar.audit.observatory_page import same_site
+from sidecar.audit.observatory_parts import same_site
 from sidecar.audit.visit import MAX_BODY, PageMarkup, ScriptElement, read_page
 from tests.portion import FULL
 

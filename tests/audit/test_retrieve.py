@@ -9,7 +9,9 @@ import pytest
 from sidecar.audit import retrieve
 from sidecar.audit.retrieve import Options, in_scheme, visits
 from sidecar.audit.visit import MAX_HOPS
+from sidecar.cli.options import trust
 from sidecar.observed import ObservedResponse, complete, join, without_query
+from sidecar.trust import authorities
 from tests.audit.origin import response
 from tests.listening import listening
 from tests.patience import PATIENCE
@@ -101,7 +103,7 @@ async def test_everything_is_asked_for_once(site):
 
     seen = await visit(
         site.https.url("/p?q=1"),
-        Options(timeout=PATIENCE, authorities=site.authority.file, http_port=site.http.port),
+        Options(timeout=PATIENCE, trust=authorities(site.authority.file), http_port=site.http.port),
     )
 
     assert [head.partition(b" HTTP")[0] for head in site.https.asked] == [
@@ -168,7 +170,7 @@ async def test_a_bad_certificate_is_reported_and_the_page_still_seen(site):
 
     seen = await visit(
         site.bad.url(),
-        Options(timeout=PATIENCE, authorities=site.authority.file, http_port=site.closed),
+        Options(timeout=PATIENCE, trust=authorities(site.authority.file), http_port=site.closed),
     )
 
     assert (seen.page.status, seen.page.verified) == (200, False)
@@ -180,7 +182,8 @@ async def test_insecure_takes_any_certificate_and_says_so(site):
     site.bad.responses["/"] = PAGE
 
     seen = await visit(
-        site.bad.url(), Options(timeout=PATIENCE, insecure=True, http_port=site.closed)
+        site.bad.url(),
+        Options(timeout=PATIENCE, trust=trust(None, insecure=True), http_port=site.closed),
     )
 
     assert seen.page.verified

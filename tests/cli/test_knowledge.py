@@ -6,7 +6,7 @@ import typing
 
 import pytest
 
-from sidecar.cli.knowledge import GRAMMARS, REPEATS, SCOPES
+from sidecar.cli.policy import GRAMMARS, REPEATS, SCOPES
 from sidecar.policy.headers import MERGEABLE
 from sidecar.policy.headers.table import ALL, Grammar, Repeats, Scope
 from tests.cli import data, sidecar

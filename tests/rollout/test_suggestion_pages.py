@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from sidecar.observed import ObservedResponse
 from sidecar.policy.browsers.pages import PageElements, read_page
-from sidecar.suggest.model import VARIES, PageContents, Terms
-from sidecar.suggest.pages import Load, from_loads, from_routes
+from sidecar.suggest.model import VARIES, PageContents, Terms, from_loads, from_routes
 from tests.rollout.suggesting import hash_source
 
 URL = "https://shop.test/cart"
@@ -23,6 +23,11 @@ def page(number: int) -> bytes:
     )
 
 
+def load(html: bytes) -> ObservedResponse:
+    """A page as it is read."""
+    return ObservedResponse(URL, 200, ((b"Content-Type", b"text/html; charset=utf-8"),), html)
+
+
 def clients(held: PageContents) -> dict[str, int | None]:
     """How many clients are known to have got each text."""
     return {one.text: one.clients for one in held.snippets}
@@ -30,9 +35,9 @@ def clients(held: PageContents) -> dict[str, int | None]:
 
 def test_two_loads_say_what_varies():
     """What stood in both counts by the cause's numbers; one load says nothing of the next."""
-    both = from_loads(Load(URL, page(number), "utf-8") for number in range(2))
+    both = from_loads(load(page(number)) for number in range(2))
     assert clients(both) == {"go()": None, "n = 0": VARIES, "n = 1": VARIES}
-    assert clients(from_loads([Load(URL, page(0), "utf-8")])) == {"go()": 1, "n = 0": 1}
+    assert clients(from_loads([load(page(0))])) == {"go()": 1, "n = 0": 1}
     assert {one.hash for one in both.snippets} >= {hash_source("go()")}
     assert both.urls == {
         ("script-src-elem", "'self'/app.js"): "/cart",
