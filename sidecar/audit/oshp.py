@@ -27,9 +27,10 @@ State: TypeAlias = Literal["as recommended", "different", "absent", "not due her
 
 @dataclass(frozen=True, slots=True)
 class Recommended:
-    """One header of the preset: its name, the rule that states it, and the value."""
+    """One header of the preset: its name, what is known of it, its rule there, and the value."""
 
     header: str
+    row: Header
     rule: str
     value: str
 
@@ -65,9 +66,9 @@ def recommended() -> tuple[Recommended, ...]:
     """The headers that the preset sets, in its order."""
     rules = PRESETS[PRESET]["rules"]
     return tuple(
-        Recommended(rule["header"], name, rule["value"])
+        Recommended(rule["header"], row, name, rule["value"])
         for name, rule in rules.items()
-        if rule["action"] == "set"
+        if rule["action"] == "set" and (row := headers.get(rule["header"]))
     )
 
 
@@ -96,10 +97,10 @@ def coverage(response: ObservedResponse) -> Coverage:
 
 
 def _state(one: Recommended, response: ObservedResponse) -> State:
-    values, row = response.values(one.header), headers.get(one.header)
+    values, row = response.values(one.header), one.row
     if not values:
-        return "absent" if row is None or is_due(row, response) else "not due here"
-    if row is None or (len(values) > 1 and row.single):
+        return "absent" if is_due(row, response) else "not due here"
+    if len(values) > 1 and row.single:
         return "different"
     value = ", ".join(values)
     same = _SAME.get(row.grammar)

@@ -77,9 +77,7 @@ def _recommended(seen: JudgedVisit) -> Iterator[JudgedHeader]:
     if seen.page and seen.page.referrer is not None:
         written["referrer-policy"] = (seen.page.referrer,)
     for one in recommended():
-        row = headers.get(one.header)
-        if row is None:
-            continue
+        row = one.row
         if values := response.values(one.header) or written.get(row.key, ()):
             found = _judged(row, values, response)
             yield _completed(found, response) if row.key == "content-security-policy" else found

@@ -17,7 +17,6 @@ from sidecar.cli.options import FILE, JSON, NEW_FILE, PATH, format_options, read
 from sidecar.cli.policy import read_policy
 from sidecar.cli.printing import (
     as_json,
-    lines_text,
     mode_text,
     next_step,
     refused,
@@ -155,8 +154,8 @@ def _print_effects(changed: Sequence[PolicyEffect], count: int) -> None:
         seen = f"  {counted(effect.responses, 'response')}, as {effect.example}"
         show((f"\nroute {route}", "bold"), seen)
         for header in effect.headers:
-            show(f"  - {header.header}: {lines_text(header.before)}", style="red")
-            now = f"  + {header.header}: {lines_text(header.after)}"
+            show(f"  - {header.header}: {_lines(header.before)}", style="red")
+            now = f"  + {header.header}: {_lines(header.after)}"
             weaker = f"   weaker: {header.weaker}" if header.weaker else ""
             show((now, "green"), (weaker, "yellow"))
         silent = ("no longer reported", effect.silent)
@@ -164,6 +163,10 @@ def _print_effects(changed: Sequence[PolicyEffect], count: int) -> None:
             if complaints:
                 names = (f"{one.rule} {one.kind} ({one.header})" for one in complaints)
                 show(f"  {title}: {', '.join(names)}")
+
+
+def _lines(lines: Sequence[str]) -> str:
+    return " | ".join(lines) or "(absent)"
 
 
 @click.command("test")
@@ -239,7 +242,7 @@ def _marked(failure: Failure) -> Text:
     if failure.what == "violation":
         return Text(f"  violation not expected: {failure.got[0]}", style="red")
     subject = f"{failure.what} {failure.name}".strip()
-    expected, got = map(lines_text, (failure.expected, failure.got))
+    expected, got = map(_lines, (failure.expected, failure.got))
     pairs = zip(expected, got, strict=False)
     same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
     mark = f"\n             {' ' * same}^" if failure.expected and failure.got else ""

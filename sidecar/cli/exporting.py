@@ -31,7 +31,6 @@ from sidecar.cli.policy import read_policy
 from sidecar.cli.printing import (
     as_json,
     give_up,
-    lines_text,
     next_step,
     plain,
     say,
@@ -248,7 +247,8 @@ def _print(
             show()
             show(plain(head), style=_STYLES[row.verdict])
             for mark, lines in (("- expected", example.expected), ("+ got     ", example.got)):
-                show(plain(f"  {mark} {row.header}: {lines_text(lines)}"))
+                text = " | ".join(lines) or "(absent)"
+                show(plain(f"  {mark} {row.header}: {text}"))
     seen = counts(rows)
     said = ", ".join(f"{verdict} {number}" for verdict, number in seen.items() if number)
     said = f"rules: {said}" if said else "no rule is enforced"

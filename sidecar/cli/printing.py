@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from sidecar.policy.terms import Problem
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-SEVERITY_STYLES = {"error": "red", "warning": "yellow", "info": "cyan"}
 MODE_STYLES = {"off": "dim", "report-only": "yellow", "trial": "cyan", "enforce": "green"}
 
 
@@ -83,7 +82,8 @@ def complain(problems: Iterable[Problem], excerpts: Iterable[str] = ()) -> None:
     """Problems on stderr, a line each, with the source line below where it is known."""
     shown = list(excerpts)
     for position, problem in enumerate(problems):
-        say(str(problem), SEVERITY_STYLES[problem.severity])
+        style = {"error": "red", "warning": "yellow", "info": "cyan"}[problem.severity]
+        say(str(problem), style)
         if position < len(shown) and shown[position]:
             say(indent(shown[position], " " * 4), "dim")
 
@@ -187,11 +187,6 @@ def run_again(files: Iterable[str] = ()) -> None:
     context = click.get_current_context()
     verb = context.invoked_subcommand or context.info_name  # of the group, or of the verb itself
     next_step(f"correct {' and '.join(files) or 'that'}, and run again: sidecar {verb}")
-
-
-def lines_text(lines: Sequence[str]) -> str:
-    """The lines of a header, as one."""
-    return " | ".join(lines) or "(absent)"
 
 
 def local_time(stamp: float) -> str:

@@ -28,10 +28,8 @@ from sidecar.cli.options import (
 )
 from sidecar.cli.policy import read_policy
 from sidecar.cli.printing import (
-    SEVERITY_STYLES,
     as_json,
     give_up,
-    lines_text,
     next_step,
     say,
     show,
@@ -49,6 +47,7 @@ from sidecar.policy.terms import Severity
 from sidecar.policy.values import seconds
 from sidecar.policy.words import counted
 
+_STYLES = {"error": "red", "warning": "yellow", "info": "cyan"}
 _source_options = together(
     click.option(
         "--har", "hars", multiple=True, type=FILE, help="Read this HTTP archive; may be repeated."
@@ -220,7 +219,7 @@ def _write(file: Path, baseline: Baseline) -> None:
 def _print(report: DriftReport) -> None:
     rows = []
     for found in report.findings:
-        severity = Text(found.severity, style=SEVERITY_STYLES[found.severity])
+        severity = Text(found.severity, style=_STYLES[found.severity])
         where = f"{found.route} {found.status} {found.content}"
         what = (f"{found.header} {found.part}".strip(), _shown(found.before), _shown(found.now))
         seen = f"{found.seen} of {found.responses}"
@@ -241,4 +240,4 @@ def _print(report: DriftReport) -> None:
 
 
 def _shown(variants: tuple[Lines, ...]) -> str:
-    return "\n".join(map(lines_text, variants[:3])) or "(absent)"
+    return "\n".join(" | ".join(lines) or "(absent)" for lines in variants[:3]) or "(absent)"

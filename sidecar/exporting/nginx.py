@@ -10,19 +10,9 @@ from collections.abc import Iterator, Sequence
 from itertools import combinations
 from typing import TypeAlias
 
-from sidecar.exporting import patterns
+from sidecar.exporting import nginx_maps, patterns
 from sidecar.exporting.cookie_edits import changes
-from sidecar.exporting.nginx_maps import (
-    DOLLAR,
-    PATH,
-    ROUTE,
-    Maps,
-    field_variable,
-    inside,
-    pattern,
-    quoted,
-    unnamed_field,
-)
+from sidecar.exporting.nginx_maps import Maps, field_variable, inside, pattern, quoted
 from sidecar.exporting.program import ExportedRoute, ExportedStep, Gap, Program
 from sidecar.exporting.target import sees_changes, shortest
 from sidecar.exporting.terms import Condition, over_https
@@ -54,9 +44,9 @@ def write(program: Program, gaps: list[Gap]) -> str:
     return filled(
         "sidecar.exporting",
         "nginx.conf.jinja",
-        dollar=any(DOLLAR in text for text in (mapped, *lines)),
-        path=PATH in mapped or ROUTE in mapped,
-        routes=list(maps.routes()) if ROUTE in mapped else (),
+        dollar=any(nginx_maps.DOLLAR in text for text in (mapped, *lines)),
+        path=nginx_maps.PATH in mapped or nginx_maps.ROUTE in mapped,
+        routes=list(maps.routes()) if nginx_maps.ROUTE in mapped else (),
         blocks=maps.blocks,
         lines=lines,
         server=any(gap.header.lower() == "server" for gap in gaps),
@@ -105,7 +95,7 @@ def _unsupported(step: ExportedStep, header: str, *, last: bool) -> str:
         return "a later rule on the same header would not see the added line"
     if step.rewritten:
         return f"{sees_changes(step)}; nginx sees the service's line"
-    return unnamed_field(step)
+    return nginx_maps.unnamed_field(step)
 
 
 def _header(
@@ -253,7 +243,7 @@ def _supported_cookie(step: ExportedStep, route: str, gaps: list[Gap]) -> bool:
         text = f"{' and '.join(lost)}: proxy_cookie_flags knows only Secure, HttpOnly and SameSite"
         keys = tuple(name.lower() for name in lost)
         gaps.append(Gap("lost", step.rule, "Set-Cookie", text, route, keys))
-    reason = unnamed_field(step) or (sees_changes(step) if step.rewritten else "")
+    reason = nginx_maps.unnamed_field(step) or (sees_changes(step) if step.rewritten else "")
     if reason:
         gaps.append(Gap("lost", step.rule, "Set-Cookie", reason, route))
     return not reason

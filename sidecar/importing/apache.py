@@ -11,29 +11,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from dataclasses import replace as with_changes
 
+from sidecar.importing import draft, syntax
 from sidecar.importing.apache_headers import TABLES, effects
-from sidecar.importing.draft import (
-    MAX_AGE,
-    MOVING,
-    HeaderEffect,
-    HeaderScope,
-    Notes,
-    SourceLine,
-    placed,
-)
+from sidecar.importing.draft import HeaderEffect, HeaderScope, Notes, SourceLine, placed
 from sidecar.importing.hosts import VirtualServer, alone, by_host, host_patterns, one_per_name
 from sidecar.importing.paths import ALL, Pattern, below, meet
 from sidecar.importing.regexes import path_patterns
-from sidecar.importing.syntax import (
-    Block,
-    Builder,
-    ConfigDirective,
-    Sources,
-    assembled,
-    everything,
-    included,
-    refuse,
-)
+from sidecar.importing.syntax import Block, ConfigDirective, Sources, everything
 
 _TRANSPARENT = ("ifmodule", "ifdefine", "ifversion")
 _PATHS = {
@@ -72,7 +56,7 @@ def importer(sources: Sources, notes: Notes) -> list[HeaderScope]:
             text = "is about Apache's own name; the sidecar sends none and passes the service's"
             notes.differs(item.where, f"{item.name} {text}")
         elif item.name in ("expiresdefault", "expiresbytype"):
-            notes.lost(item.where, f"{item}: {MOVING}", MAX_AGE)
+            notes.lost(item.where, f"{item}: {draft.MOVING}", draft.MAX_AGE)
     if not hosts:
         whole = VirtualServer((), ConfigDirective("", (), SourceLine("")))
         return list(_server((), base, whole, notes))
@@ -224,19 +208,19 @@ def _read(sources: Sources, notes: Notes) -> Block:
 
     def replace(item: ConfigDirective) -> Block | None:
         if item.name in _INCLUDES and item.args:
-            return included(item, blocks, notes if item.name == "include" else None)
+            return syntax.included(item, blocks, notes if item.name == "include" else None)
         args = tuple(
             re.sub(r"\$\{(\w+)\}", lambda found: defined.get(found[1], found[0]), arg)
             for arg in item.args
         )
         return (with_changes(item, args=args),) if args != item.args else None
 
-    return assembled(blocks, _INCLUDES, replace)
+    return syntax.assembled(blocks, _INCLUDES, replace)
 
 
 def _parse(text: str, name: str) -> Block:
     """The directives of one text."""
-    builder, lines = Builder(), text.split("\n")
+    builder, lines = syntax.Builder(), text.split("\n")
     number = 0
     while number < len(lines):
         where, line = SourceLine(name, number + 1), lines[number].strip()
@@ -250,7 +234,7 @@ def _parse(text: str, name: str) -> Block:
         section = line.startswith("<")
         if section and not line.endswith(">"):
             message = f"not httpd configuration: {line[:40]!r} has no '>'"
-            raise refuse(where, message, "end the section's head with '>'")
+            raise syntax.refuse(where, message, "end the section's head with '>'")
         if line.startswith("</"):
             builder.close(where, line[2:-1].strip().lower())
             continue
@@ -267,7 +251,9 @@ def _words(text: str, where: SourceLine) -> list[str]:
     while at < len(text):
         found = _WORD.match(text, at)
         if found is None or (found[3] and found[3][0] in "\"'"):
-            raise refuse(where, f"a quote in {text[:40]!r} is never closed", "close the quote")
+            raise syntax.refuse(
+                where, f"a quote in {text[:40]!r} is never closed", "close the quote"
+            )
         at = found.end()
         if found[3] is not None:
             words.append(found[3].replace("\\\\", "\\"))

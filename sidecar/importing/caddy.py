@@ -11,21 +11,13 @@ import re
 from collections.abc import Generator, Iterator, Mapping
 from dataclasses import replace as with_changes
 
+from sidecar.importing import syntax
 from sidecar.importing.caddy_headers import CaddyOperations, effects, steps_of, upstream_step
 from sidecar.importing.caddy_matchers import Matcher, definitions, matcher, split
 from sidecar.importing.draft import HeaderEffect, HeaderScope, Notes, SourceLine, placed
 from sidecar.importing.hosts import VirtualServer, alone, by_host, host_patterns, one_per_name
 from sidecar.importing.paths import Pattern
-from sidecar.importing.syntax import (
-    Block,
-    Builder,
-    ConfigDirective,
-    Sources,
-    assembled,
-    everything,
-    included,
-    refuse,
-)
+from sidecar.importing.syntax import Block, ConfigDirective, Sources, everything
 
 _BODY = frozenset(
     """
@@ -200,20 +192,22 @@ def _read(sources: Sources, notes: Notes) -> Block:
         if item.name != "import" or not item.args:
             return None
         snippet = snippets.get(f"({item.args[0]})")
-        block = included(item, blocks, notes) if snippet is None else snippet
+        block = syntax.included(item, blocks, notes) if snippet is None else snippet
         return _filled(block, item.args[1:])
 
-    return assembled(blocks, ("import",), replace)
+    return syntax.assembled(blocks, ("import",), replace)
 
 
 def _parse(text: str, name: str) -> Block:
     """The directives of one text."""
-    builder, words, at, line, brace = Builder(), list[str](), 0, 1, False
+    builder, words, at, line, brace = syntax.Builder(), list[str](), 0, 1, False
     start = SourceLine(name, 1)
     while at < len(text):
         found = _TOKEN.match(text, at)
         if found is None or (found["word"] and found["word"][0] in '"`'):
-            raise refuse(SourceLine(name, line), "a quote is never closed", "close the quote")
+            raise syntax.refuse(
+                SourceLine(name, line), "a quote is never closed", "close the quote"
+            )
         at = found.end()
         if found["quoted"] or found["word"]:
             if not words:
@@ -232,7 +226,9 @@ def _parse(text: str, name: str) -> Block:
     return builder.done()
 
 
-def _statement(builder: Builder, words: list[str], where: SourceLine, *, brace: bool) -> None:
+def _statement(
+    builder: syntax.Builder, words: list[str], where: SourceLine, *, brace: bool
+) -> None:
     """A line; `brace`: its last word is a brace of a block, not a quoted one."""
     if brace and words == ["}"]:
         builder.close(where)

@@ -11,29 +11,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
 
-from sidecar.importing.draft import (
-    COOKIE_RULE,
-    MAX_AGE,
-    MOVING,
-    HeaderEffect,
-    HeaderScope,
-    Notes,
-    SourceLine,
-    placed,
-)
+from sidecar.importing import draft, syntax
+from sidecar.importing.draft import HeaderEffect, HeaderScope, Notes, SourceLine, placed
 from sidecar.importing.hosts import VirtualServer, alone, by_host, host_patterns, one_per_name
 from sidecar.importing.nginx_headers import TOUCHING, Level, effects, named, tell_dropped
 from sidecar.importing.paths import Pattern
 from sidecar.importing.regexes import path_patterns
-from sidecar.importing.syntax import (
-    Block,
-    Builder,
-    ConfigDirective,
-    Sources,
-    assembled,
-    included,
-    refuse,
-)
+from sidecar.importing.syntax import Block, ConfigDirective, Sources
 
 _RESPONSES = ("return", "deny")
 _TOKEN = re.compile(
@@ -168,9 +152,9 @@ def _reason(item: ConfigDirective, *, differ: bool) -> tuple[str, str] | None:
         fix = "write a rule with when, or a route with match: {method: ...}"
         return f"{item}: not carried, nor {named(item)}", fix
     if item.name == "expires" and item.args[:1] not in ((), ("off",)):
-        return f"{item}: {MOVING}", MAX_AGE
+        return f"{item}: {draft.MOVING}", draft.MAX_AGE
     if item.name in ("proxy_cookie_flags", "proxy_cookie_path", "proxy_cookie_domain"):
-        return f"{item.name} is not carried", COOKIE_RULE
+        return f"{item.name} is not carried", draft.COOKIE_RULE
     if item.name == "add_trailer":
         return "add_trailer is not carried", "trailers pass unchanged"
     if item.name == "rewrite" and item.args[-1:] == ("last",) and differ:
@@ -263,20 +247,20 @@ def _read(sources: Sources, notes: Notes) -> Block:
     def replace(item: ConfigDirective) -> Block | None:
         if item.name != "include" or not item.args:
             return None
-        return included(item, blocks, None if _HARMLESS.search(item.args[0]) else notes)
+        return syntax.included(item, blocks, None if _HARMLESS.search(item.args[0]) else notes)
 
-    return assembled(blocks, ("include",), replace)
+    return syntax.assembled(blocks, ("include",), replace)
 
 
 def parse(text: str, name: str, first_line: int = 1) -> Block:
     """The directives of one text; its first line counts as `first_line`."""
-    builder, words, line, at = Builder(), list[str](), first_line, 0
+    builder, words, line, at = syntax.Builder(), list[str](), first_line, 0
     while at < len(text):
         where = SourceLine(name, line)
         found = _TOKEN.match(text, at)
         if found is None or (found["word"] and found[0][0] in "\"'"):
             message = f"not nginx configuration: {text[at : at + 20]!r} is never closed"
-            raise refuse(where, message, "close the quote")
+            raise syntax.refuse(where, message, "close the quote")
         at, token = found.end(), found[0]
         if found["mark"] is None and (found["quoted"] or found["word"]):
             if not words:
@@ -298,11 +282,11 @@ def parse(text: str, name: str, first_line: int = 1) -> Block:
             words = []
         elif token == "}":
             if words:
-                raise refuse(start, f"{words[0]!r} does not end with ';'", "add the ';'")
+                raise syntax.refuse(start, f"{words[0]!r} does not end with ';'", "add the ';'")
             builder.close(where)
         line += token.count("\n")
     if words:
-        raise refuse(start, f"{words[0]!r} does not end with ';'", "add the ';'")
+        raise syntax.refuse(start, f"{words[0]!r} does not end with ';'", "add the ';'")
     return builder.done()
 
 
@@ -312,7 +296,7 @@ def _skipped(text: str, at: int, where: SourceLine) -> int:
     while depth:
         found = re.compile(r"[{}]").search(text, at)
         if found is None:
-            raise refuse(where, "the block is never closed", "close it")
+            raise syntax.refuse(where, "the block is never closed", "close it")
         depth += 1 if found[0] == "{" else -1
         at = found.end()
     return at

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 import re
 from collections.abc import Iterable
@@ -53,7 +52,7 @@ def _entry(entry: Any) -> ObservedResponse | None:
         fields = _as_decoded(_lines(raw["headers"]), body)
         sent = tuple(_lines(request.get("headers") or ()))
         return ObservedResponse(url, status, fields, body, method=method, request=sent)
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, binascii.Error):
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
         return None
 
 

@@ -267,11 +267,9 @@ async def test_names_and_values_arrive_as_they_were_sent(site):
     assert seen.page.values("X-a") == ("\xe9 1", "2", "")
 
 
-async def test_a_file_of_authorities_must_hold_some(tmp_path):
+def test_a_file_of_authorities_must_hold_some(tmp_path):
     """A file without certificates is refused, and not taken for the system's."""
     (tmp_path / "empty.pem").write_text("nothing")
 
     with pytest.raises(OSError, match=r"(?i)certificate|pem"):
-        await visits(
-            ["https://127.0.0.1/"], Options(authorities=str(tmp_path / "empty.pem")), lambda: None
-        )
+        authorities(tmp_path / "empty.pem")
