@@ -41,9 +41,8 @@ SEEN = (
 place of ours (waiting), the rule would remove the service's own `upgrade-insecure-requests`
 (upgraded) or what its own Permissions-Policy or Trusted Types alone give (granted), its browser
 reports only a part of what the rule would block (partial), a service worker's script carried the
-header (worker), or another worker's did (script). Of a cookie, where the rule
-writes what no request shows: it was carried while no response had set it yet, and a response set
-it, which is counted once.
+header (worker), or another worker's did (script). Of a cookie: it was
+carried while no response had set it yet, and a response set it, which is counted once.
 """
 
 

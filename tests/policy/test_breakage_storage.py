@@ -129,6 +129,15 @@ def test_a_preflight_asks_for_methods_and_headers(
     assert outcome(rule, request, own, method=method) == expected
 
 
+def test_a_program_saves_a_file_by_its_name_too():
+    """curl -J and a file manager are no browsers, and the name is lost to them."""
+    for own, expected in (("attachment", "irrelevant"), ("attachment; filename=a", "open")):
+        situation = facts((b"Content-Disposition", own.encode()), request=[(b"User-Agent", b"x/1")])
+        breakage_test = plan({"it": SHOW}, mode="report-only").routes[-1].rules[0].breakage_test
+        assert breakage_test
+        assert breakage_test(situation, Fetch(situation)) == expected
+
+
 def test_a_preflight_that_is_refused_today_breaks_nothing():
     """Its status is none of success (Fetch section 4.8)."""
     asked = f"{CORS} | Access-Control-Request-Method: DELETE"

@@ -41,6 +41,7 @@ def kinds(rule: dict[str, Any]) -> list[str]:
         ("Server", "set", "web", ["harmless"]),
         ("X-Kong-Request-Id", "remove", None, ["nobody"]),
         ("X-B3-TraceId", "remove", None, ["nobody"]),
+        ("Liferay-Portal", "remove", None, ["nobody"]),
         ("X-LiteSpeed-Purge", "remove", None, ["nobody"]),
         ("X-Atmosphere-tracking-id", "remove", None, ["nobody"]),
         ("Reporting-Endpoints", "set", 'x="/reports"', ["harmless"]),

@@ -38,16 +38,14 @@ class CookieTest:
 
     __slots__ = (
         *("_carried", "_framed", "_hidden", "_open", "_pattern", "_secure", "_shown", "_strict"),
-        *("_unseen", "asks", "sets"),
+        *("_told", "asks", "sets"),
     )
 
     def __init__(self, wanted: Attributes, pattern: str) -> None:
         self._pattern, self._strict = pattern, wanted.same_site == "Strict"
         self._secure, self._hidden = bool(wanted.secure), bool(wanted.http_only)
         self._open, self._shown = wanted.secure is False, wanted.http_only is False
-        self._unseen = bool(wanted.http_only or wanted.path or wanted.same_site == "None")
-        self._unseen |= wanted.domain is not None or wanted.partitioned is not None
-        self._carried = self.sets = False
+        self._carried = self._told = self.sets = False
         """`sets`: whether a response that the rule looked at has set such a cookie."""
         self.asks = wanted.same_site in ("Lax", "Strict")
         """Whether it must see every request: SameSite is asked for."""
@@ -74,17 +72,15 @@ class CookieTest:
         return self._of_request(facts, fetch) if self.sets else "irrelevant"
 
     def history(self) -> str:
-        """After each judgement, where the rule writes what no request shows: "carried" for a
-        cookie that no response has set yet, "set" for the first that does; else "".
+        """After each judgement: "carried" for a cookie that no response has set yet, "set" for the
+        first that does, "" after it.
 
-        Whether such a rule changes anything, only those responses tell.
+        What the rule would change, and where else the cookie goes, only such a response tells.
         """
-        if not self._unseen:
+        if self._told:
             return ""
-        if self.sets:
-            self._unseen = False
-            return "set"
-        return "carried" if self._carried else ""
+        self._told = self.sets
+        return "set" if self.sets else "carried" if self._carried else ""
 
     def __call__(self, facts: Facts, fetch: Fetch) -> Outcome:
         """What request and response show of the rule."""

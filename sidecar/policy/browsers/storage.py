@@ -41,12 +41,12 @@ def disposition_test(rule: Rule, value: str) -> BreakageTest:
     kept = rule.action == "default"
 
     def judge(facts: Facts, fetch: Fetch) -> Outcome:
-        if not fetch.browser:
-            return "irrelevant"
         navigates, hidden = fetch.navigates, may_be_page(facts, fetch)
         own = line(facts, b"content-disposition")
         # Under which name it is saved may matter to who opens it.
         lost = own is not None and b"filename" in own.lower() and own != value.encode()
+        if not fetch.browser:  # other programs save under that name too
+            return "open" if lost and not kept else "irrelevant"
         if not (navigates or hidden):
             return "open" if lost and not kept and fetch.dest in _BY_SCRIPT else "safe"
         if 300 <= facts.status < 400 or facts.status in (204, 205) or (kept and own is not None):

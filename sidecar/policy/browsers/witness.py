@@ -45,8 +45,8 @@ _ISOLATING: Mapping[str, frozenset[str]] = {
 }
 """Values under which a page stays cross-origin isolated."""
 _READ_BY_CLIENTS = (
-    *("sourcemap", "x-atmosphere-", "x-b3-", "x-datadog-", "x-kong-request-id", "x-litespeed-"),
-    *("x-nextjs-", "x-redirect-by", "x-sourcemap"),
+    *("liferay-portal", "sourcemap", "x-atmosphere-", "x-b3-", "x-datadog-", "x-jitsi-release"),
+    *("x-kong-request-id", "x-litespeed-", "x-nextjs-", "x-redirect-by", "x-sourcemap"),
 )
 """How names of the list of headers to remove begin that programs and scripts are known to read."""
 
