@@ -105,10 +105,10 @@ async def rehearse(
         recorded: responses to send instead of the real service's; their paths are replayed too.
     """
     failed = False
-    for finding in deployment.check(settings):
-        failed |= finding.outcome == "fail"
-        text = finding.text + (" (warning)" if finding.outcome == "warn" else "")
-        yield RehearsalStep(finding.name, finding.outcome != "fail", text)
+    for name, outcome, text in deployment.check(settings):
+        failed |= outcome == "fail"
+        warning = " (warning)" if outcome == "warn" else ""
+        yield RehearsalStep(name, outcome != "fail", f"{text}{warning}")
     if failed:
         yield RehearsalStep("rehearsal", passed=False, text="not started: correct the above first")
         return

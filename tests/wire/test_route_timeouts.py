@@ -138,6 +138,6 @@ def test_unknown_route(start: Start, shop: Service, tmp_path: Path) -> None:  # 
     policy = tmp_path / "policy.yaml"
     policy.write_text(POLICY)
     settings = layered({"timeouts": timeouts, "policy": str(policy)}, {}, {})
-    (found,) = [found for found in deployment.check(settings) if found.name == "timeouts"]
-    assert found.outcome == "fail"
-    assert "export," in found.text
+    (found,) = [found for found in deployment.check(settings) if found[0] == "timeouts"]
+    assert found[1] == "fail"
+    assert "export," in found[2]
