@@ -32,6 +32,7 @@ from redis.backoff import NoBackoff
 from sidecar.fleet.sharing import Report, StoreError, StoreState
 from sidecar.policy.data import read_text
 from sidecar.revisions.decision import FleetDecision, Texts, from_json
+from sidecar.telemetry.trials import Arrival
 from sidecar.trust import UNASKED
 
 Change: TypeAlias = Callable[[float], Awaitable[None]]
@@ -184,12 +185,13 @@ class RedisStore:
         await self._asked(lambda: self._redis.set(key, proposed, nx=True))
         return str(await self._asked(lambda: self._redis.get(key)) or proposed)
 
-    async def returned(self, arrivals: Sequence[tuple[str, str, int]]) -> list[bool]:
-        """Add ways on which canaries came back (canary, way, ways needed); which are complete."""
+    async def returned(self, arrivals: Sequence[Arrival]) -> list[bool]:
+        """Add ways on which canaries came back; which are complete."""
+        script = _script("returned")
         found = await self._batch(
             lambda pipe: [
-                pipe.eval(_script("returned"), 1, self._key(f"canary:{canary}"), way, ways, _CANARY)
-                for canary, way, ways in arrivals
+                pipe.eval(script, 1, self._key(f"canary:{one.canary}"), one.way, one.ways, _CANARY)
+                for one in arrivals
             ],
             transaction=False,
         )

@@ -62,17 +62,6 @@ _BYTES = 8 << 20
 _ARRIVALS = 1_000
 
 
-class SharedEvidence(NamedTuple):
-    """What the other replicas saw, those included that are gone."""
-
-    others: Mapping[str, Report]
-    """By replica."""
-    silent: tuple[str, ...]
-    """Replicas that are alive and did not say in time."""
-    alive: int
-    """How many replicas are alive."""
-
-
 class Sharing:
     """One replica's part. `seen` gives what this replica saw so far; `replica` its id."""
 
@@ -120,8 +109,10 @@ class Sharing:
         await self._store.report(self._replica(), said)
         self._shared_at = time.monotonic()
 
-    async def gather(self) -> SharedEvidence:
-        """Ask all replicas what they saw; raises StoreError."""
+    async def gather(self) -> tuple[Mapping[str, Report], list[str], int]:
+        """Ask all replicas what they saw: what the others did, those included that are gone; which
+        are alive and did not say in time; how many are alive. Raises StoreError.
+        """
         asked, listed = await self._store.ask(), await self._store.replicas()
         alive = {str(one["replica"]) for one in listed if one["ago"] <= _ALIVE}
         await self.report()
@@ -132,7 +123,7 @@ class Sharing:
             if not silent or time.monotonic() > end:
                 break
             await asyncio.sleep(0.05)
-        return SharedEvidence(self._read(shared), tuple(sorted(silent)), len(alive))
+        return self._read(shared), sorted(silent), len(alive)
 
     async def received(self) -> Mapping[str, Report]:
         """What the other replicas said last, or the last known while the store is away."""
@@ -157,7 +148,7 @@ class Sharing:
         if not arrivals:
             return
         try:
-            done = await self._store.returned([(a.canary, a.way, a.ways) for a in arrivals])
+            done = await self._store.returned(arrivals)
         except StoreError:
             self._arrivals = arrivals + self._arrivals
             raise

@@ -111,20 +111,20 @@ class FleetEvidence:
             raise OrderRefused("this sidecar is in no fleet; set fleet.url, or leave --fleet out")
         await self._refresh()
         try:
-            got = await self.member.sharing.gather()
+            others, silent, alive = await self.member.sharing.gather()
         except StoreError as error:
             raise OrderRefused(
                 f"the fleet {self.member.name} cannot be asked: {error}; "
                 "without --fleet this replica alone is asked"
             ) from error
-        rows = await asyncio.to_thread(self._rows, got.others)
+        rows = await asyncio.to_thread(self._rows, others)
         found = await asyncio.to_thread(self._summed, rows)
         about = {
             "name": self.member.name,
             "version": self.member.version,
-            "alive": got.alive,
-            "gone": len(got.others) + 1 - got.alive + len(got.silent),
-            "silent": list(got.silent),
+            "alive": alive,
+            "gone": len(others) + 1 - alive + len(silent),
+            "silent": silent,
         }
         return found, about
 

@@ -473,10 +473,10 @@ async def test_garbage_among_the_evidence_is_left_out(begin: Begin, store: Serve
     a = await begin("a")
     store.client.hset(store.key("evidence"), "x", held)
     store.client.zadd(store.key("reported"), {"x": int(store.client.time()[0])})
-    found = await a.fleet.sharing.gather()
+    others, silent, alive = await a.fleet.sharing.gather()
 
-    assert (set(found.others), found.silent, found.alive) == ({"x"}, (), 0)
-    assert not (unpacked(found.others["x"].data) or {}).get("evidence")
+    assert (set(others), silent, alive) == ({"x"}, [], 0)
+    assert not (unpacked(others["x"].data) or {}).get("evidence")
 
 
 async def test_the_evidence_of_replicas_that_are_gone_is_bounded(begin: Begin, store: Server):
