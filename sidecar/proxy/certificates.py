@@ -109,10 +109,10 @@ def _pair(certificate: str | None, key: str | None, name: str, now: datetime) ->
         return
     place = ("tls", f"{name}certificate")
     key_place = ("tls", f"{name}key") if key else place
-    chain, found = _read(certificate, place)
-    held, more = (chain, None) if key is None else _read(key, key_place)
-    yield from (problem for problem in (found, more) if problem)
-    if chain is None or held is None:
+    chain = _read(certificate, place)
+    held = chain if key is None else _read(key, key_place)
+    if isinstance(chain, Problem) or isinstance(held, Problem):
+        yield from dict.fromkeys(one for one in (chain, held) if isinstance(one, Problem))
         return
     if not _PEM.search(chain):
         yield Problem(f"{certificate} holds no certificate", "name a PEM file", place)
@@ -145,10 +145,9 @@ def _authorities(file: str | None, now: datetime) -> Iterator[Problem]:
     if file is None:
         return
     place = ("tls", "upstream_ca")
-    data, found = _read(file, place)
-    if data is None:
-        assert found
-        yield found
+    data = _read(file, place)
+    if isinstance(data, Problem):
+        yield data
         return
     try:
         authorities(file)
@@ -159,12 +158,12 @@ def _authorities(file: str | None, now: datetime) -> Iterator[Problem]:
         yield from _dates(file, data, place, now)
 
 
-def _read(file: str, place: tuple[str, ...]) -> tuple[bytes | None, Problem | None]:
+def _read(file: str, place: tuple[str, ...]) -> bytes | Problem:
     try:
-        return Path(file).read_bytes(), None
+        return Path(file).read_bytes()
     except OSError as error:
         fix = "name a PEM file that this user may read"
-        return None, Problem(f"{file} cannot be read: {error.strerror}", fix, place)
+        return Problem(f"{file} cannot be read: {error.strerror}", fix, place)
 
 
 def _dates(file: str, data: bytes, place: tuple[str, ...], now: datetime) -> Iterator[Problem]:

@@ -31,9 +31,11 @@ _SHORT_NONCE = 8
 class _Check(NamedTuple):
     """One check of one policy. Of several policies all must fail; with `each`, one is enough."""
 
-    test: Callable[[CspPolicy], Fault | None]
+    test: Callable[[CspPolicy, Sources], Fault | None]
     governed: str = ""
-    """Only policies with an effective directive of this name are checked; "" = all."""
+    """Only policies with an effective directive of this name are checked, by what that allows; "" =
+    all, and no sources.
+    """
     each: bool = False
 
 
@@ -78,7 +80,7 @@ def comma_faults(text: str) -> tuple[Fault, ...]:
 def _found(checks: Iterable[_Check], policies: tuple[CspPolicy, ...]) -> Iterator[Fault]:
     for check in checks:
         found = [
-            check.test(policy)
+            check.test(policy, allowed(policy, check.governed))
             for policy in policies
             if not check.governed or effective(policy, check.governed)
         ]
@@ -98,11 +100,11 @@ def is_broad(source: SourceExpression) -> bool:
     return source.key in BROAD or source.host == "*"
 
 
-def _scripts_open(policy: CspPolicy) -> Fault | None:
+def _scripts_open(policy: CspPolicy, _: Sources) -> Fault | None:
     return None if effective(policy, "script-src") else fault("csp-scripts-open")
 
 
-def _inline(policy: CspPolicy) -> Fault | None:
+def _inline(policy: CspPolicy, _: Sources) -> Fault | None:
     for name in ("script-src-elem", "script-src-attr"):
         sources = allowed(policy, name)
         strict = "'strict-dynamic'" in sources or _trusts(sources)
@@ -111,26 +113,25 @@ def _inline(policy: CspPolicy) -> Fault | None:
     return None
 
 
-def _eval(policy: CspPolicy) -> Fault | None:
-    is_allowed = "'unsafe-eval'" in allowed(policy, "script-src")
-    return fault("csp-unsafe-eval", "script-src") if is_allowed else None
+def _eval(_: CspPolicy, sources: Sources) -> Fault | None:
+    return fault("csp-unsafe-eval", "script-src") if "'unsafe-eval'" in sources else None
 
 
-def _broad(policy: CspPolicy) -> Fault | None:
-    sources = (*_scripts(policy), *allowed(policy, "object-src").values())
-    return _first("csp-broad-source", filter(is_broad, sources))
+def _broad(policy: CspPolicy, _: Sources) -> Fault | None:
+    scripts = _by_address(allowed(policy, "script-src-elem"))
+    objects = allowed(policy, "object-src").values()
+    return _first("csp-broad-source", filter(is_broad, (*scripts, *objects)))
 
 
-def _base_open(policy: CspPolicy) -> Fault | None:
+def _base_open(policy: CspPolicy, _: Sources) -> Fault | None:
     scripts = allowed(policy, "script-src-elem")
     shapes = {source.shape for source in scripts.values()}
     relative = "nonce" in shapes or ("hash" in shapes and "'strict-dynamic'" in scripts)
     return fault("csp-base-open") if relative and not policy.get("base-uri") else None
 
 
-def _scripts(policy: CspPolicy) -> list[SourceExpression]:
+def _by_address(sources: Sources) -> list[SourceExpression]:
     """The script sources by address, which count only without 'strict-dynamic' (6.7.3.2)."""
-    sources = allowed(policy, "script-src-elem")
     if "'strict-dynamic'" in sources:
         return []
     return [source for source in sources.values() if source.is_url]
@@ -153,52 +154,49 @@ def _first(code: str, sources: Iterable[SourceExpression]) -> Fault | None:
     return next((fault(code, source.text) for source in sources), None)
 
 
-def _unsafe_hashes(policy: CspPolicy) -> Fault | None:
-    is_allowed = "'unsafe-hashes'" in allowed(policy, "script-src-attr")
-    return fault("csp-unsafe-hashes") if is_allowed else None
+def _unsafe_hashes(_: CspPolicy, sources: Sources) -> Fault | None:
+    return fault("csp-unsafe-hashes") if "'unsafe-hashes'" in sources else None
 
 
-def _base_broad(policy: CspPolicy) -> Fault | None:
-    return _first("csp-base-broad", filter(is_broad, allowed(policy, "base-uri").values()))
+def _base_broad(_: CspPolicy, sources: Sources) -> Fault | None:
+    return _first("csp-base-broad", filter(is_broad, sources.values()))
 
 
-def _object_open(policy: CspPolicy) -> Fault | None:
+def _object_open(policy: CspPolicy, _: Sources) -> Fault | None:
     return None if effective(policy, "object-src") else fault("csp-object-open")
 
 
-def _objects(policy: CspPolicy) -> Fault | None:
-    sources = allowed(policy, "object-src").values()
-    served = (source for source in _hosts(sources) if _serves(source, PLUGIN_HOSTS))
+def _objects(_: CspPolicy, sources: Sources) -> Fault | None:
+    objects = sources.values()
+    served = (source for source in _hosts(objects) if _serves(source, PLUGIN_HOSTS))
     return (
-        _first("csp-broad-source", filter(is_broad, sources))
+        _first("csp-broad-source", filter(is_broad, objects))
         or _first("csp-object-host", served)
-        or _first("csp-object-allowed", sources)
+        or _first("csp-object-allowed", objects)
     )
 
 
-def _script_hosts(policy: CspPolicy) -> Fault | None:
-    sources = _scripts(policy)
-    hosts = [*_hosts(sources)]
+def _script_hosts(_: CspPolicy, sources: Sources) -> Fault | None:
+    scripts = _by_address(sources)
+    hosts = [*_hosts(scripts)]
     return (
-        _first("csp-broad-source", filter(is_broad, sources))
+        _first("csp-broad-source", filter(is_broad, scripts))
         or _first("csp-jsonp-host", (one for one in hosts if _serves(one, JSONP_HOSTS)))
         or _first("csp-angular-host", (one for one in hosts if _serves(one, ANGULAR_HOSTS)))
-        or _first("csp-script-host", sources)
+        or _first("csp-script-host", scripts)
     )
 
 
-def _allow_list(policy: CspPolicy) -> Fault | None:
-    return _first("csp-allow-list", (one for one in _scripts(policy) if one.key != "'self'"))
+def _allow_list(_: CspPolicy, sources: Sources) -> Fault | None:
+    return _first("csp-allow-list", (one for one in _by_address(sources) if one.key != "'self'"))
 
 
-def _dynamic_alone(policy: CspPolicy) -> Fault | None:
-    sources = allowed(policy, "script-src-elem")
+def _dynamic_alone(_: CspPolicy, sources: Sources) -> Fault | None:
     alone = "'strict-dynamic'" in sources and not _trusts(sources)
     return fault("csp-dynamic-alone") if alone else None
 
 
-def _inline_fallback(policy: CspPolicy) -> Fault | None:
-    sources = allowed(policy, "script-src-elem")
+def _inline_fallback(_: CspPolicy, sources: Sources) -> Fault | None:
     missing = _trusts(sources) and "'unsafe-inline'" not in sources
     return fault("csp-no-inline-fallback") if missing else None
 
@@ -208,18 +206,16 @@ def _trusts(sources: Sources) -> bool:
     return any(source.shape in ("nonce", "hash") for source in sources.values())
 
 
-def _host_fallback(policy: CspPolicy) -> Fault | None:
-    sources = allowed(policy, "script-src-elem")
+def _host_fallback(_: CspPolicy, sources: Sources) -> Fault | None:
     held = any(source.is_url and source.key != "'self'" for source in sources.values())
     return fault("csp-no-host-fallback") if "'strict-dynamic'" in sources and not held else None
 
 
-def _trusted_types(policy: CspPolicy) -> Fault | None:
+def _trusted_types(policy: CspPolicy, sources: Sources) -> Fault | None:
     """Nothing to say where no script runs at all."""
     sinks = policy.get("require-trusted-types-for")
     demanded = sinks is not None and "'script'" in (word.lower() for word in sinks.values)
-    missing = not demanded and allowed(policy, "script-src-elem")
-    return fault("csp-no-trusted-types") if missing else None
+    return fault("csp-no-trusted-types") if sources and not demanded else None
 
 
 def _listed(policy: CspPolicy) -> Iterable[tuple[str, SourceExpression]]:
@@ -229,8 +225,8 @@ def _listed(policy: CspPolicy) -> Iterable[tuple[str, SourceExpression]]:
             yield from ((directive.name, parse_source(value)) for value in directive.values)
 
 
-def _ip_source(policy: CspPolicy) -> Fault | None:
-    hosts = _hosts(source for _, source in _listed(policy))
+def _ip_source(policy: CspPolicy, _: Sources) -> Fault | None:
+    hosts = _hosts(source for _name, source in _listed(policy))
     return _first("csp-ip-source", (one for one in hosts if is_unmatched_address(one.host)))
 
 
@@ -242,7 +238,7 @@ def is_unmatched_address(host: str) -> bool:
         return False
 
 
-def _idle(policy: CspPolicy) -> Fault | None:
+def _idle(policy: CspPolicy, _: Sources) -> Fault | None:
     for name, source in _listed(policy):
         counts = COUNTS_IN.get(source.shape) or COUNTS_IN.get(source.key)
         if counts and name not in counts and DIRECTIVES[name] == "sources":
@@ -250,29 +246,29 @@ def _idle(policy: CspPolicy) -> Fault | None:
     return None
 
 
-def _report_uri(policy: CspPolicy) -> Fault | None:
+def _report_uri(policy: CspPolicy, _: Sources) -> Fault | None:
     """A name where an address belongs."""
     addresses = (policy.get("report-uri") or CspDirective("report-uri")).values
     names = (value for value in addresses if not set("/:.") & set(value))
     return next((fault("csp-report-uri-name", name) for name in names), None)
 
 
-def _nonce_short(policy: CspPolicy) -> Fault | None:
+def _nonce_short(policy: CspPolicy, _: Sources) -> Fault | None:
     short = any(
         source.shape == "nonce" and len(source.text) < len("'nonce-'") + _SHORT_NONCE
-        for _, source in _listed(policy)
+        for _name, source in _listed(policy)
     )
     return fault("csp-nonce-short") if short else None
 
 
-def _insecure(policy: CspPolicy) -> Fault | None:
+def _insecure(policy: CspPolicy, _: Sources) -> Fault | None:
     for name, source in _listed(policy):
         if source.text.lower().startswith("http://"):
             return fault("csp-insecure-source", source.text, name)
     return None
 
 
-def _reports(policy: CspPolicy) -> Fault | None:
+def _reports(policy: CspPolicy, _: Sources) -> Fault | None:
     by_uri, by_name = policy.get("report-uri"), policy.get("report-to")
     if by_uri:
         return None

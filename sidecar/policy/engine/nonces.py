@@ -25,18 +25,11 @@ SOURCE: Final = REQUEST_NONCE.encode()
 
 _CSP: Final = frozenset(name.encode() for name in headers.CSP_NAMES)
 _CACHE: Final = b"cache-control"
-TARGETED: Final = {
-    name.lower().encode(): name
-    for name in (
-        "CDN-Cache-Control",
-        "Cloudflare-CDN-Cache-Control",
-        "Netlify-CDN-Cache-Control",
-        "Vercel-CDN-Cache-Control",
-        "Surrogate-Control",
-        "Edge-Control",
-        "X-Accel-Expires",
-    )
-}
+_TARGETED = (
+    "CDN-Cache-Control Cloudflare-CDN-Cache-Control Netlify-CDN-Cache-Control"
+    " Vercel-CDN-Cache-Control Surrogate-Control Edge-Control X-Accel-Expires"
+)
+TARGETED: Final = {name.lower().encode(): name for name in _TARGETED.split()}
 """What shared caches obey instead of Cache-Control."""
 
 
