@@ -25,7 +25,8 @@ _ENDS: Final = tuple(f"{number:03x}" for number in range(0x1000))
 """The last digits of request ids, behind digits that stay for 4,096 requests."""
 _ID = re.compile(rb"[!-~]{1,128}")
 _NAME = re.compile(rb"[A-Za-z0-9._~:\[\]-]{1,262}")
-_SCHEMES = frozenset({"http", "https"})
+_SCHEMES = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
+"""What proxies say, Traefik of a WebSocket's handshake too, and the scheme of the request."""
 _REWRITTEN = frozenset(
     {
         b"forwarded",
@@ -249,7 +250,7 @@ def _claimed_scheme(claims: dict[bytes, list[bytes]]) -> str | None:
         found = last.strip().lower()
     else:
         found = (_forwarded_values(claims, "proto") or [""])[-1].lower()
-    return found if found in _SCHEMES else None
+    return _SCHEMES.get(found)
 
 
 def _last(claims: dict[bytes, list[bytes]], key: bytes, grammar: re.Pattern[bytes]) -> str | None:

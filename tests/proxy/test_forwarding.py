@@ -131,13 +131,17 @@ def test_forwarded_of_a_trusted_peer() -> None:
         (b"https", "https"),
         (b"HTTPS", "https"),
         (b"http, https", "https"),
+        (b"wss", "https"),
+        (b"https, ws", "http"),
         (b"javascript", "http"),
         (b"", "http"),
         (b"\xff", "http"),
     ],
 )
 def test_scheme_of_a_trusted_peer(said: bytes, scheme: str) -> None:
-    """The last word on the scheme counts, and only http and https are words."""
+    """The last word on the scheme counts; only http and https are words, and what Traefik says of
+    the handshake of a WebSocket.
+    """
     assert asks(forwarder(), TRUSTED, {b"x-forwarded-proto": [said]}).scheme == scheme
 
 
