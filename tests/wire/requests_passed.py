@@ -60,6 +60,12 @@ PASSED: dict[str, Passed] = {
     "2.2 absolute-form replaces Host": Passed(
         get(target=b"HTTP://b.example/y"), target="/y", has=(("Host", "b.example"),)
     ),
+    "2.2 absolute-form of an IPv6 address": Passed(
+        get(target=b"http://[2001:db8::1]:80/y"), target="/y", has=(("Host", "[2001:db8::1]:80"),)
+    ),
+    "2.2 absolute-form beside an empty Host": Passed(
+        get(target=b"http://b.example/y", host=b"Host:"), target="/y", has=(("Host", "b.example"),)
+    ),
     "2.2 absolute-form without path": Passed(
         get(target=b"http://b.example"), target="/", has=(("Host", "b.example"),)
     ),
@@ -164,6 +170,11 @@ PASSED: dict[str, Passed] = {
     ),
     "2.3 nominated in other case": Passed(
         _nominated(b"x-INTERNAL", b"X-Internal: 1"), lacks=("x-internal",)
+    ),
+    "2.3 nominated between empty members": Passed(
+        get(b"Connection: ,\t, x-a ,,\tX-B\t", b"X-A: 1", b"X-B: 2", b"X-C: 3"),
+        has=(("X-C", "3"),),
+        lacks=("x-a", "x-b"),
     ),
     "2.3 nominated in two lines": Passed(
         get(b"Connection: close", b"Connection: X-A", b"X-A: 1"), lacks=("x-a",)
@@ -280,6 +291,10 @@ PASSED: dict[str, Passed] = {
         body=b"hello",
         method="POST",
         lacks=("expect",),
+    ),
+    "ranges and conditions pass": Passed(
+        get(b"Range: bytes=0-1,5-", b'If-Range: "x"', b"If-None-Match: *"),
+        has=(("Range", "bytes=0-1,5-"), ("If-Range", '"x"'), ("If-None-Match", "*")),
     ),
     "traceparent passes": Passed(
         get(b"traceparent: 00-" + b"a" * 32 + b"-" + b"b" * 16 + b"-01"),

@@ -239,6 +239,22 @@ GOOD: dict[str, Good] = {
         status=204,
         lacks=("content-length",),
     ),
+    "205 is framed as any other": Good(
+        ok(b"Content-Length: 0", start=b"HTTP/1.1 205 R\r\n"),
+        status=205,
+        has=(("Content-Length", "0"),),
+    ),
+    "a part": Good(
+        sized(b"Content-Range: bytes 0-1/5", start=b"HTTP/1.1 206 P\r\n"),
+        status=206,
+        body=b"hi",
+        has=(("Content-Range", "bytes 0-1/5"), ("Content-Length", "2")),
+    ),
+    "304 keeps its coding": Good(
+        ok(b"Transfer-Encoding: chunked", start=b"HTTP/1.1 304 N\r\n"),
+        status=304,
+        has=(("Transfer-Encoding", "chunked"),),
+    ),
     "304 keeps its length": Good(
         ok(b"Content-Length: 5", b"ETag: x", start=b"HTTP/1.1 304 N\r\n"),
         status=304,

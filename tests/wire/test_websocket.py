@@ -206,6 +206,7 @@ GOOD_101 = (b"Connection: upgrade", b"Upgrade: websocket", b"Sec-WebSocket-Accep
         (*GOOD_101[:2], b"Sec-WebSocket-Accept: AAAA"),
         (GOOD_101[0], b"Upgrade: h2c", GOOD_101[2]),
         (*GOOD_101, GOOD_101[2]),
+        (GOOD_101[0], b"Upgrade: h2c", *GOOD_101[1:]),
     ],
     ids=[
         "2.3 no Connection",
@@ -213,6 +214,7 @@ GOOD_101 = (b"Connection: upgrade", b"Upgrade: websocket", b"Sec-WebSocket-Accep
         "2.3 wrong Accept",
         "2.3 another protocol",
         "2.3 Accept twice",
+        "2.3 another protocol first",
     ],
 )
 def test_wrong_101(stage: Stage, lines: tuple[bytes, ...]) -> None:

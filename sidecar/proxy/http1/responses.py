@@ -219,7 +219,7 @@ def _judged(head: Head, method: str, status: int, line: bytes, *, http11: bool) 
                 nominated = nominated | tokens if nominated else tokens
         elif kind == UPGRADE:
             value = head.value(colon, end)
-            upgrade = value.lower()
+            upgrade = value.lower() if not upgrade else b","
             if status == 426:  # RFC 9110 section 15.5.22: it says what would be right
                 head.instead[index] = b"Connection: Upgrade\r\nUpgrade: %b\r\n" % value
                 continue
