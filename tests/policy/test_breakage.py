@@ -466,6 +466,23 @@ def test_a_cookie_that_scripts_may_read_today(pattern: str, cookie: bytes, expec
     assert outcome(rule, "none navigate document", (b"Set-Cookie", cookie)) == expected
 
 
+@pytest.mark.parametrize(
+    ("attributes", "sent", "cookie", "expected"),
+    [
+        ({"HttpOnly": True}, "- - - sid=1", b"sid=1; HttpOnly", "safe"),
+        ({"HttpOnly": True}, "- - - -", b"sid=1; HttpOnly", "safe"),
+        ({"HttpOnly": True}, "- - - sid=1", b"sid=1", "open"),
+        (HIDDEN | {"Secure": False}, "- - - sid=1", b"sid=1; HttpOnly", "unknown"),
+    ],
+)
+def test_what_scripts_may_read_is_seen_over_plain_http_too(
+    attributes: dict[str, Any], sent: str, cookie: bytes, expected: str
+):
+    """HttpOnly needs no Fetch Metadata, as SameSite does."""
+    rule = {"cookie": "sid", "attributes": attributes}
+    assert outcome(rule, sent, (b"Set-Cookie", cookie), scheme="http") == expected
+
+
 def test_a_cookie_that_crosses_sites_is_gone_whatever_is_set():
     """That a response sets a readable cookie hides no break."""
     rule = {"cookie": "sid", "attributes": HIDDEN}

@@ -153,9 +153,12 @@ class CookieTest:
     def _of_request(self, facts: Facts, fetch: Fetch) -> Outcome:
         """What the cookies show that the request carries."""
         sent = [value for name, value in sent_cookies(fetch) if _matches(name, self._pattern)]
+        silent = fetch.silent
+        if silent == "unknown" and self._hidden and not (self.asks or self._secure or self._open):
+            silent = None  # of HttpOnly alone, Fetch Metadata would say nothing
         if not sent:
             # The cookie was not sent: browsers with Fetch Metadata show this every day.
-            return fetch.silent or "safe"
+            return silent or "safe"
         self._carried = fetch.browser
         if self._hidden and _echoed(facts, sent):
             # The service itself may have written it into the form that was sent.
@@ -165,8 +168,8 @@ class CookieTest:
             # over https say nothing of it.
             return "safe" if _leads_to_https(facts) else "open"
         if not self.asks:
-            return fetch.silent or "safe"
-        return fetch.silent or self._crossing(facts, fetch)
+            return silent or "safe"
+        return silent or self._crossing(facts, fetch)
 
     def _crossing(self, facts: Facts, fetch: Fetch) -> Outcome:
         """What SameSite would do to a request that carries the cookie."""
