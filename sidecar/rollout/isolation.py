@@ -6,7 +6,7 @@ not count yet); Permissions Policy section 5.4 (`allow`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import urlsplit
@@ -15,6 +15,7 @@ from sidecar.policy.browsers.losses import taken, taken_from_page
 from sidecar.policy.browsers.page_loads import ALLOW
 from sidecar.policy.browsers.reports import BrowserReport
 from sidecar.policy.browsers.signs import (
+    FULLSCREEN,
     GIVES,
     IMPORT,
     INSIDE,
@@ -109,7 +110,7 @@ def unreported(
         yield FRAME, "about:srcdoc", why
     found = served.signs(route)
     by_default = context.frames or context.features & FRAMES_TOO
-    made = SANDBOX in found and (by_default or (context.features and GIVES in found))
+    made = SANDBOX in found and (by_default or _gives(found, context.features))
     if made or served.frames_apart(route, context.features, by_default=by_default):
         why = "a sandboxed frame is of no origin that the rule could name, and reports nothing"
         yield FRAME, "no origin", why
@@ -137,6 +138,11 @@ def unreported(
     if asked := asked_about(found, context.own - GONE):
         what = f"a script asks whether it may use {', '.join(asked)}"
         yield SIGN, what[:_LONGEST], "browsers do not report that a script asks"
+
+
+def _gives(found: Collection[str], features: Collection[str]) -> bool:
+    """Whether a script, by its signs, gives a frame what may be one of the features."""
+    return bool(features) and (GIVES in found or (FULLSCREEN in found and "fullscreen" in features))
 
 
 def both_ends(plan: Plan, rule: str, report: BrowserReport) -> Literal["", "page", "any"]:
@@ -241,6 +247,7 @@ def framed(
     if given:
         return "served", f"a page gives this frame {', '.join(given)}, and the rule forbids it"
     known = all(served.linked(route, "frame-src", url) for url in urls)
-    if known and not context.features & FRAMES_TOO and GIVES not in served.signs(route):
+    gives = _gives(served.signs(route), context.features)
+    if known and not context.features & FRAMES_TOO and not gives:
         return "noise", "the pages that we served give this frame nothing that the rule forbids"
     return "unexplained", "browsers do not report what the rule forbids this frame"

@@ -50,6 +50,15 @@ _MADE = "new Worker(URL.createObjectURL(new Blob([`import 'https://cdn.test/a.js
         ('it.innerHTML = `<iframe src=${a} allow="${b}">`', {"gives", "makes"}),
         ("it.innerHTML = '<iframe src=/a><p>we allow: all'", {"makes"}),
         ("rules = {allow: 'all'}", set()),
+        ("it.allowFullscreen = true", {"gives fullscreen"}),
+        ("it.setAttribute('allowFullScreen', '')", {"gives fullscreen"}),
+        ("it.toggleAttribute('allowfullscreen')", {"gives fullscreen"}),
+        ("it['allowFullscreen'] = true", {"gives fullscreen"}),
+        ("h('video-frame', {allowFullScreen: !0})", {"gives fullscreen"}),
+        ("switch (name) { case 'allowFullScreen': return", set()),
+        ("it.innerHTML = `<iframe src=/a allowfullscreen>`", {"gives fullscreen", "makes"}),
+        ('"allowFullScreen async autoFocus".split(" ")', set()),
+        ("it.requestFullscreen()", set()),
     ],
 )
 def test_signs_of_a_script(code: str, found: set[str]):

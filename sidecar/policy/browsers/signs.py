@@ -27,6 +27,8 @@ SANDBOX = "sandbox"
 """It makes a frame without an origin."""
 GIVES = "gives"
 """It says what a frame is allowed."""
+FULLSCREEN = "gives fullscreen"
+"""It lets a frame use the whole screen, by the older attribute for that."""
 MAKES = "makes"
 """It makes pages without an address: frames, windows that it writes, `blob:` addresses."""
 INSIDE = "inside "
@@ -54,6 +56,11 @@ _GIVES_MADE = re.compile(
     rf"[{{,]\s*+{_QUOTE}?allow{_QUOTE}?\s*+:|<(?i:iframe)\b[^<>]*\sallow\s*+=(?!\s*+\\?{_QUOTE}{{2}})"
 )
 """The same of a frame that is made of its properties, or written as markup."""
+_FULLSCREEN = re.compile(
+    rf"\.allowFullscreen\s*+=[^=]|{_QUOTE}allowfullscreen{_QUOTE}(?!\s*+:)"
+    rf"|[{{,]\s*+{_QUOTE}?allowfullscreen{_QUOTE}?\s*+:|<iframe\b[^<>]*\sallowfullscreen\b",
+    re.IGNORECASE,
+)
 _USED: Mapping[str, tuple[str, ...]] = {
     "accelerometer": ("Accelerometer", "devicemotion"),
     "camera": ("getUserMedia",),
@@ -154,6 +161,8 @@ def scan(code: str, host: str, *, worker: bool) -> Iterator[str]:
         yield SANDBOX if marked or _SANDBOX.search(code) else ""
     if any(word in code for word in _ALLOW):
         yield GIVES if _GIVES.search(code) else ""
+    if "ullscreen" in code or "ullScreen" in code:
+        yield FULLSCREEN if _FULLSCREEN.search(code) else ""
     if "iframe" in code and "allow" in code:
         yield GIVES if _GIVES_MADE.search(code) else ""
     framed = "iframe" in code or "IFRAME" in code or "srcdoc" in code

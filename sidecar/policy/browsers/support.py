@@ -44,6 +44,10 @@ GONE = _having("gone")
 """Features that Chromium 156 does not know, or that no longer do anything."""
 FRAMES_TOO = _having("frames_too")
 """Those of `FEATURES` that frames of other origins have without `allow` (default allowlist `*`)."""
+SELF_BY_DEFAULT = _having("self_by_default")
+"""Features whose refusal Chromium does not report, and that frames of other origins have by `allow`
+alone (default allowlist `self`), as Chromium 156 did in tests.
+"""
 
 _CODE = "eval, WebAssembly, code in `srcdoc` frames"
 _UNREPORTED: Mapping[Engine, Mapping[str, str]] = {

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from sidecar.policy import csp
-from sidecar.policy.browsers.losses import taken
+from sidecar.policy.browsers.losses import taken, taken_from_page
 from sidecar.policy.browsers.removals import sends_default_or_more
 from sidecar.policy.browsers.storage import COOKIES, STORED, asks_again, cleared, unstored
-from sidecar.policy.browsers.support import FEATURES, GONE, SUPPORT_DATE
+from sidecar.policy.browsers.support import FEATURES, GONE, SELF_BY_DEFAULT, SUPPORT_DATE
 from sidecar.policy.browsers.trial import by_api, has_report_only
 from sidecar.policy.csp.table import REPORTING
 from sidecar.policy.data import read_table
@@ -208,11 +208,13 @@ _BY_VALUE: Mapping[str, Callable[[str], Iterable[str]]] = {
 
 def _permissions(value: str) -> Iterator[Witness]:
     """Browsers report what is refused, of some features only; that a page merely asks whether it
-    may, of none.
+    may, of none. Where the page keeps what only `allow` gives to frames, it is these that a trial
+    has reported.
     """
     names = taken(value).keys() - GONE
-    silent = sorted(names - FEATURES)
-    if names & FEATURES:
+    reported = FEATURES | (SELF_BY_DEFAULT - taken_from_page(value))
+    silent = sorted(names - reported)
+    if names & reported:
         yield _witness("features", date=SUPPORT_DATE)
     if silent:
         shown = ", ".join(silent[:6]) + (", ..." if silent[6:] else "")

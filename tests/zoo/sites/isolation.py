@@ -798,6 +798,35 @@ _add(
     breaks=False,
     witness="browsers",
 )
+_WHOLE = html(
+    "<script>parent.postMessage(document.fullscreenEnabled ? 'works' : 'small', '*')</script>"
+)
+_add(
+    "permissions-whole-screen-of-a-frame",
+    _permissions("camera=(), fullscreen=(self)"),
+    {
+        "/": html("<iframe allowfullscreen src='%OTHER%/video'></iframe>", _LISTENS),
+        "other:/video": _WHOLE,
+    },
+    WORKS,
+    breaks=True,
+    witness="browsers",
+)
+_add(
+    "permissions-whole-screen-of-the-page",
+    _permissions("camera=(), fullscreen=(self), autoplay=(self)"),
+    {
+        "/": html(
+            "<iframe src=/video></iframe><iframe src='%OTHER%/map'></iframe>",
+            _LISTENS,
+        ),
+        "/video": _WHOLE,
+        "other:/map": html("<p>map</p>"),
+    },
+    WORKS,
+    breaks=False,
+    witness="browsers",
+)
 _add(
     "integrity-frame-made",
     _INTEGRITY,
