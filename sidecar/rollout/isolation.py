@@ -18,6 +18,7 @@ from sidecar.policy.browsers.signs import (
     FULLSCREEN,
     GIVES,
     IMPORT,
+    IMPORTS,
     INSIDE,
     MAKES,
     PLAIN,
@@ -62,8 +63,8 @@ class RuleContext:
     typed: bool = False
     """It asks for Trusted Types, and names no policies that may be made."""
     credentialless: bool = False
-    shared: bool = False
-    """COEP comes with the scripts of shared workers too."""
+    shared: frozenset[str] = frozenset()
+    """What it comes with scripts for too, those of workers: "embedder", "integrity"."""
     leaves: frozenset[str] = frozenset()
     """Headers of which the rule leaves what the service says itself (`action: default`)."""
     parted: bool = False
@@ -91,7 +92,8 @@ def rule_context(rule: Rule) -> RuleContext:
     integrity = "integrity-policy" in rule.names
     frames = embedder or integrity
     upgrades = is_csp and "upgrade-insecure-requests" in words
-    shared = embedder and _conditions(rule) <= _OF_REQUESTS
+    named = {"embedder": embedder, "integrity": integrity}
+    shared = frozenset(name for name, it in named.items() if it and not _for_pages(rule))
     parted = embedder and "cross-origin-opener-policy" not in rule.names
     about = features, own, frames, scripts, integrity, upgrades, typed, credentialless
     leaves = frozenset() if rule.action == "set" else frozenset(rule.names)
@@ -119,9 +121,12 @@ def unreported(
     if context.scripts and IMPORT in found:
         why = "Chromium does not report what module workers import from other origins"
         yield SIGN, "a worker imports a module of another origin", why
-    if context.shared and SHARED in found:
+    if "embedder" in context.shared and SHARED in found:
         why = "Chromium does not report what shared workers load"
         yield SIGN, "a script starts a shared worker", why
+    if "integrity" in context.shared and IMPORTS in found:
+        why = "Chromium does not report which scripts shared and service workers load"
+        yield SIGN, "a shared or a service worker loads other scripts", why
     if context.upgrades and PLAIN in found:
         why = "links are upgraded too, on every port of the page's host, and none is reported"
         yield SIGN, "a page leads to http: on another port", why
@@ -168,6 +173,12 @@ def both_ends(plan: Plan, rule: str, report: BrowserReport) -> Literal["", "page
 
 def _conditions(rule: Rule) -> frozenset[str]:
     return frozenset() if rule.when is None else frozenset(rule.when.model_fields_set)
+
+
+def _for_pages(rule: Rule) -> bool:
+    """Whether the rule is for pages of HTML, so that no script carries it."""
+    when = rule.when
+    return when is not None and "html" in f"{when.content_type} {when.response_class}"
 
 
 _OF_REQUESTS = frozenset({"scheme"})

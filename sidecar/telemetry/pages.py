@@ -20,6 +20,7 @@ import brotli
 
 from sidecar.policy.browsers.pages import PageElements, read_steps
 from sidecar.policy.browsers.signs import (
+    IMPORTS,
     ISOLATING,
     PLAIN,
     SAYS,
@@ -69,7 +70,7 @@ class PageCopy:
     __slots__ = (
         *("__weakref__", "_done", "_held", "address", "charset", "client"),
         *("coding", "drawn", "host", "path", "refresh", "route", "says"),
-        *("script", "version", "worker"),
+        *("script", "shared", "version", "worker"),
     )
 
     def __init__(
@@ -81,6 +82,7 @@ class PageCopy:
         host = _header(facts.request, b"host").decode("ascii", "replace")
         self.host, self.script = host, script
         self.worker = script and _may_be_of_worker(facts)
+        self.shared = script and _header(facts.request, b"sec-fetch-dest") in _SHARED_WORKERS
         self.version = _version(facts) if script else b""
         self.refresh = _header(facts.fields, b"refresh").decode("latin-1")
         self.says = [name for name in ISOLATING if _header(facts.fields, name.encode())]
@@ -222,6 +224,8 @@ def _steps(copy: PageCopy) -> Generator[None, None, PageElements]:
         for sign in scan(html.decode("latin-1"), copy.host, worker=copy.worker):
             found.add(sign)
             yield
+        if copy.shared and b"importScripts(" in html:
+            found.add(IMPORTS)
         return PageElements((), (), complete=True, signs=tuple(sorted(found - {""})), script=True)
     page = yield from read_steps(bytes(html), copy.charset, copy.address)
     found = {*page.signs, *(f"{SAYS}{name}" for name in copy.says)}
@@ -314,6 +318,9 @@ def _may_be_of_worker(facts: Facts) -> bool:
     """Whether a script was fetched for a worker; of plain http names browsers do not say it."""
     dest = _header(facts.request, b"sec-fetch-dest")
     return b"worker" in dest or not dest
+
+
+_SHARED_WORKERS = frozenset({b"sharedworker", b"serviceworker"})
 
 
 def _header(fields: Iterable[tuple[bytes, bytes]], name: bytes) -> bytes:

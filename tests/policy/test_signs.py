@@ -38,6 +38,8 @@ _MADE = "new Worker(URL.createObjectURL(new Blob([`import 'https://cdn.test/a.js
         ("new Worker(URL.createObjectURL(new Blob(['navigator.usb'])))", {"inside usb"}),
         ("new Worker(URL.createObjectURL(new Blob(['geolocation'])))", set()),
         ("navigator.geolocation", set()),
+        ("document.createElement('geolocation')", {"asks geolocation"}),
+        ("it.innerHTML = '<usermedia type=camera>'", {"asks camera", "asks microphone"}),
         ("it.contentWindow.navigator.geolocation", {"reaches geolocation"}),
         ("new SharedWorker('/w.js')", {"shared"}),
         ("it.sandbox = 'allow-scripts'", {"sandbox"}),
@@ -104,9 +106,9 @@ def test_code_in_a_page_is_read_too_and_text_is_not():
     """Handlers as well as scripts."""
     page = read_page(
         b"<p>permissions.query({name: 'usb'})<a onclick=\"permissions.query({name: 'hid'})\">"
-        b"<script>permissions.query({name: 'midi'})</script>"
+        b"<script>permissions.query({name: 'midi'})</script><geolocation autolocate></geolocation>"
     )
-    assert page.signs == ("asks hid", "asks midi")
+    assert page.signs == ("asks geolocation", "asks hid", "asks midi")
 
 
 @pytest.mark.parametrize(

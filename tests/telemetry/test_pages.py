@@ -261,6 +261,18 @@ def test_another_file_at_the_path_of_a_script_is_read_too():
     assert harness.copy(script(tags[-1])) is None
 
 
+@pytest.mark.parametrize(
+    ("dest", "found"),
+    [(b"sharedworker", ("imports",)), (b"serviceworker", ("imports",)), (b"worker", ())],
+)
+def test_what_a_shared_worker_loads_is_a_sign(dest: bytes, found: tuple[str, ...]):
+    """Integrity-Policy binds it, but no worker of one page."""
+    harness = Harness()
+    asked = script()._replace(request=[(b"Sec-Fetch-Dest", dest)])
+    harness.reading(b"importScripts('/a.js')", made=lambda *_: asked)
+    assert harness.read[0][3].signs == found
+
+
 @pytest.mark.parametrize("media", [b"text/plain", b"application/octet-stream", b""])
 def test_a_script_of_another_type_is_read(media: bytes):
     """Browsers run it, as long as nobody forbids it."""

@@ -33,7 +33,7 @@ from sidecar.policy.browsers.page_loads import (
     refresh,
 )
 from sidecar.policy.browsers.reports import address as shown
-from sidecar.policy.browsers.signs import PLAIN, leads_to_plain, scan
+from sidecar.policy.browsers.signs import PLAIN, asked_by, leads_to_plain, scan
 
 if TYPE_CHECKING:  # loaded by the first page that is read: most processes read none
     from turbohtml import Document, Element, Node
@@ -247,6 +247,7 @@ class _Reader:
                 yield
             where = line or element.source_line or 0
             self._attributes(element, where)
+            self.signs.update(asked_by(element.tag))
             if element.tag == "script":
                 self._script(element, where)
             elif element.tag == "style" and is_css(element):

@@ -39,6 +39,8 @@ REACHES = "reaches "
 """Before a feature's name: it reaches into frames, and uses the feature, perhaps in one of them."""
 SHARED = "shared"
 """It starts a shared worker."""
+IMPORTS = "imports"
+"""A shared or a service worker's script loads others."""
 SAYS = "says "
 """Before the name of a header: the service itself says it for a page. No script shows it."""
 ISOLATING = ("cross-origin-embedder-policy", "cross-origin-opener-policy")
@@ -102,6 +104,14 @@ _PLAIN = re.compile(
 )
 _REFRESH = re.compile(r"(?i)\bhttp://[^\s\"']*")
 _DEVICES = ("camera", "microphone", "speaker-selection")
+_BUTTONS: Mapping[str, tuple[str, ...]] = {
+    "geolocation": ("geolocation",),
+    "usermedia": ("camera", "microphone"),
+}
+"""Elements that ask for features when they are clicked; without these they do nothing."""
+_MAKES_BUTTON = re.compile(
+    rf"(?:createElement\(\s*+{_QUOTE}|<)({'|'.join(_BUTTONS)})(?=[\s/>\"'`])"
+)
 _MODULE = re.compile(r"type[\"']?\s*+:\s*+[\"'`]module\b")
 """How a script makes a worker a module; with `createObjectURL`, perhaps one of its own text."""
 _IMPORT = re.compile(r"\b(?:import|from)\s*+\(?\s*+[\"'](?:https?:)?//([^/\"'?#\\]+)")
@@ -135,6 +145,11 @@ def refreshes(content: str) -> str:
     return found[0] if found else ""
 
 
+def asked_by(element: str) -> list[str]:
+    """The signs of an element by its name: it asks for features."""
+    return [f"{ASKS}{name}" for name in _BUTTONS.get(element, ())]
+
+
 def asked_about(found: Iterable[str], features: Iterable[str]) -> list[str]:
     """The features among `features` that code asks about, by its signs."""
     known = frozenset(found)
@@ -155,6 +170,9 @@ def scan(code: str, host: str, *, worker: bool) -> Iterator[str]:
         yield ANY
     if ".enumerateDevices(" in code:
         yield from (f"{ASKS}{name}" for name in _DEVICES)
+    if "createElement" in code or "<" in code:
+        for match in islice(_MAKES_BUTTON.finditer(code), _MOST):
+            yield from asked_by(match[1])
     yield ""
     if "sandbox" in code:
         marked = "<iframe" in code and " sandbox" in code
