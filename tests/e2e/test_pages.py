@@ -86,15 +86,13 @@ def test_a_page_is_read_as_it_passes(start: Start, form: str, workers: int):
 
 
 def test_what_is_no_page_load_is_not_read(start: Start):
-    """A HEAD, a 304, a script's fetch and a rule in report-only leave nothing; a page after them
-    does.
-    """
+    """A HEAD, a 304, an image and a rule in report-only leave nothing; a page after them does."""
     with Canned(FORMS["length"]) as service:
         sidecar = start(POLICY, service.url)
         with wire.Line(sidecar.listen) as line:
             line.send(wire.request("HEAD", "/head", BROWSER))
             line.response(head_only=True)
-        sidecar.get("/fetched", BROWSER[0], ("Sec-Fetch-Dest", "empty"))
+        sidecar.get("/image", BROWSER[0], ("Sec-Fetch-Dest", "image"))
         service.response = b"HTTP/1.1 304 Not Modified\r\nContent-Type: text/html\r\n\r\n"
         sidecar.get("/unchanged", *BROWSER)
         service.response = FORMS["length"]
