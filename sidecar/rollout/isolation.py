@@ -15,7 +15,6 @@ from sidecar.policy.browsers.losses import taken, taken_from_page
 from sidecar.policy.browsers.page_loads import ALLOW
 from sidecar.policy.browsers.reports import BrowserReport
 from sidecar.policy.browsers.signs import (
-    FULLSCREEN,
     GIVES,
     IMPORT,
     IMPORTS,
@@ -145,9 +144,9 @@ def unreported(
         yield SIGN, what[:_LONGEST], "browsers do not report that a script asks"
 
 
-def _gives(found: Collection[str], features: Collection[str]) -> bool:
+def _gives(found: frozenset[str], features: Collection[str]) -> bool:
     """Whether a script, by its signs, gives a frame what may be one of the features."""
-    return bool(features) and (GIVES in found or (FULLSCREEN in found and "fullscreen" in features))
+    return bool(features) and not found.isdisjoint({GIVES, *(f"{GIVES} {it}" for it in features)})
 
 
 def both_ends(plan: Plan, rule: str, report: BrowserReport) -> Literal["", "page", "any"]:

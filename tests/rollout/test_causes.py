@@ -530,6 +530,20 @@ def test_a_default_policy_of_trusted_types_is_a_cause():
 
 
 @pytest.mark.parametrize(
+    ("sign", "kind"),
+    [("gives", "unexplained"), ("gives midi", "unexplained"), ("gives autoplay", "noise")],
+)
+def test_a_frame_that_a_script_may_give_a_feature(sign: str, kind: str):
+    """A sign without a name may mean each of them; a page has a frame of that origin besides."""
+    harness = tried("Permissions-Policy", "midi=(self)")
+    harness.serve("/cart", "<iframe src=https://a.test/w></iframe>")
+    script = PageElements((), (), complete=True, signs=(sign,), script=True)
+    harness.served.add("default", "/app.js", "192.0.2.1", script)
+    harness.add(directive="frame-src", blocked="https://a.test/w", sample="")
+    assert harness.kind() == kind
+
+
+@pytest.mark.parametrize(
     "acts", ["<script>locate()</script>", "<p ONCLICK = locate()>", "<a href=javascript:locate()>"]
 )
 def test_frames_in_a_page_s_own_text_are_a_cause(acts: str):

@@ -26,7 +26,7 @@ PLAIN = "plain"
 SANDBOX = "sandbox"
 """It makes a frame without an origin."""
 GIVES = "gives"
-"""It says what a frame is allowed."""
+"""It says what a frame is allowed; with the name of a feature after it, that one."""
 FULLSCREEN = "gives fullscreen"
 """It lets a frame use the whole screen, by the older attribute for that."""
 MAKES = "makes"
@@ -55,7 +55,8 @@ _SANDBOX = re.compile(rf"\.sandbox\s*+(?:=[^=]|\.add\()|{_QUOTE}sandbox{_QUOTE}\
 _GIVES = re.compile(rf"\.allow\s*+=[^=]|{_QUOTE}allow{_QUOTE}\s*+,")
 _ALLOW = (".allow", "'allow'", '"allow"', "`allow`")
 _GIVES_MADE = re.compile(
-    rf"[{{,]\s*+{_QUOTE}?allow{_QUOTE}?\s*+:|<(?i:iframe)\b[^<>]*\sallow\s*+=(?!\s*+\\?{_QUOTE}{{2}})"
+    rf"(?:[{{,]\s*+{_QUOTE}?allow{_QUOTE}?\s*+:|<(?i:iframe)\b[^<>]*\sallow\s*+=)"
+    rf"(\s*+\\?[\"'`]([\w\s;*-]*+)\\?[\"'`](?!\s*+\+))?"
 )
 """The same of a frame that is made of its properties, or written as markup."""
 _FULLSCREEN = re.compile(
@@ -182,7 +183,13 @@ def scan(code: str, host: str, *, worker: bool) -> Iterator[str]:
     if "ullscreen" in code or "ullScreen" in code:
         yield FULLSCREEN if _FULLSCREEN.search(code) else ""
     if "iframe" in code and "allow" in code:
-        yield GIVES if _GIVES_MADE.search(code) else ""
+        for match in islice(_GIVES_MADE.finditer(code), _MOST):
+            if match[1] is None:
+                yield GIVES
+            else:
+                yield from (
+                    f"{GIVES} {words[0]}" for one in match[2].split(";") if (words := one.split())
+                )
     framed = "iframe" in code or "IFRAME" in code or "srcdoc" in code
     made, makes = "createObjectURL" in code, framed and _FRAMES.search(code) is not None
     yield ""
