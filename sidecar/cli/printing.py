@@ -102,9 +102,9 @@ def table(
     *,
     spare: Sequence[str] = (),
 ) -> None:
-    """A table on stdout. Of the columns in `spare` so many are left out, the first of them first,
-    that the others fit the terminal unbroken; that is told. Where not even their words fit, each
-    row becomes a paragraph.
+    """A table on stdout. Where it is wider than the terminal, columns of `spare` are left out, the
+    first one first, and named below it. Where not even the others' words fit, each row becomes a
+    paragraph.
     """
     from rich.table import Table
     from rich.text import Text

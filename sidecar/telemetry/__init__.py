@@ -165,23 +165,24 @@ class Telemetry:
             if watcher.watch(leaving, fetch):
                 broken.n += 1.0
         for index, breakage_test in route.breakage_tests:
+            outcomes, name = tally.rules[index].outcomes, route.rules[index].name
             # HSTS is never written over plain http, and plain http is the evidence against it.
             if index not in verdict.skipped or breakage_test is transport:
                 outcome = breakage_test(leaving, fetch)
                 if outcome in _MAY_BREAK and _unchanged(route, index, verdict):
                     outcome = "safe" if fetch.browser else "irrelevant"
-                tally.rules[index].outcomes[outcome].n += 1.0
-                if outcome in _NAMED and tally.is_new_example(index, outcome, facts.path):
-                    self.example(route.name, route.rules[index].name, outcome, _asked(facts, fetch))
-                if isinstance(breakage_test, CookieTest) and (said := breakage_test.history()):
-                    tally.rules[index].outcomes[said].n += 1.0
+                outcomes[outcome].n += 1.0
+                if isinstance(breakage_test, CookieTest) and (seen := breakage_test.history()):
+                    outcomes[seen].n += 1.0
             elif isinstance(breakage_test, CookieTest):
                 # The rule leaves the response alone; the request may carry what it has written.
                 outcome = breakage_test.beside(leaving, fetch)
                 if outcome in _MAY_BREAK:
-                    tally.rules[index].outcomes[outcome].n += 1.0
-                if outcome in _NAMED and tally.is_new_example(index, outcome, facts.path):
-                    self.example(route.name, route.rules[index].name, outcome, _asked(facts, fetch))
+                    outcomes[outcome].n += 1.0
+            else:
+                continue
+            if outcome in _NAMED and tally.is_new_example(index, outcome, facts.path):
+                self.example(route.name, name, outcome, _asked(facts, fetch))
         for number, (place, rule, at, test, outcomes) in enumerate(tally.elsewhere, 1):
             outcome = test.beside(leaving, fetch) if at < 0 or at in verdict.skipped else "safe"
             if outcome in _MAY_BREAK:

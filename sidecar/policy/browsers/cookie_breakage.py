@@ -38,14 +38,14 @@ class CookieTest:
 
     __slots__ = (
         *("_carried", "_framed", "_hidden", "_open", "_pattern", "_secure", "_shown", "_strict"),
-        *("_told", "asks", "sets"),
+        *("_noted", "asks", "sets"),
     )
 
     def __init__(self, wanted: Attributes, pattern: str) -> None:
         self._pattern, self._strict = pattern, wanted.same_site == "Strict"
         self._secure, self._hidden = bool(wanted.secure), bool(wanted.http_only)
         self._open, self._shown = wanted.secure is False, wanted.http_only is False
-        self._carried = self._told = self.sets = False
+        self._carried = self._noted = self.sets = False
         """`sets`: whether a response that the rule looked at has set such a cookie."""
         self.asks = wanted.same_site in ("Lax", "Strict")
         """Whether it must see every request: SameSite is asked for."""
@@ -77,9 +77,9 @@ class CookieTest:
 
         What the rule would change, and where else the cookie goes, only such a response tells.
         """
-        if self._told:
+        if self._noted:
             return ""
-        self._told = self.sets
+        self._noted = self.sets
         return "set" if self.sets else "carried" if self._carried else ""
 
     def __call__(self, facts: Facts, fetch: Fetch) -> Outcome:
