@@ -75,6 +75,12 @@ class RuleContext:
     unlike: bool = False
     """Some pages of the rule have COEP and some have not (HTML section 7.1.3)."""
 
+    @property
+    def looks(self) -> bool:
+        """Whether it may block what pages and scripts show, and browsers do not report."""
+        by_browsers = self.features or self.frames or self.shared or self.integrity
+        return bool(by_browsers) or self.scripts or self.upgrades
+
 
 def rule_context(rule: Rule) -> RuleContext:
     """That of a complete rule."""
@@ -106,6 +112,9 @@ def unreported(
     served: ServedPages, route: str, context: RuleContext
 ) -> Iterator[tuple[str, str, str]]:
     """What pages that were read have and no browser reports: directive, what is blocked, why."""
+    if not served.reads and context.looks:
+        why = "browsers do not report all that it would block, and `trial.pages` is 0%"
+        yield SIGN, "no page and no script was read", why
     if context.own and served.frames_itself(route):
         why = "scripts in `srcdoc` have what the page has, and report nothing"
         yield FRAME, "about:srcdoc", why

@@ -163,10 +163,14 @@ _UNREAD = _Route()
 
 
 class ServedPages:
-    """What the routes in trial hold; clients are known by a hash of this process alone."""
+    """What the routes in trial hold; clients are known by a hash of this process alone.
 
-    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+    `reads`: whether any page is read (`trial.pages`).
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.time, *, reads: bool = True) -> None:
         self._clock = clock
+        self.reads = reads
         self._client = hashed_clients()
         self._routes: dict[str, _Route] = {}
         self._tried: frozenset[str] = frozenset()

@@ -67,7 +67,7 @@ class Service:
         self.server = server(self.telemetry) if server else self._proxy()
         self._store = Store(Path(settings.state))
         self._compaction = Compaction(self._store, settings.history, self.telemetry)
-        self.served = ServedPages()
+        self.served = ServedPages(reads=settings.trial.pages > 0)
         self.telemetry.pages.on_page = self.served.add
         self.causes = Causes(served=self.served)
         self.scripts = LoadedScripts()

@@ -664,6 +664,25 @@ def test_signs_in_the_file_of_a_script_are_a_cause(
 
 
 @pytest.mark.parametrize(
+    ("header", "value", "held"),
+    [
+        ("Content-Security-Policy", "script-src 'self'", ["unexplained"]),
+        ("Content-Security-Policy", "upgrade-insecure-requests", ["unexplained"]),
+        ("Content-Security-Policy", "img-src 'self'", []),
+        ("Permissions-Policy", "camera=()", ["unexplained"]),
+        ("Cross-Origin-Embedder-Policy", "require-corp", ["unexplained"]),
+        ("Integrity-Policy", "blocked-destinations=(script)", ["unexplained"]),
+        ("Cross-Origin-Opener-Policy", "same-origin", []),
+    ],
+)
+def test_where_no_page_is_read_no_sign_is_seen(header: str, value: str, held: list[str]):
+    """That is a cause by itself, of rules that may block what browsers do not report."""
+    harness = tried(header, value)
+    harness.served.reads = False
+    assert [cause.kind for cause in harness.causes.of("default", "csp")] == held
+
+
+@pytest.mark.parametrize(
     ("when", "blocked", "kind"),
     [
         (None, f"{SITE}/map", None),
