@@ -37,6 +37,8 @@ _MAY_BREAK = frozenset({"break", "open", "unknown"})
 _NAMED = frozenset({"break", "open"})
 _SHOWN = 80
 """Characters of a path in an example."""
+_WORD = 20
+"""Characters of a word of Fetch Metadata there: the longest, `serviceworker`, has 13."""
 
 Head: TypeAlias = Iterable[tuple[bytes, bytes]]
 """Header lines as (name, value)."""
@@ -312,7 +314,8 @@ def _asked(facts: Facts, fetch: Fetch) -> str:
     """What a request was, for people: its method and path, for what it was and from which site."""
     path = facts.path if len(facts.path) <= _SHOWN else f"{facts.path[:_SHOWN]}..."
     about = (word.decode("latin-1") for word in (fetch.site, fetch.dest) if word is not None)
-    return visible(" ".join((facts.method, path, *about)))
+    # Whoever asks writes these words too, up to a whole head of them.
+    return visible(" ".join((facts.method, path, *(word[:_WORD] for word in about))))
 
 
 def _trace(head: Head) -> dict[str, str]:

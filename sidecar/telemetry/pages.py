@@ -123,8 +123,10 @@ class PageReader:
         self._share = share
         self._draw = draw
         self._first: dict[str, int] = {}
-        self._paths: dict[str, dict[str, set[frozenset[bytes]]]] = {}
-        """By route and path: the names of cookies with which the page was asked for."""
+        self._paths: dict[str, dict[str, set[int]]] = {}
+        """By route and path: hashes of the names of cookies with which the page was asked for. The
+        names themselves are the client's, thousands in one request if it likes.
+        """
         self._scripts: dict[str, dict[str, dict[bytes, bool]]] = {}
         """By route, path and version: whether it was read as a worker's."""
         self._alive: weakref.WeakSet[PageCopy] = weakref.WeakSet()
@@ -161,7 +163,7 @@ class PageReader:
         if facts.status >= 400 or (seen is None and len(known) >= MAX_PATHS):
             return False
         cookies = _header(facts.request, b"cookie").split(b";")
-        names = frozenset(one.partition(b"=")[0].strip() for one in cookies)
+        names = hash(frozenset(one.partition(b"=")[0].strip() for one in cookies))
         if seen is None:
             seen = known[facts.path] = set()
         if names in seen or len(seen) >= MAX_READERS:

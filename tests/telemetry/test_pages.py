@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import tracemalloc
 import zlib
 from collections.abc import Callable
 from typing import Any
@@ -187,6 +188,23 @@ def test_a_page_is_read_again_for_who_has_other_cookies():
 
     assert [asked(one) for one in (b"a=1; in=2", b"in=3; a=4", b"a=1")] == [True, False, True]
     assert sum(asked(b"%d=1" % number) for number in range(10)) == MAX_READERS - 3
+
+
+def test_who_names_many_cookies_holds_no_memory():
+    """The names are the client's own words: a head of them leaves a few bytes."""
+    harness = Harness(draw=0.5)
+    one = page()
+    names = (b";".join(b"%d-%d" % (at, number) for number in range(5_000)) for at in range(3))
+    heads = [[*one.request, (b"Cookie", cookies)] for cookies in names]
+    tracemalloc.start()
+    try:
+        for head in heads:
+            harness.copy(one._replace(request=head))
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert held < 100_000
 
 
 def test_html_that_a_script_fetches_is_read():

@@ -232,6 +232,7 @@ def test_breakage_tests_are_counted_for_rules_that_are_reported():
 API = {"name": "api", "match": {"path": "/api/**"}, "rules": {}}
 PAGE = (b"Content-Type", b"text/html")
 SETS = (b"Set-Cookie", b"sid=1; Secure")
+LAX = {"SameSite": "Lax"}
 CARRIES = [
     (b"Sec-Fetch-Dest", b"empty"),
     (b"Sec-Fetch-Site", b"cross-site"),
@@ -266,6 +267,25 @@ def test_a_cookie_is_carried_where_its_rule_leaves_responses_alone(
         harness.value("sidecar_would_break_total", one.name, "lax", "break")
         for one in harness.plan.routes
     )
+
+
+def test_the_same_rule_on_many_routes_costs_each_response_one_look():
+    """A route whose own rule leaves no response alone asks nothing of the others' copies of it."""
+    lax = {"cookie": "sid", "attributes": {"SameSite": "Lax"}}
+    harness = Harness("report-only", rules={"lax": lax}, routes=[API])
+
+    assert [route.elsewhere for route in harness.plan.routes] == [(), ()]
+
+
+def test_an_example_is_short_whatever_a_request_says():
+    """A request may write a whole head of anything where browsers write a word."""
+    harness = Harness("report-only", rules={"lax": {"cookie": "sid", "attributes": LAX}})
+    told: list[str] = []
+    harness.telemetry.example = lambda *example: told.append(example[3])
+    said = [(b"Sec-Fetch-Dest", b"a" * 5_000), *CARRIES[1:]]
+    harness.record(facts(PAGE, SETS, request=said))
+
+    assert [len(one) < 200 for one in told] == [True]
 
 
 def test_a_socket_carries_the_cookies_of_other_routes():

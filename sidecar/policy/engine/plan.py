@@ -314,7 +314,10 @@ def _with_cookies_of_others(route: RoutePlan, routes: Iterable[RoutePlan]) -> Ro
         for index, test in other.breakage_tests if other is not route else ():
             if isinstance(test, CookieTest):
                 line = other.rules[index]
-                found.append((other.name, line.name, own.get((line.name, line.says), -1), test))
+                at = own.get((line.name, line.says), -1)
+                # Without conditions the same rule here leaves no response alone, and looks itself.
+                if at < 0 or route.rules[at].named.rule.when is not None:
+                    found.append((other.name, line.name, at, test))
     return replace(route, elsewhere=tuple(found)) if found else route
 
 
