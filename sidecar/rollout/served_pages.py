@@ -27,7 +27,7 @@ from sidecar.policy.browsers.pages import (
     sample_of,
 )
 from sidecar.policy.browsers.reports import BrowserReport
-from sidecar.policy.browsers.signs import SAYS
+from sidecar.policy.browsers.signs import SAYS, without_name
 from sidecar.policy.engine.plan import Plan
 
 
@@ -61,6 +61,9 @@ MAX_TEXT = 1 << 19
 """Characters of inline code that are held of one route."""
 MAX_SCRIPTS = 1000
 """Loaded scripts, by address and hash; of more, those seen least often are dropped."""
+MAX_SIGNS = 500
+"""Signs of one route; beyond them those alone that name nothing."""
+_LONGEST_SIGN = 60
 MAX_ROUTES = 100
 MAX_PATHS = 500
 _CLIENTS = 16
@@ -126,6 +129,18 @@ class _Route:
         self.version = 0
         """Changes when what is known of the route may."""
 
+    def note(self, signs: Collection[str]) -> bool:
+        """Keep signs; whether one is new. Names in them are whatever code says: of many, or of long
+        ones, it counts that there are some.
+        """
+        if self.signs.issuperset(signs):
+            return False
+        before = len(self.signs)
+        if before + len(signs) > MAX_SIGNS or max(map(len, signs)) > _LONGEST_SIGN:
+            signs = set(map(without_name, signs))
+        self.signs.update(signs)
+        return len(self.signs) > before
+
     def forget(self, identity: tuple[InlineKind, str]) -> None:
         piece, _ = self.pieces.pop(identity)
         self.characters -= len(piece.text)
@@ -186,8 +201,7 @@ class ServedPages:
         if route not in self._tried or not known:
             return
         held, now, path = self._routes.setdefault(route, _Route()), self._clock(), path[:_SHOWN]
-        if not held.signs.issuperset(page.signs):
-            held.signs.update(page.signs)
+        if held.note(page.signs):
             held.version += 1
         if page.script:
             return

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sidecar.policy.browsers.pages import read_page, read_steps
-from sidecar.policy.browsers.signs import asked_about, leads_to_plain, signs
+from sidecar.policy.browsers.signs import asked_about, leads_to_plain, scan, signs
 
 _MADE = "new Worker(URL.createObjectURL(new Blob([`import 'https://cdn.test/a.js'`]))"
 
@@ -170,3 +170,12 @@ def test_long_code_of_a_page_is_looked_through_in_several_steps():
 
     assert steps[1] > steps[0] + 3
     assert read_page(f"<script>{long}</script>".encode()).signs == ("sandbox",)
+
+
+@pytest.mark.parametrize("before", [0, (1 << 18) - 5, 1 << 18, 1 << 20])
+def test_a_bundle_is_searched_in_steps_and_nothing_is_lost_between(before: int):
+    """One search through all of it would hold up requests for a fifth of a second."""
+    code = " " * before + "it.sandbox = ''" + " " * 70
+
+    assert signs(code) == {"sandbox"}
+    assert len([*scan(code, "", worker=False)]) >= before >> 18

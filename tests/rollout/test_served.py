@@ -10,6 +10,7 @@ from sidecar.rollout.served_pages import (
     ENOUGH_OF_ROUTE,
     MAX_PATHS,
     MAX_PIECES,
+    MAX_SIGNS,
     MAX_TEXT,
     ServedPages,
 )
@@ -173,3 +174,18 @@ def test_an_address_that_gave_way_is_not_linked(harness: Harness):
     for number in range(MAX_PIECES + 50):
         harness.serve(f"<img src=https://{number}.example/>")
     assert not harness.served.linked("default", "frame-src", "https://cdn.example/a")
+
+
+def test_names_in_code_are_held_in_bounded_memory(harness: Harness):
+    """Code may hold what visitors write. Beyond the bound it counts that a frame is given some
+    feature.
+    """
+    for number in range(5):
+        given = ",".join(f"{{allow:'f{number}-{at}'}}" for at in range(150))
+        harness.serve(f"<script>make('iframe',{given})</script>")
+    harness.serve(f"<script>make('iframe',{{allow:'{'a' * 5_000}'}})</script>")
+    found = harness.served.signs("default")
+
+    assert len(found) <= MAX_SIGNS
+    assert "gives" in found
+    assert max(map(len, found)) < 100

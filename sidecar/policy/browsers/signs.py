@@ -12,7 +12,7 @@ Requests section 3.2 (navigation); what Chromium 156 did.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from itertools import islice
 
 from sidecar.policy.rules.fetch import without_port
@@ -92,6 +92,8 @@ _USED: Mapping[str, tuple[str, ...]] = {
 """How code that uses a feature names it."""
 _IN_WORKERS = ("compute-pressure", "hid", "idle-detection", "serial", "usb")
 """Features that workers have too."""
+_STEP, _OVERLAP = 1 << 18, 1 << 12
+"""Characters that are searched at once, and those of the next step that are searched with them."""
 _MOST = 200
 """Places in one script that are looked at."""
 _CHAIN = r"\s*+\??\.\s*+"
@@ -157,6 +159,24 @@ def asked_about(found: Iterable[str], features: Iterable[str]) -> list[str]:
     return sorted(name for name in features if ANY in known or f"{ASKS}{name}" in known)
 
 
+def without_name(sign: str) -> str:
+    """The sign that says the same of any feature, where this one names a feature by any text."""
+    if sign.startswith(ASKS):
+        return ANY
+    return GIVES if sign.startswith(f"{GIVES} ") else sign
+
+
+def _holds(pattern: re.Pattern[str], code: str) -> Generator[str, None, bool]:
+    """Whether code holds the pattern, in steps; what is longer than `_OVERLAP` may be missed where
+    a step ends.
+    """
+    for at in range(0, len(code), _STEP):
+        if pattern.search(code, at, at + _STEP + _OVERLAP):
+            return True
+        yield ""
+    return False
+
+
 def scan(code: str, host: str, *, worker: bool) -> Iterator[str]:
     """`signs` in steps of a few milliseconds, so that the caller can do other work between; a step
     without a sign is "".
@@ -177,11 +197,11 @@ def scan(code: str, host: str, *, worker: bool) -> Iterator[str]:
     yield ""
     if "sandbox" in code:
         marked = "<iframe" in code and " sandbox" in code
-        yield SANDBOX if marked or _SANDBOX.search(code) else ""
+        yield SANDBOX if marked or (yield from _holds(_SANDBOX, code)) else ""
     if any(word in code for word in _ALLOW):
-        yield GIVES if _GIVES.search(code) else ""
+        yield GIVES if (yield from _holds(_GIVES, code)) else ""
     if "ullscreen" in code or "ullScreen" in code:
-        yield FULLSCREEN if _FULLSCREEN.search(code) else ""
+        yield FULLSCREEN if (yield from _holds(_FULLSCREEN, code)) else ""
     if "iframe" in code and "allow" in code:
         for match in islice(_GIVES_MADE.finditer(code), _MOST):
             if match[1] is None:
@@ -191,7 +211,7 @@ def scan(code: str, host: str, *, worker: bool) -> Iterator[str]:
                     f"{GIVES} {words[0]}" for one in match[2].split(";") if (words := one.split())
                 )
     framed = "iframe" in code or "IFRAME" in code or "srcdoc" in code
-    made, makes = "createObjectURL" in code, framed and _FRAMES.search(code) is not None
+    made, makes = "createObjectURL" in code, framed and (yield from _holds(_FRAMES, code))
     yield ""
     if makes or ".document.write(" in code or (made and "text/html" in code):
         yield MAKES
@@ -207,10 +227,10 @@ def scan(code: str, host: str, *, worker: bool) -> Iterator[str]:
         yield SHARED
     yield ""
     own = f"http://{without_port(host.lower())}:"
-    if host and "http:" in code and (own in code or _PLAIN.search(code)):
+    if host and "http:" in code and (own in code or (yield from _holds(_PLAIN, code))):
         yield PLAIN
     yield ""
-    if worker or (made and _MODULE.search(code)):
+    if worker or (made and (yield from _holds(_MODULE, code))):
         hosts = (match[1].lower() for match in islice(_IMPORT.finditer(code), _MOST))
         if any(one != host.lower() for one in hosts):
             yield IMPORT
