@@ -672,6 +672,21 @@ def test_an_unchanged_rule_keeps_its_evidence():
     assert (moved.since, moved.evaluated) == (2000.0, 0)
 
 
+def test_a_promotion_of_another_rule_costs_no_evidence():
+    """A rule whose mode is written where it came from the policy before, and whose owner is
+    named, is the same rule.
+    """
+    harness = Harness()
+    harness.responses(harness.activate(plan({"nosniff": NOSNIFF}, mode="report-only")), 4)
+    harness.now = 2000.0
+    written = NOSNIFF | {"mode": "report-only", "owner": "web@example.com"}
+
+    harness.responses(harness.activate(plan({"nosniff": written}, mode="enforce")), 1)
+
+    found = harness.book.evidence()[0]
+    assert (found.since, found.evaluated) == (1000.0, 5)
+
+
 def test_evidence_survives_a_restart():
     """A new process that is given what the old one saved goes on counting, for rules that are
     the same; what was watched counts on from now.

@@ -51,7 +51,7 @@ class RuleLine:
     named: NamedRule
     breakage_test: BreakageTest | None
     meaning: str
-    """Short hash of the rule's mode and all that it says: evidence is of one meaning."""
+    """Short hash of its effective mode, share and demand: evidence is of one meaning."""
     demand: str
     """Short hash of what it demands of which responses, in any mode: a whole rollout has one."""
     scope: str
@@ -234,7 +234,7 @@ def _route(
         demand = _demand(demands[index], scope)
         if mode == "enforce":
             written.append((names, demand))
-        meaning = _hash([mode, _said(named.rule)])[:16]
+        meaning = _hash([mode, named.rule.share, demands[index]])[:16]
         hashes = (meaning, demand, scope, own[index])
         rules.append(
             RuleLine(
