@@ -40,7 +40,9 @@ LINGER_SECONDS: Final = 30.0
 """How long a client that got an early response is read on, up to LINGER_BYTES."""
 
 FIRST_REQUEST: Final = 0.5
-"""Seconds that a new connection has, while the process ends, for the request it was opened for."""
+"""Seconds that a new connection has, while the process ends, for the request it was opened for,
+and that an old one has after its last response.
+"""
 
 _idle_over: Final = partial(ClientGone, "idle")
 _client_stuck: Final = partial(ClientGone, "stopped reading")
@@ -291,4 +293,6 @@ class Downstream(Incoming):
             with suppress(OSError):  # the client may have gone already
                 transport.write_eof()
         self._lingers_until = self._loop.time() + LINGER_SECONDS
-        self.expect(LINGER_PAUSE, _idle_over)
+        # Who has sent all has no response at stake, and may keep the connection as long as we do.
+        ended = self._body.whole and self._listener.closing
+        self.expect(FIRST_REQUEST if ended else LINGER_PAUSE, _idle_over)

@@ -64,6 +64,30 @@ def test_request_in_flight_finishes() -> None:
         assert stage.complaints == []
 
 
+def test_who_keeps_a_connection_after_its_last_response(monkeypatch: pytest.MonkeyPatch) -> None:
+    """2.6 Who has sent all, is told that the connection ends and does not end it holds no drain
+    up.
+    """
+    monkeypatch.setattr("sidecar.proxy.downstream.LINGER_PAUSE", 1e6)
+    monkeypatch.setattr("sidecar.proxy.downstream.LINGER_SECONDS", 1e6)
+    go = asyncio.Event()
+
+    async def late(line: Line) -> None:
+        await go.wait()
+        await line.send(ok(b"Content-Length: 2", body=b"hi"))
+
+    with draining().running() as stage, stage.connect() as client:
+        stage.origin.script = late
+        client.sendall(get())
+        stage.until(lambda: stage.telemetry.in_flight.n == 1)
+        ended = drain(stage)
+        stage.until(lambda: refuses(stage))
+        stage.loop.call_soon_threadsafe(go.set)
+        (reply,) = read_responses(client)
+        assert (reply.body, reply.values("connection")) == (b"hi", ["close"])
+        ended.result(PATIENCE)
+
+
 def test_upload_in_flight_finishes() -> None:
     """2.6 A request whose body is still on its way is answered, and its response says that the
     connection ends.

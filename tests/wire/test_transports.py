@@ -109,7 +109,7 @@ def test_large_bodies_over_tls(folder: Path) -> None:
 
 def test_end_of_a_response_over_tls(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A response that ends with its connection ends at once, with TLS's word for it."""
-    monkeypatch.setattr("sidecar.proxy.downstream.LINGER_SECONDS", 1e6)
+    monkeypatch.setattr("sidecar.proxy.downstream.LINGER_PAUSE", 1e6)
     settings = {
         "tls": {"certificate": str(folder / "one.test.pem"), "key": str(folder / "one.test.key")}
     }
