@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sidecar.cli.options import PATH, SERVICE
-from sidecar.cli.printing import give_up, say
+from sidecar.cli.printing import complain, give_up, say
 from sidecar.policy.terms import MODES
 
 if TYPE_CHECKING:
@@ -50,8 +50,13 @@ def run(config: Path | None, **flags: Any) -> None:
 
 
 def _greet(service: Service) -> None:
-    """Say at a terminal where it listens: events may go to a file."""
+    """Say at a terminal where it listens, and what is wrong with the policy file: events may go to
+    a file.
+    """
     data = "https" if service.settings.tls.certificate else "http"
+    if problems := service.revisions.problems:
+        complain(problems)
+        say(f"until that is corrected, the last good revision {service.revisions.current.id} holds")
     say(f"in front of {service.settings.upstream}, mode {service.revisions.mode}")
     say(f"clients: {_link(service.listen[0], data)}   admin page: {_link(service.admin, 'http')}")
     say("Ctrl-C or SIGTERM stops it")

@@ -152,6 +152,10 @@ def read_suite(data: bytes, name: str) -> Suite:
     if not isinstance(source.data, dict):
         text, fix = "a test file is a mapping", "start with: version: 1"
         raise PolicyError((Problem(text, fix, file=name, line=1, column=1),))
+    if "rules" in source.data and "cases" not in source.data:
+        fix = f"run the tests beside it: sidecar test --policy {name}"
+        problem = Problem("this is a policy, not a test file", fix, file=name, line=1, column=1)
+        raise PolicyError((problem,))
     try:
         file = _File.model_validate(source.data)
     except ValidationError as error:

@@ -235,24 +235,40 @@ def test_a_terminal_without_colours_is_as_wide_as_it_is(monkeypatch: pytest.Monk
     assert printing.out().width == 150
 
 
-def test_run_greets_at_a_terminal_alone(tmp_path: Path):
-    """Where it listens and how it stops, on stderr; events may go to a file."""
-    (tmp_path / "policy.yaml").write_text("version: 1\nrules: {}\n")
+def greeting(folder: Path, *arguments: str) -> bytes:
+    """What `run` says at a terminal; it is stopped then, and has to end well."""
     ports = [
         word for name in ("listen", "admin", "health") for word in (f"--{name}", "127.0.0.1:0")
     ]
-    command = [sys.executable, "-m", "sidecar", "run", *ports]
+    command = [sys.executable, "-m", "sidecar", "run", *ports, *arguments]
     ours, theirs = pty.openpty()
-    with subprocess.Popen(
-        command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=theirs
-    ) as process:
+    with subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=theirs) as process:
         os.close(theirs)
         said = b""
         while b"SIGTERM stops it" not in said:
             said += os.read(ours, 65536)
         process.send_signal(signal.SIGTERM)
     os.close(ours)
+    assert process.returncode == 0
+    return said
+
+
+def test_run_greets_at_a_terminal_alone(tmp_path: Path):
+    """Where it listens and how it stops, on stderr; events may go to a file."""
+    (tmp_path / "policy.yaml").write_text("version: 1\nrules: {}\n")
+
+    said = greeting(tmp_path)
 
     assert b"in front of http://127.0.0.1:8000, mode report-only" in said
     assert b"admin page: http://127.0.0.1:" in said
-    assert process.returncode == 0
+
+
+def test_run_says_at_a_terminal_that_the_file_is_not_in_force(tmp_path: Path):
+    """A mistyped name leaves the last good revision in force: the reader of no event is told."""
+    (tmp_path / "policy.yaml").write_text("version: 1\nrules: {}\n")
+    greeting(tmp_path)
+
+    said = greeting(tmp_path, "--policy", "polcy.yaml")
+
+    assert b"polcy.yaml: error: the policy cannot be read: No such file" in said
+    assert b"the last good revision" in said

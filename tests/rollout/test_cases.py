@@ -145,6 +145,10 @@ def test_wrong_expectations_fail_with_both_sides(case: str, failed: list[Failure
         ),
         ("[]", "1:1: error: a test file is a mapping; start with: version: 1"),
         (
+            "version: 1\nname: shop\nrules: {}\n",
+            "1:1: error: this is a policy, not a test file; run the tests beside it: sidecar test",
+        ),
+        (
             HEAD + "  - {name: a, expect: {}}",
             "4:23: error: case 'a' expects nothing; add violations, headers or route",
         ),
