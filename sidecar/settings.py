@@ -278,7 +278,7 @@ class Settings(_Part):
     policy: str = "policy.yaml"
     """The policy file."""
     state: str = "state"
-    """The folder for revisions, history and journal."""
+    """The folder for revisions, history and journal; each sidecar has its own."""
     baseline: str | None = None
     """File of `sidecar capture` that the service's headers are compared with, once a minute."""
     workers: kinds.Workers = 1

@@ -5,7 +5,7 @@ and how it is printed.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict
 from typing import Any, TypeVar
 
@@ -198,19 +198,25 @@ def _at_top(item: Evidence) -> bool:
 
 
 @click.command("evidence")
+@click.argument("rules", metavar="[RULE]...", nargs=-1)
 @admin_options
 @source_options
-def evidence_verb(client: Admin, machine: bool, **options: Any) -> None:
+def evidence_verb(rules: tuple[str, ...], client: Admin, machine: bool, **options: Any) -> None:
     """Show what each rule has seen, and if it is enough to enforce.
 
-    What counts is what it has seen since its last edit.
+    What counts is what it has seen since its last edit. Without RULE all rules are shown.
     """
     gathered = gather(client, options)
-    found, at = gathered.found, gathered.at
+    names = dict.fromkeys(item.rule for item in gathered.found)
+    for rule in rules:
+        _in_force(rule, names)
+    chosen = rules or tuple(names)
     verdicts = [
-        judge(rule, found, minimums(options), at)
-        for rule in dict.fromkeys(item.rule for item in found)
+        judge(rule, gathered.found, minimums(options), gathered.at)
+        for rule in names
+        if rule in chosen
     ]
+    found = [item for item in gathered.found if item.rule in chosen]
     if machine:
         rows = {"evidence": [item.data() for item in found], "verdicts": gathered.rows(verdicts)}
         as_json({**rows, "source": gathered.source, "silent": gathered.silent})
@@ -253,6 +259,12 @@ def reports_verb(
         say(f"{got['overflow']} more reports were not kept: {why}")
 
 
+def _in_force(rule: str, names: Collection[str]) -> None:
+    if rule not in names:
+        hint = did_you_mean(rule, names) or "see: sidecar status"
+        raise click.UsageError(f"no rule {rule!r} is in force; {hint}")
+
+
 def print_nothing_reported(client: Admin, rule: str | None) -> None:
     """Why there are no reports on a rule, None = on any, and what to do.
 
@@ -261,10 +273,8 @@ def print_nothing_reported(client: Admin, rule: str | None) -> None:
     """
     routes = client.get("/api/status")["routes"]
     modes = [(one["name"], one["mode"]) for route in routes for one in route["rules"]]
-    names = [name for name, _ in modes]
-    if rule is not None and rule not in names:
-        hint = did_you_mean(rule, names) or "see: sidecar status"
-        raise click.UsageError(f"no rule {rule!r} is in force; {hint}")
+    if rule is not None:
+        _in_force(rule, [name for name, _ in modes])
     tried = dict.fromkeys(name for name, mode in modes if mode == "trial" and rule in (None, name))
     if tried:
         say(f"no reports: browsers report nothing that would break by {', '.join(tried)}")

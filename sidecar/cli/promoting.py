@@ -115,16 +115,19 @@ def promote_verb(
     fleet, changes = options["fleet"], decided["policy"] != decided["edited"]
     done = decided["granted"] and changes and not dry_run
     holds = decided["file"] == str(file)  # what is edited
-    if not machine:
-        _print_verdicts(client, decided)
-        warn_of(decided["silent"])
-    if done and holds:
+    failed: PolicyError | None = None
+    if done and holds:  # before anything is printed: who reads it may have gone, as `head` does
         try:
             edit_file(file, decided["policy"], decided["edited"])
         except PolicyError as error:
-            if not fleet:  # which has the edit in force already, whatever becomes of a file
-                raise
-            say(str(error), "yellow")
+            failed = error
+    if not machine:
+        _print_verdicts(client, decided)
+        warn_of(decided["silent"])
+    if failed is not None:
+        if not fleet:  # which has the edit in force already, whatever becomes of a file
+            raise failed
+        say(str(failed), "yellow")
     applied = configmap_name if decided["granted"] and changes else None
     patch = _patch(decided["policy"], decided["edited"]) if applied else None
     if machine:

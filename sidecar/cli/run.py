@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ import click
 
 from sidecar.cli.options import PATH, SERVICE
 from sidecar.cli.printing import complain, give_up, say
-from sidecar.policy.terms import MODES
+from sidecar.policy.terms import MODES, PolicyError, Problem
 
 if TYPE_CHECKING:
     from sidecar.runtime.service import Service
@@ -34,6 +35,7 @@ def run(config: Path | None, **flags: Any) -> None:
     and stops it; SIGHUP reads the policy again, SIGUSR2 limits the mode to report-only.
     """
     gc.disable()  # while all is loaded: looking through it took a quarter of that time
+    from sidecar.revisions.store import claimed
     from sidecar.runtime.loop import collect_seldom, run_to_end
     from sidecar.runtime.service import serve
     from sidecar.runtime.settings_file import read_settings
@@ -41,6 +43,10 @@ def run(config: Path | None, **flags: Any) -> None:
 
     collect_seldom()
     settings = read_settings(config, flags)
+    with suppress(OSError):  # the start says what is wrong with the folder, and goes on
+        if claimed(Path(settings.state)) is None:
+            text = f"another sidecar runs on the state folder {settings.state}"
+            raise PolicyError((Problem(text, "stop it, or choose another folder: --state DIR"),))
     sink = QueuedOutput(sys.stdout.fileno())
     capture_logging(sink, settings.log.level)
     try:

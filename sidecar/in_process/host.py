@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import atexit
 import contextlib
-import fcntl
 import itertools
 import os
 import re
@@ -22,6 +21,7 @@ from typing import Any, Final, Generic, TypeVar
 
 from sidecar.policy.terms import PolicyError, Problem
 from sidecar.revisions import Active
+from sidecar.revisions.store import claimed
 from sidecar.runtime.request_server import RequestServer
 from sidecar.runtime.service import Service
 from sidecar.runtime.settings_file import read_settings
@@ -211,17 +211,12 @@ class Host:
         for number in range(1, _PROCESSES):
             folder = Path(said.state) if number == 1 else Path(said.state) / f"process-{number}"
             try:
-                folder.mkdir(parents=True, exist_ok=True, mode=0o750)
-                claim = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o640)
+                self._claim = claimed(folder)
             except OSError as error:
                 text = f"the state folder {folder} cannot be used: {error.strerror or error}"
                 raise PolicyError((Problem(text, "choose another: state=DIR"),)) from error
-            try:
-                fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                os.close(claim)
+            if self._claim is None:
                 continue
-            self._claim = claim
             if number == 1:
                 return said
             hosts = {name: getattr(said, name).rpartition(":")[0] for name in ("admin", "health")}

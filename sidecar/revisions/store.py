@@ -38,6 +38,25 @@ _MODE = 0o600
 """Permissions of what is kept: policies and evidence are nobody else's matter."""
 
 
+def claimed(folder: Path) -> int | None:
+    """A descriptor that keeps the state folder for this process until it is closed or the process
+    ends; None = another process has it.
+
+    Raises:
+        OSError: the folder cannot be written, or its file system has no locks.
+    """
+    folder.mkdir(parents=True, exist_ok=True, mode=0o750)
+    claim = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o640)
+    try:
+        fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(claim)
+        if isinstance(error, BlockingIOError):
+            return None
+        raise
+    return claim
+
+
 class Store:
     """One state folder. Methods raise OSError when the disk refuses."""
 

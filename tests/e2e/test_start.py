@@ -1,6 +1,7 @@
 """Starting: what is refused in words, what is served all the same, where settings come from."""
 
 import json
+import signal
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from tests.e2e import wire
 from tests.e2e.conftest import ENFORCED, POLICY, Start
 from tests.e2e.processes import Service
 from tests.e2e.running import Sidecar
+from tests.patience import PATIENCE
 from tests.portion import by_default
 
 KUBERNETES = {
@@ -82,6 +84,18 @@ def test_state_folder_that_cannot_be_used_is_refused_in_words(
     (tmp_path / "file").touch()
     said = refused(Sidecar(tmp_path, POLICY, shop.url, settings={"state": str(tmp_path / "file")}))
     assert f"the state folder {tmp_path / 'file'} cannot be used" in said
+
+
+def test_a_state_folder_in_use_is_refused_in_words(
+    tmp_path: Path, shop: Service, start: Start
+) -> None:
+    """Two sidecars would write over each other's evidence; that of one that was killed is free."""
+    first = start(POLICY, shop.url)
+    second = Sidecar(tmp_path / "second", POLICY, shop.url, settings={"state": str(first.state)})
+    assert f"another sidecar runs on the state folder {first.state}" in refused(second)
+    first.signal(signal.SIGKILL)
+    first.child.end(PATIENCE)
+    first.start()
 
 
 def test_misspelt_settings_are_refused_in_words(tmp_path: Path, shop: Service) -> None:

@@ -5,7 +5,10 @@ the note agree.
 from __future__ import annotations
 
 import json
+import os
 import shlex
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -74,6 +77,34 @@ def test_from_report_only_to_trial_and_back(start: Start, shop: Service):
 
     code, _, err = promote(sidecar, "csp", "--step-back")
     assert (code, "is in report-only and changes nothing" in err) == (1, True)
+
+
+def test_the_file_is_written_whoever_reads(start: Start, shop: Service):
+    """What was granted is in the file, also where the reader of stdout has gone, as `head` has."""
+    sidecar = start(POLICY, shop.url)
+    words = ("promote", "csp", "--to", "trial", "--policy", str(sidecar.policy))
+    reader, writer = os.pipe()
+    os.close(reader)
+    subprocess.run(
+        [sys.executable, "-m", "sidecar", *words, "--admin", sidecar.admin],
+        stdout=writer,
+        stderr=subprocess.DEVNULL,
+        check=False,
+    )
+    os.close(writer)
+
+    assert "mode: trial}  # first" in sidecar.policy.read_text()
+
+
+def test_evidence_of_the_rules_that_are_named(start: Start, shop: Service):
+    """Alone, in the order of the policy; a name that no rule has is a mistake."""
+    sidecar = start(POLICY, shop.url)
+    found = json.loads(sidecar.verb("evidence", "corp", "csp", "--json").stdout)
+    assert [item["rule"] for item in found["evidence"]] == ["csp", "corp"]
+    assert [verdict["rule"] for verdict in found["verdicts"]] == ["csp", "corp"]
+
+    wrong = sidecar.verb("evidence", "crop")
+    assert (wrong.returncode, "did you mean 'corp'?" in wrong.stderr) == (2, True)
 
 
 def test_the_edit_goes_into_a_configmap(start: Start, shop: Service):
