@@ -62,6 +62,17 @@ def _day(one: Sidecar, two: Sidecar, prometheus: Prometheus, folder: Path, upstr
         data = one.verb("promote", "nosniff", *policy, *evidence, *GATE, "--json")
         return data.returncode, json.loads(data.stdout)
 
+    def granted() -> Any:
+        """On a busy machine a scrape may be late just then: what is refused is asked again."""
+        tries = []
+
+        def passed() -> bool:
+            tries.append(promote())
+            return bool(tries[-1][0] == 0)
+
+        until(passed, "the rule is promoted")
+        return tries[-1]
+
     until(lambda: prometheus.value('sum(up{job="shop"})') == 2, "Prometheus scrapes both")
     visit(fleet, 5)
     captured = one.verb("capture", "--output", str(folder / "baseline.yaml"))
@@ -89,7 +100,7 @@ def _day(one: Sidecar, two: Sidecar, prometheus: Prometheus, folder: Path, upstr
     counted = 'sum(sidecar_rule_evaluations_total{job="shop",rule="nosniff",mode="report-only"})'
     until(lambda: prometheus.value(counted) == 130, "Prometheus has seen all requests")
     until(lambda: promote_is_ready(one, evidence), "the gate passes")
-    code, data = promote()
+    code, data = granted()
     assert (code, data["verdicts"][0]["outcome"], data["promoted"]) == (0, "pass", True)
     assert one.policy.read_text() == backup.replace(
         "nosniff, mode: report-only}  # first", "nosniff, mode: enforce}  # first"
@@ -109,7 +120,7 @@ def _day(one: Sidecar, two: Sidecar, prometheus: Prometheus, folder: Path, upstr
     until(lambda: one.status()["pinned"] is None, "the repaired file is read")
     until(lambda: promote_is_ready(one, evidence), "the gate passes again")
     at = len(one.events())
-    code, data = promote()
+    code, data = granted()
     assert (code, data["promoted"]) == (0, True)
     _same_as_prometheus(data, prometheus)
     one.event("policy.activated", at, who="file")
