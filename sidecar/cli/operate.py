@@ -263,11 +263,8 @@ def history(
         before, after = (client.get(path)["text"] for path in paths)
         click.echo(difference(before, after, revision, f"{active} (in force)"), nl=False)
         return
-    from sidecar.revisions.entries import (
-        check,  # a rollback does not wait for these
-        fulfilled,
-        in_words,
-    )
+    # A rollback does not wait for these.
+    from sidecar.revisions.entries import check, fulfilled, in_words
 
     entries = data["entries"][:last]
     chain = check(data["entries"][::-1])

@@ -115,12 +115,8 @@ def promote_verb(
     fleet, changes = options["fleet"], decided["policy"] != decided["edited"]
     done = decided["granted"] and changes and not dry_run
     holds = decided["file"] == str(file)  # what is edited
-    failed: PolicyError | None = None
-    if done and holds:  # before anything is printed: who reads it may have gone, as `head` does
-        try:
-            edit_file(file, decided["policy"], decided["edited"])
-        except PolicyError as error:
-            failed = error
+    # Before anything is printed: who reads it may have gone, as `head` does.
+    failed = _written(file, decided) if done and holds else None
     if not machine:
         _print_verdicts(client, decided)
         warn_of(decided["silent"])
@@ -153,10 +149,7 @@ def promote_verb(
         for promise in decided["kept"]:
             say(promise, "yellow")
         if applied and patch:
-            namespace, _, name = applied.rpartition("/")
-            words = ["--namespace", namespace] if namespace else []
-            words += ["patch", "configmap", name, "--type", "json", "--patch", json.dumps(patch)]
-            click.echo(shlex.join(["kubectl", *words]))
+            click.echo(_kubectl(applied, patch))
         if done and not fleet:
             next_step(_NEXT[move])
     sys.exit(0 if decided["granted"] else 1)
@@ -177,6 +170,23 @@ def _patch(before: str, after: str) -> list[dict[str, Any]]:
         {"op": "test", "path": path, "value": before},
         {"op": "replace", "path": path, "value": after},
     ]
+
+
+def _kubectl(configmap: str, patch: list[dict[str, Any]]) -> str:
+    """The command that applies the patch."""
+    namespace, _, name = configmap.rpartition("/")
+    words = ["--namespace", namespace] if namespace else []
+    words += ["patch", "configmap", name, "--type", "json", "--patch", json.dumps(patch)]
+    return shlex.join(["kubectl", *words])
+
+
+def _written(file: Path, decided: dict[str, Any]) -> PolicyError | None:
+    """Replace the file; returns why it could not be."""
+    try:
+        edit_file(file, decided["policy"], decided["edited"])
+    except PolicyError as error:
+        return error
+    return None
 
 
 def _decided(

@@ -11,7 +11,7 @@ from sidecar.in_process.host import Host
 from sidecar.policy.engine.nonces import hidden
 from sidecar.policy.rules.conditions import Facts, RawFields
 from sidecar.proxy.forwarding import new_nonce
-from sidecar.proxy.http1.responses import local_reply
+from sidecar.proxy.local_replies import local_reply
 from sidecar.proxy.reporting import PREFIX, TYPES, report_key
 
 if TYPE_CHECKING:

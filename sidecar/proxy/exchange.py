@@ -23,7 +23,8 @@ from sidecar.proxy.http1.grammar import (
     message,
 )
 from sidecar.proxy.http1.requests import Request
-from sidecar.proxy.http1.responses import AGAIN, Response
+from sidecar.proxy.http1.responses import Response
+from sidecar.proxy.local_replies import AGAIN
 from sidecar.proxy.reporting import PREFIX as REPORTS_PREFIX
 from sidecar.proxy.responder import Responder, Rest
 from sidecar.proxy.splice import splice

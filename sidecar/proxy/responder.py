@@ -16,7 +16,8 @@ from sidecar.proxy.faults import Refused
 from sidecar.proxy.forwarding import new_nonce
 from sidecar.proxy.http1.grammar import message
 from sidecar.proxy.http1.requests import Request
-from sidecar.proxy.http1.responses import Response, local_reply
+from sidecar.proxy.http1.responses import Response
+from sidecar.proxy.local_replies import local_reply
 from sidecar.proxy.reporting import receive_report, report_key
 
 if TYPE_CHECKING:

@@ -167,7 +167,7 @@ class Telemetry:
             if watcher.watch(leaving, fetch):
                 broken.n += 1.0
         for index, breakage_test in route.breakage_tests:
-            outcomes, name = tally.rules[index].outcomes, route.rules[index].name
+            outcomes = tally.rules[index].outcomes
             # HSTS is never written over plain http, and plain http is the evidence against it.
             if index not in verdict.skipped or breakage_test is transport:
                 outcome = breakage_test(leaving, fetch)
@@ -184,7 +184,7 @@ class Telemetry:
             else:
                 continue
             if outcome in _NAMED and tally.is_new_example(index, outcome, facts.path):
-                self.example(route.name, name, outcome, _asked(facts, fetch))
+                self.example(route.name, route.rules[index].name, outcome, _asked(facts, fetch))
         for number, (place, rule, at, test, outcomes) in enumerate(tally.elsewhere, 1):
             outcome = test.beside(leaving, fetch) if at < 0 or at in verdict.skipped else "safe"
             if outcome in _MAY_BREAK:

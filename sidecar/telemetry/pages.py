@@ -20,7 +20,6 @@ import brotli
 
 from sidecar.policy.browsers.pages import PageElements, read_steps
 from sidecar.policy.browsers.signs import (
-    IMPORTS,
     ISOLATING,
     PLAIN,
     SAYS,
@@ -56,6 +55,8 @@ MAX_VERSIONS = 10
 """Different files at one script's path that are read: by query, login or deployment."""
 MAX_COPIES = 16
 """Copies at a time: more page loads than this are not read."""
+_SHARED_WORKERS = frozenset({b"sharedworker", b"serviceworker"})
+"""Destinations of scripts that many pages share."""
 _SLICE = 1 << 16
 _REST = 9.0
 """Seconds of rest for each second of reading."""
@@ -223,11 +224,10 @@ def _steps(copy: PageCopy) -> Generator[None, None, PageElements]:
         yield
     if copy.script:
         found = set()
-        for sign in scan(html.decode("latin-1"), copy.host, worker=copy.worker):
+        code = html.decode("latin-1")
+        for sign in scan(code, copy.host, worker=copy.worker, shared=copy.shared):
             found.add(sign)
             yield
-        if copy.shared and b"importScripts(" in html:
-            found.add(IMPORTS)
         return PageElements((), (), complete=True, signs=tuple(sorted(found - {""})), script=True)
     page = yield from read_steps(bytes(html), copy.charset, copy.address)
     found = {*page.signs, *(f"{SAYS}{name}" for name in copy.says)}
@@ -310,9 +310,8 @@ def _is_fragment(facts: Facts) -> bool:
 
 def _version(facts: Facts) -> bytes:
     """What tells apart the files at one path."""
-    lines = {name.lower(): value for name, value in facts.fields}
-    return lines.get(b"etag") or b" ".join(
-        lines.get(name, b"") for name in (b"last-modified", b"content-length")
+    return _header(facts.fields, b"etag") or b" ".join(
+        _header(facts.fields, name) for name in (b"last-modified", b"content-length")
     )
 
 
@@ -320,9 +319,6 @@ def _may_be_of_worker(facts: Facts) -> bool:
     """Whether a script was fetched for a worker; of plain http names browsers do not say it."""
     dest = _header(facts.request, b"sec-fetch-dest")
     return b"worker" in dest or not dest
-
-
-_SHARED_WORKERS = frozenset({b"sharedworker", b"serviceworker"})
 
 
 def _header(fields: Iterable[tuple[bytes, bytes]], name: bytes) -> bytes:

@@ -63,7 +63,7 @@ def _day(one: Sidecar, two: Sidecar, prometheus: Prometheus, folder: Path, upstr
         return data.returncode, json.loads(data.stdout)
 
     def granted() -> Any:
-        """On a busy machine a scrape may be late just then: what is refused is asked again."""
+        """The first promotion that passes: Prometheus has the numbers a scrape or two later."""
         tries = []
 
         def passed() -> bool:
@@ -99,7 +99,6 @@ def _day(one: Sidecar, two: Sidecar, prometheus: Prometheus, folder: Path, upstr
     visit(fleet, 60)
     counted = 'sum(sidecar_rule_evaluations_total{job="shop",rule="nosniff",mode="report-only"})'
     until(lambda: prometheus.value(counted) == 130, "Prometheus has seen all requests")
-    until(lambda: promote_is_ready(one, evidence), "the gate passes")
     code, data = granted()
     assert (code, data["verdicts"][0]["outcome"], data["promoted"]) == (0, "pass", True)
     assert one.policy.read_text() == backup.replace(
@@ -118,7 +117,6 @@ def _day(one: Sidecar, two: Sidecar, prometheus: Prometheus, folder: Path, upstr
 
     one.save("mode: enforce}  # first", "mode: report-only}  # first")
     until(lambda: one.status()["pinned"] is None, "the repaired file is read")
-    until(lambda: promote_is_ready(one, evidence), "the gate passes again")
     at = len(one.events())
     code, data = granted()
     assert (code, data["promoted"]) == (0, True)
@@ -148,13 +146,6 @@ def _day(one: Sidecar, two: Sidecar, prometheus: Prometheus, folder: Path, upstr
     assert f"    {data['verdicts'][0]['query']}\n" in text
     assert f"sidecar rollback --to {written['since']}" in text
     assert "0 of 25, as 25 were corrected" in text
-
-
-def promote_is_ready(one: Sidecar, evidence: tuple[str, ...]) -> bool:
-    """Whether the gate would pass now."""
-    gate = (*GATE, "--dry-run", "--json")
-    dry = one.verb("promote", "nosniff", "--policy", str(one.policy), *evidence, *gate)
-    return dry.returncode == 0
 
 
 def _same_as_prometheus(data: dict[str, Any], prometheus: Prometheus) -> None:

@@ -7,7 +7,8 @@ section 3.4.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 from http_sf import Token
 
@@ -38,9 +39,7 @@ def loses_sandbox(before: Iterable[bytes], after: Iterable[bytes]) -> bool:
 
 
 def _confines(lines: Iterable[bytes]) -> bool:
-    sandboxes = (
-        policy.get("sandbox") for line in lines for policy in csp.parse(line.decode("latin-1"))
-    )
+    sandboxes = (policy.get("sandbox") for policy in _policies(lines))
     return any(
         one is not None and "allow-same-origin" not in map(str.lower, one.values)
         for one in sandboxes
@@ -48,7 +47,7 @@ def _confines(lines: Iterable[bytes]) -> bool:
 
 
 def _converts(lines: Iterable[bytes]) -> bool:
-    for policy in (one for line in lines for one in csp.parse(line.decode("latin-1"))):
+    for policy in _policies(lines):
         named = policy.get("trusted-types")
         allowed = named is None or not {"default", "*"}.isdisjoint(named.values)
         if policy.get("require-trusted-types-for") and allowed:
@@ -65,19 +64,17 @@ def lifts(before: Iterable[bytes], after: Iterable[bytes]) -> bool:
 
 def upgrades(lines: Iterable[bytes]) -> bool:
     """Whether `upgrade-insecure-requests` is in one of the policies."""
-    return any(
-        policy.get("upgrade-insecure-requests")
-        for line in lines
-        for policy in csp.parse(line.decode("latin-1"))
-    )
+    return any(policy.get("upgrade-insecure-requests") for policy in _policies(lines))
+
+
+def _policies(lines: Iterable[bytes]) -> Iterator[csp.CspPolicy]:
+    return (policy for line in lines for policy in csp.parse(line.decode("latin-1")))
 
 
 def taken(value: str) -> Mapping[str, frozenset[str]]:
     """Features that a Permissions-Policy restricts -> the other origins that keep them."""
-    parsed = fields.parse_dictionary(value).value or {}
     found: dict[str, frozenset[str]] = {}
-    for name, (member, _) in parsed.items():
-        words = [one for one, _ in member] if isinstance(member, list | tuple) else [member]
+    for name, words in _allowlists(value):
         if not any(isinstance(word, Token) and str(word) == "*" for word in words):
             found[name] = frozenset(word for word in words if isinstance(word, str))
     return found
@@ -97,10 +94,8 @@ def _grants(lines: Iterable[bytes]) -> Mapping[str, frozenset[str]]:
     `unload` handlers, and fetches that outlive the page (HTML; Client Hints Infrastructure section
     3.4; Deferred Fetching).
     """
-    parsed = fields.parse_dictionary(b", ".join(lines).decode("latin-1")).value or {}
     found = {}
-    for name, (member, _) in parsed.items():
-        listed = [one for one, _ in member] if isinstance(member, list | tuple) else [member]
+    for name, listed in _allowlists(b", ".join(lines).decode("latin-1")):
         words = frozenset(map(str, listed)) - (frozenset() if name == "unload" else {"self"})
         if words and name.startswith(GRANTING):
             found[name] = words
@@ -111,10 +106,14 @@ def taken_from_page(value: str) -> frozenset[str]:
     """Features that a Permissions-Policy takes from the page itself, and so from frames of its own
     origin, whatever these say.
     """
-    parsed = fields.parse_dictionary(value).value or {}
-    found = []
-    for name, (member, _) in parsed.items():
-        words = [one for one, _ in member] if isinstance(member, list | tuple) else [member]
-        if not {"*", "self"} & {str(word) for word in words if isinstance(word, Token)}:
-            found.append(name)
-    return frozenset(found)
+    return frozenset(
+        name
+        for name, words in _allowlists(value)
+        if not {"*", "self"} & {str(word) for word in words if isinstance(word, Token)}
+    )
+
+
+def _allowlists(value: str) -> Iterator[tuple[str, list[Any]]]:
+    """The features of a Permissions-Policy, each with its items (structured fields)."""
+    for name, (member, _) in (fields.parse_dictionary(value).value or {}).items():
+        yield name, [one for one, _ in member] if isinstance(member, list | tuple) else [member]

@@ -177,7 +177,7 @@ def _holds(pattern: re.Pattern[str], code: str) -> Generator[str, None, bool]:
     return False
 
 
-def scan(code: str, host: str, *, worker: bool) -> Iterator[str]:
+def scan(code: str, host: str, *, worker: bool, shared: bool = False) -> Iterator[str]:
     """`signs` in steps of a few milliseconds, so that the caller can do other work between; a step
     without a sign is "".
     """
@@ -225,6 +225,8 @@ def scan(code: str, host: str, *, worker: bool) -> Iterator[str]:
                 yield f"{REACHES}{name}"
     if "SharedWorker(" in code:
         yield SHARED
+    if shared and "importScripts(" in code:
+        yield IMPORTS
     yield ""
     own = f"http://{without_port(host.lower())}:"
     if host and "http:" in code and (own in code or (yield from _holds(_PLAIN, code))):

@@ -178,13 +178,10 @@ def _reusable(facts: Facts) -> bool:
     return any(line(facts, name) is not None for name in (b"last-modified", b"expires"))
 
 
-COOKIES, STORED = (
-    frozenset({"cookies", "*"}),
-    frozenset({"storage", "executioncontexts", "clienthints", "*"}),
-)
-"""Types of `Clear-Site-Data` that clear cookies, and those that clear what scripts have stored, or
-the service has asked for (`Accept-CH`).
-"""
+COOKIES = frozenset({"cookies", "*"})
+"""Types of `Clear-Site-Data` that clear cookies."""
+STORED = frozenset({"storage", "executioncontexts", "clienthints", "*"})
+"""Those that clear what scripts have stored, or the service has asked for (`Accept-CH`)."""
 
 
 def cleared(value: str) -> frozenset[str]:

@@ -211,21 +211,19 @@ def _route(
     written: list[tuple[frozenset[str], str]] = []
     demands = [named.rule.said(without=_BESIDE) for named in route.rules]
     own = [_demand(demanded, "") for demanded in demands]
-    top = policy.mode or "report-only"
+    above = {
+        "override": override,
+        "policy": policy.mode or "report-only",
+        f"route {route.name}": route.mode,
+    }
+    modes = [lowest(*above.values(), named.rule.mode) for named in route.rules]
     beside = [
         (frozenset(named.rule.names), demand)
-        for named, demand in zip(route.rules, own, strict=True)
-        if lowest(override, top, route.mode, named.rule.mode) == "enforce"
+        for named, demand, mode in zip(route.rules, own, modes, strict=True)
+        if mode == "enforce"
     ]
-    for index, named in enumerate(route.rules):
-        ceilings = {
-            "override": override,
-            "policy": top,
-            f"route {route.name}": route.mode,
-            "rule": named.rule.mode,
-        }
-        mode = lowest(*ceilings.values())
-        ceiling = next(who for who, said in ceilings.items() if said == mode)
+    for index, (named, mode) in enumerate(zip(route.rules, modes, strict=True)):
+        ceiling = next((who for who, said in above.items() if said == mode), "rule")
         names = frozenset(named.rule.names or ("set-cookie",))
         said = [demand for those, demand in written if those & names]
         if together := read_with(names):
@@ -235,17 +233,8 @@ def _route(
         if mode == "enforce":
             written.append((names, demand))
         meaning = _hash([mode, named.rule.share, demands[index]])[:16]
-        hashes = (meaning, demand, scope, own[index])
-        rules.append(
-            RuleLine(
-                named.name,
-                mode,
-                ceiling,
-                named,
-                breakage_test(named.rule, named.rule.text),
-                *hashes,
-            )
-        )
+        test, hashes = breakage_test(named.rule, named.rule.text), (meaning, demand, scope)
+        rules.append(RuleLine(named.name, mode, ceiling, named, test, *hashes, own[index]))
         if mode != "off":
             share = min(policy.share or 1.0, named.rule.share or 1.0)
             checks.append(_check(named, index, mode, share))
@@ -271,7 +260,7 @@ def _route(
         reads_body=READ_BODY if any(hides) else 0,
         trials=keys,
         max_body=route.max_body,
-        max_body_mode=lowest(override, top, route.mode),
+        max_body_mode=lowest(*above.values()),
         nonced=any(line.mode != "off" and asks_for_nonce(line.named.rule) for line in rules),
     )
 

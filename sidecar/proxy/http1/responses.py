@@ -1,18 +1,11 @@
 """The head of an upstream's response: read strictly, and what of it may pass to the client. RFC
 9110 and 9112.
-
-And responses of our own: small, plain, and without anything that the client sent or that names this
-software.
 """
 
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Iterator
-from email.utils import formatdate
-from functools import lru_cache
-from http import HTTPStatus
 from typing import Final
 
 from sidecar.proxy.faults import UpstreamFailed
@@ -256,34 +249,3 @@ def made(
     start = b"HTTP/1.1%b\r\n" % line
     head = Head(b"%b%b\r\n" % (start, lines), len(start), names, len(fields))
     return Response(status, line, head, length, http11=True, keep_alive=True, upgrade=b"")
-
-
-RETRY_AFTER: Final = b"1"
-"""Seconds; the conditions that we answer 503 for pass quickly or not at all."""
-AGAIN: Final = ((b"Retry-After", RETRY_AFTER),)
-"""With the other statuses for a service that takes no connection, as while it starts anew."""
-
-
-def local_reply(
-    status: int, extra: tuple[tuple[bytes, bytes], ...], looks: frozenset[bytes] = frozenset()
-) -> tuple[Response, bytes]:
-    """A response and its body; a 204 has none. `looks`: lower-case names that rules look at."""
-    phrase = HTTPStatus(status).phrase
-    body = b"" if status == 204 else f"{status} {phrase}\n".encode("ascii")
-    fields: Fields = [(b"Date", _date(int(time.time())))]
-    if body:
-        fields += [
-            (b"Content-Type", b"text/plain; charset=utf-8"),
-            (b"Content-Length", b"%d" % len(body)),
-        ]
-        fields.append((b"Cache-Control", b"no-store"))
-    if status == 503:
-        fields.append((b"Retry-After", RETRY_AFTER))
-    fields.extend(extra)
-    line = f" {status} {phrase}".encode("ascii")
-    return made(status, line, fields, len(body), looks), body
-
-
-@lru_cache(maxsize=2)
-def _date(now: int) -> bytes:
-    return formatdate(now, usegmt=True).encode("ascii")
